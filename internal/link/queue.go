@@ -1,0 +1,199 @@
+package link
+
+import (
+	"sync"
+	"time"
+)
+
+// outgoing waits in a queue: a packet or forward, or what is left to send of a control message.
+type outgoing struct {
+	header  header
+	packet  *[SlotSize]byte // shared with other links: only ever read
+	control []byte          // owned
+	due     time.Time       // not to be sent before
+}
+
+// queue is what waits to be written on one link: packets and forwards in one line, control messages in the other. When
+// both lines have something to send they are served in turn, one slot each, so a flood in one of them leaves half of the
+// link to the other. Each line has its own bound.
+type queue struct {
+	wake chan struct{} // capacity 1: something changed; only the writer receives
+
+	mu           sync.Mutex // guards what follows; held for a few instructions, never during I/O
+	packets      fifo
+	control      fifo
+	packetBound  int  // of packets, in slots
+	controlSlots int  // slots that control still takes, at most ControlQueue
+	controlNext  bool // whose turn it is when both wait
+	draining     bool // nothing more is taken in; what waits is still to be sent
+	closed       bool // nothing more is taken in or out
+	cause        error
+}
+
+func newQueue(bound int) *queue {
+	return &queue{wake: make(chan struct{}, 1), packetBound: bound, controlNext: true}
+}
+
+// push takes o in, or says why not: ErrFull, ErrClosed.
+func (q *queue) push(o outgoing) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.draining || q.closed {
+		return closedBy(q.cause)
+	}
+	if o.header.kind == KindControl {
+		n := fragmentCount(len(o.control))
+		if q.controlSlots+n > ControlQueue {
+			return ErrFull
+		}
+		q.controlSlots += n
+		q.control.push(o)
+	} else {
+		if q.packets.len() >= q.packetBound {
+			return ErrFull
+		}
+		q.packets.push(o)
+	}
+	q.signal()
+	return nil
+}
+
+// take writes the next slot that is due at now into slot and returns what it is. Without ok there is none: the writer
+// sleeps for wait, or until woken if wait is 0; and with ended there will never be one again.
+func (q *queue) take(now time.Time, slot *[SlotSize]byte) (h header, ok bool, wait time.Duration, ended bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return header{}, false, 0, true
+	}
+	control, packet := q.control.due(now), q.packets.due(now)
+	switch {
+	case control && (!packet || q.controlNext):
+		q.controlNext = false
+		q.takeFragmentLocked(slot)
+		return header{kind: KindControl}, true, 0, false
+	case packet:
+		q.controlNext = true
+		o := q.packets.pop()
+		*slot = *o.packet
+		slot[0] = o.header.byte()
+		return o.header, true, 0, false
+	}
+	empty := q.control.len()+q.packets.len() == 0
+	return header{}, false, q.waitLocked(now), empty && q.draining
+}
+
+func (q *queue) takeFragmentLocked(slot *[SlotSize]byte) {
+	first := q.control.first()
+	first.control = putFragment(slot, first.control)
+	q.controlSlots--
+	if len(first.control) == 0 {
+		q.control.pop()
+	}
+}
+
+// waitLocked is how long it is until something is due; 0 if nothing waits.
+func (q *queue) waitLocked(now time.Time) time.Duration {
+	var wait time.Duration
+	for _, line := range []*fifo{&q.control, &q.packets} {
+		if line.len() == 0 {
+			continue
+		}
+		if d := line.first().due.Sub(now); wait == 0 || d < wait {
+			wait = d
+		}
+	}
+	return wait
+}
+
+// sleep returns when woken, or after wait if that is not 0.
+func (q *queue) sleep(wait time.Duration) {
+	if wait <= 0 {
+		<-q.wake
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-q.wake:
+	case <-timer.C:
+	}
+}
+
+// drain lets nothing more in.
+func (q *queue) drain() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.draining = true
+	q.signal()
+}
+
+// close drops what waits. The first cause is the one that stays; first tells whether this was it.
+func (q *queue) close(cause error) (first bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	q.closed, q.cause = true, cause
+	q.packets, q.control, q.controlSlots = fifo{}, fifo{}, 0
+	q.signal()
+	return true
+}
+
+// end returns ErrClosed with the cause if the queue was closed, else nil.
+func (q *queue) end() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.closed {
+		return nil
+	}
+	return closedBy(q.cause)
+}
+
+// waiting is how many slots wait.
+func (q *queue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.packets.len() + q.controlSlots
+}
+
+// signal wakes the writer, now or when it next sleeps.
+func (q *queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default: // a signal is waiting already
+	}
+}
+
+// fifo is a first-in first-out line in one slice. Its memory is at most twice what it held at its longest.
+type fifo struct {
+	items []outgoing
+	head  int // items before it are gone
+}
+
+func (f *fifo) len() int         { return len(f.items) - f.head }
+func (f *fifo) first() *outgoing { return &f.items[f.head] }
+
+func (f *fifo) due(now time.Time) bool {
+	return f.len() > 0 && !f.first().due.After(now)
+}
+
+func (f *fifo) push(o outgoing) {
+	if f.head > 0 && len(f.items) == cap(f.items) {
+		n := copy(f.items, f.items[f.head:])
+		clear(f.items[n:])
+		f.items, f.head = f.items[:n], 0
+	}
+	f.items = append(f.items, o)
+}
+
+func (f *fifo) pop() outgoing {
+	o := f.items[f.head]
+	f.items[f.head] = outgoing{} // let go of the packet
+	f.head++
+	if f.head == len(f.items) {
+		f.items, f.head = f.items[:0], 0
+	}
+	return o
+}
