@@ -1,0 +1,140 @@
+// Package p3do_test holds the whole tree to the rules of the house: what
+// ARCHITECTURE.md and CONTRIBUTING.md say in words, checked by internal/house.
+package p3do_test
+
+import (
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/p3do/p3do/internal/house"
+)
+
+// load reads the tree once for all tests: the type checker wants a second or two.
+var load = sync.OnceValues(func() (*house.Tree, error) { return house.Load(".") })
+
+func tree(t *testing.T) *house.Tree {
+	t.Helper()
+	tree, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+func text(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func report(t *testing.T, findings []house.Finding) {
+	t.Helper()
+	for _, f := range findings {
+		t.Error(f)
+	}
+}
+
+// Everything compiles; a package that does not is judged only in part below.
+func TestCompile(t *testing.T) { report(t, house.Compile(tree(t))) }
+
+// The import table of ARCHITECTURE.md is what the packages import: the storeys, and
+// the one door of each outside module.
+func TestImports(t *testing.T) {
+	rows, err := house.Table(text(t, "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report(t, house.Imports(tree(t), rows))
+}
+
+// Every test that ARCHITECTURE.md names as holding an invariant exists.
+func TestInvariants(t *testing.T) {
+	report(t, house.Rules(tree(t), text(t, "ARCHITECTURE.md")))
+}
+
+// Every package explains itself, and so does every exported name.
+func TestComments(t *testing.T) { report(t, house.Comments(tree(t))) }
+
+// The core has no clock, no goroutines, no randomness of its own, and no I/O.
+func TestPurity(t *testing.T) {
+	report(t, house.Purity(tree(t), []string{"mor", "mor/onion", "pki"}))
+}
+
+// Only internal/dial opens connections. The lab starts servers as programs of their
+// own, and the rules of the house ask the go command; nobody else starts programs.
+func TestDoors(t *testing.T) {
+	report(t, house.Doors(tree(t), "internal/dial", []string{"internal/lab", "internal/house"}))
+}
+
+// No MD5, no SHA-1, no OpenPGP.
+func TestWeakCryptography(t *testing.T) {
+	report(t, house.Weak(tree(t), house.Exempt{
+		"github.com/miekg/dns":   "SHA-1 and MD5 for DNSSEC and TSIG of old zones; we neither sign nor validate zones with it",
+		"github.com/google/uuid": "names made of hashes; comes with modernc.org/libc, which makes none",
+	}))
+}
+
+// Every module that we or our tests need is free, and may be part of a program
+// under GPL-3.0-or-later.
+func TestLicences(t *testing.T) {
+	findings, err := house.Licences(tree(t), house.Exempt{
+		"modernc.org/memory LICENSE-LOGO": "about the picture in its README, which is in no program",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report(t, findings)
+}
+
+// The C library that SQLite was translated for is the one in the build.
+func TestLibc(t *testing.T) {
+	findings, err := house.Libc(tree(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report(t, findings)
+}
+
+// No host of the public network is built in.
+func TestHosts(t *testing.T) {
+	report(t, house.Hosts(tree(t), house.Exempt{
+		"internal/house": "names modules and functions of Go, and is in no program",
+		"vault.new":      "the name of a file",
+	}))
+}
+
+// No function and no file is longer than a reader's patience.
+func TestSizes(t *testing.T) { report(t, house.Sizes(tree(t), nil)) }
+
+// Nothing is put off, and nothing panics on purpose.
+func TestMarks(t *testing.T) { report(t, house.Marks(tree(t))) }
+
+// No init functions, and no package-level variables that change.
+func TestState(t *testing.T) {
+	const tag = "a tag of GeneralName, a number that only a method can make"
+	report(t, house.State(tree(t), house.Exempt{
+		"dnstxt.onionText": "an encoding of base32, which has nothing that could be changed",
+		"pki.tagMail":      tag, "pki.tagDNS": tag, "pki.tagURI": tag, "pki.tagIP": tag,
+	}))
+}
+
+// What runs before a change is accepted covers what it must: the test command that
+// the README tells people, and the race detector on every package that starts
+// goroutines.
+func TestCI(t *testing.T) {
+	ci := text(t, ".ci/run")
+	if !strings.Contains(text(t, "README.md"), "\ngo test ./...\n") || !strings.Contains(ci, "\ngo test ./...\n") {
+		t.Error("README.md and .ci/run must both have a line \"go test ./...\"")
+	}
+	_, list, _ := strings.Cut(ci, "\nconcurrent=(")
+	list, _, _ = strings.Cut(list, ")")
+	report(t, house.Raced(tree(t), strings.Fields(list)))
+}
+
+// A second judge that is missing is noticed where it is wanted.
+func TestSkips(t *testing.T) { report(t, house.Skips(tree(t))) }
