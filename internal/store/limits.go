@@ -1,0 +1,61 @@
+package store
+
+import (
+	"errors"
+	"time"
+)
+
+// What the store takes at most. A full table refuses with [ErrFull], but for
+// the cache of foreign users, from which the oldest goes.
+const (
+	MaxSubject     = 320       // bytes of a name or domain: 64 of a local part, @, 255 of a domain
+	MaxRaw         = 64 << 10  // bytes of one card, certificate or descriptor
+	MaxCachedUsers = 100_000   // copies of foreign users' cards
+	MaxServers     = 20_000    // server descriptors
+	MaxPeers       = 10_000    // federated domains
+	MaxPins        = 200_000   // first fingerprints
+	MaxAddresses   = 16_384    // mailbox addresses of one owner
+	MaxClaim       = 1_024     // addresses in one Claim
+	MaxBody        = 16 << 10  // bytes of one item
+	MaxItems       = 10_000    // items waiting for one owner
+	MaxMarks       = 8_000_000 // marks that have not ended
+	MaxPage        = 1_000     // rows that one call of Items returns
+)
+
+// ItemLife is how long an item waits for its owner, and how long its (mailbox,
+// kind, id) stays known after the deposit. Server keys, with which a late copy
+// could still be opened, live for two periods of seven days.
+const ItemLife = 30 * 24 * time.Hour
+
+var (
+	// ErrNotFound says that there is no row of that key.
+	ErrNotFound = errors.New("store: not found")
+
+	// ErrFull says that a table or an owner's share of one is at its cap.
+	ErrFull = errors.New("store: full")
+
+	// ErrTooLarge says that a value is longer, or a number greater, than its cap.
+	ErrTooLarge = errors.New("store: too large")
+
+	// ErrOtherKey says that a name or domain has another key on record; it
+	// stays.
+	ErrOtherKey = errors.New("store: another key is on record")
+
+	// ErrOldSerial says that the record on hand is newer, or as new and different.
+	ErrOldSerial = errors.New("store: serial is not greater")
+
+	// ErrOwn says that a copy would replace a record of this domain.
+	ErrOwn = errors.New("store: record belongs to this domain")
+
+	// ErrOwned says that somebody else claimed the mailbox address before.
+	ErrOwned = errors.New("store: mailbox has another owner")
+
+	// ErrNoMailbox says that nobody claimed the address, or not for that day.
+	ErrNoMailbox = errors.New("store: no such mailbox")
+
+	// ErrNewer says that a newer version of this program wrote the file.
+	ErrNewer = errors.New("store: file was written by a newer version")
+
+	// ErrClosed says that the Store was closed before the write began.
+	ErrClosed = errors.New("store: closed")
+)
