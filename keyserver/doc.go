@@ -1,0 +1,49 @@
+// Package keyserver keeps the signed public records of a domain where anybody
+// who knows a name can have them: an HTTPS service and its client (K4).
+//
+// The nouns:
+//
+//   - card: a user's signed record (pki.SignedCard), found by her exact name or
+//     by the fingerprint of her identity key.
+//   - descriptor: a domain's signed record of its server (pki.SignedDescriptor).
+//   - copy: a foreign user's card that was fetched from her home, verified and
+//     kept; it is served when the home is gone.
+//
+// The service answers exact look-ups and nothing else. Servers may be listed,
+// users never. There is no request that writes: records come in by the Publish
+// methods, inside the process of the domain's node, and each takes one type of
+// package pki, so that nothing but what a domain CA signed can get in, context
+// keys and hints least of all. What the domain signed is in its key ring as
+// well, written in one transaction (K5).
+//
+//	GET /v1/user/NAME          the card of ann@a.test
+//	GET /v1/key/FINGERPRINT    the card, or link or cross certificate, of a key
+//	GET /v1/server/DOMAIN      the descriptor of a.test
+//	GET /v1/servers            the first page of all descriptors
+//	GET /v1/servers/DOMAIN     the page after that domain
+//
+// Everything else is "404 Not Found" in the same bytes, after the same work as
+// for a name that does not exist.
+//
+// A page is a run of entries, by domain:
+//
+//	2  n, big endian
+//	n  descriptor
+//
+// A node serves and publishes:
+//
+//	s := keyserver.New(keyserver.Config{Store: st, CA: ca, Fetch: fromHome})
+//	err := s.PublishCard(ctx, card)
+//	err = s.Serve(ctx, listener, certificate)
+//
+// and whoever knows the fingerprint of the domain's CA asks:
+//
+//	c := keyserver.Client{Dial: dial}
+//	card, err := c.User(ctx, keyserver.Endpoint{Address: "127.0.0.1:4433", CA: fp}, name)
+//
+// TLS 1.3 is judged by that fingerprint alone: the server shows its link
+// certificate and its CA certificate; no public CA is ever asked, and no server
+// name is sent.
+//
+// The specification is docs/spec/keyserver.md.
+package keyserver

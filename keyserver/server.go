@@ -1,0 +1,215 @@
+package keyserver
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/pki"
+)
+
+// Config is what a Server is made of.
+type Config struct {
+	Store *store.Store
+	CA    pki.CACert // of the own domain: whose cards may be published
+
+	// Fetch gets the card of a foreign user from her home and verifies it. An
+	// error, whatever it says, means that there is none to be had now. Nil: no
+	// foreign look-ups; copies on hand are served.
+	Fetch func(context.Context, pki.Name) (pki.SignedCard, error)
+
+	// Rate is how many requests per second one client (an IPv4 address, an
+	// IPv6 /64) may make in the long run, and Burst how many at once. Zero:
+	// DefaultRate and DefaultBurst.
+	Rate  float64
+	Burst int
+
+	// Now tells the time. Nil: time.Now.
+	Now func() time.Time
+}
+
+const (
+	DefaultRate  = 20  // requests per second and client
+	DefaultBurst = 200 // requests at once: a page each of 51 200 servers
+
+	// CacheFresh is how old a copy may be to be served without asking its home.
+	CacheFresh = 5 * time.Minute
+
+	// FetchTimeout bounds one look-up at a foreign home, and MaxFetches how
+	// many are under way at once. Over it the copy on hand is served, else the
+	// answer is 503.
+	FetchTimeout = 10 * time.Second
+	MaxFetches   = 64
+)
+
+// Server answers look-ups. It is an http.Handler; Serve runs it over TLS with
+// all limits. Its methods may be called concurrently.
+type Server struct {
+	config   Config
+	clients  *clients
+	fetching singleflight.Group // by name: one look-up serves all who ask
+	slots    chan struct{}      // one for each fetch under way
+
+	headerTimeout time.Duration // headerTimeout; less in tests
+}
+
+// New makes a Server. Store and CA must be set.
+func New(config Config) *Server {
+	if config.Rate == 0 {
+		config.Rate = DefaultRate
+	}
+	if config.Burst == 0 {
+		config.Burst = DefaultBurst
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	return &Server{
+		config:  config,
+		clients: newClients(config.Rate, config.Burst),
+		slots:   make(chan struct{}, MaxFetches),
+
+		headerTimeout: headerTimeout,
+	}
+}
+
+// answer is a record as it goes out.
+type answer struct {
+	body        []byte
+	contentType string
+}
+
+const (
+	typeRecord      = "application/octet-stream"
+	typeCertificate = "application/pkix-cert" // RFC 2585, section 4.1
+)
+
+var (
+	errMiss = errors.New("keyserver: no such record")
+	errBusy = errors.New("keyserver: busy")
+)
+
+// ServeHTTP answers one request: 200 with the record; 404 for everything that
+// is not there or not a look-up, always in the same bytes; 429 over the
+// client's rate; 503 when the store fails or too many fetches are under way.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.clients.allow(r.RemoteAddr, s.config.Now()) {
+		refuse(w, r, http.StatusTooManyRequests)
+		return
+	}
+	a, err := s.lookUp(r.Context(), parseRequest(r))
+	switch {
+	case err == nil:
+		setHeader(w, a.contentType, len(a.body))
+		_, _ = w.Write(a.body) // the client is gone: nobody to tell
+	case errors.Is(err, errMiss):
+		refuse(w, r, http.StatusNotFound)
+	default:
+		refuse(w, r, http.StatusServiceUnavailable)
+	}
+}
+
+// refuse says no more than the status. Whoever sent a body is cut off: it is
+// not read.
+func refuse(w http.ResponseWriter, r *http.Request, status int) {
+	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
+		w.Header().Set("Connection", "close")
+	}
+	body := http.StatusText(status) + "\n"
+	setHeader(w, "text/plain; charset=utf-8", len(body))
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(body))
+}
+
+// setHeader sets all that an answer has: no date, no name of a program.
+func setHeader(w http.ResponseWriter, contentType string, size int) {
+	h := w.Header()
+	h["Date"] = nil
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(size))
+	h.Set("Cache-Control", "no-store")
+}
+
+func (s *Server) lookUp(ctx context.Context, q query) (answer, error) {
+	switch q.kind {
+	case userByName:
+		return s.user(ctx, q.name)
+	case byKey:
+		return s.key(ctx, q.fingerprint)
+	case serverByDomain:
+		v, err := s.config.Store.Server(ctx, q.domain.String())
+		return answer{v.Descriptor, typeRecord}, miss(err)
+	case serverPage:
+		return s.page(ctx, q.domain)
+	}
+	// The same work as for a name that does not exist; "" is never one.
+	if _, err := s.config.Store.User(ctx, ""); err != nil {
+		return answer{}, miss(err)
+	}
+	return answer{}, errMiss
+}
+
+func (s *Server) user(ctx context.Context, name pki.Name) (answer, error) {
+	u, err := s.config.Store.User(ctx, name.String())
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return answer{}, err
+	}
+	if name.Domain() == s.config.CA.Domain() || s.config.Fetch == nil || s.fresh(u) {
+		return cardOf(u)
+	}
+	card, err := s.fetch(ctx, name)
+	if err == nil {
+		return answer{card, typeRecord}, nil
+	}
+	if a, missing := cardOf(u); missing == nil {
+		return a, nil // the home is gone or busy: its signature still holds
+	}
+	return answer{}, err
+}
+
+// fresh reports whether a copy is young enough to serve unasked.
+func (s *Server) fresh(u store.User) bool {
+	age := s.config.Now().Sub(u.StoredAt)
+	return len(u.Card) > 0 && age >= 0 && age < CacheFresh
+}
+
+func (s *Server) key(ctx context.Context, fp pki.Fingerprint) (answer, error) {
+	u, err := s.config.Store.UserByFingerprint(ctx, fp)
+	if err == nil {
+		return cardOf(u)
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return answer{}, err
+	}
+	c, err := s.config.Store.CertificateByFingerprint(ctx, fp)
+	return answer{c.Raw, typeCertificate}, miss(err)
+}
+
+func (s *Server) page(ctx context.Context, after pki.Domain) (answer, error) {
+	servers, err := s.config.Store.ServersAfter(ctx, after.String(), PageServers)
+	if err != nil {
+		return answer{}, err
+	}
+	body, err := encodePage(servers)
+	return answer{body, typeRecord}, err
+}
+
+// cardOf: somebody without a card (none at all, or certified only) is a miss.
+func cardOf(u store.User) (answer, error) {
+	if len(u.Card) == 0 {
+		return answer{}, errMiss
+	}
+	return answer{u.Card, typeRecord}, nil
+}
+
+func miss(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return errMiss
+	}
+	return err
+}
