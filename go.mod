@@ -1,6 +1,6 @@
 module github.com/p3do/p3do
 
-go 1.26.0
+go 1.26.1
 
 require (
 	github.com/BurntSushi/toml v1.6.0 // indirect

@@ -1,0 +1,160 @@
+package pki_test
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/p3do/p3do/pki"
+)
+
+func ExampleParseName() {
+	name, err := pki.ParseName("ann@a.test")
+	fmt.Println(name.Local(), name.Domain(), err)
+	_, err = pki.ParseName("Ann@a.test")
+	fmt.Println(err)
+	// Output:
+	// ann a.test <nil>
+	// pki: name "Ann@a.test": before the @ are 1 to 64 of a-z, 0-9, dot, _ and -, with no dot at its ends and no two dots in a row
+}
+
+// A domain certifies a user, and whoever knows the domain's key judges it.
+func ExampleAuthority_SignUser() {
+	now := time.Now()
+	domain, _ := pki.ParseDomain("a.test")
+	authority, err := pki.NewAuthority(rand.Reader, domain, now)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	// On ann's machine.
+	name, _ := pki.ParseName("ann@a.test")
+	key, _ := pki.NewIdentityKey(rand.Reader)
+	request, _ := pki.NewUserRequest(rand.Reader, key, name)
+
+	// At her home, which has checked that the name is hers.
+	asked, _ := pki.ParseUserRequest(request.DER())
+	certificate, _ := authority.SignUser(rand.Reader, now, asked, pki.UserLifetime)
+
+	// Anywhere.
+	user, err := authority.CA().VerifyUser(certificate.DER(), now)
+	fmt.Println(user.Name(), user.Key() == key.Public(), err)
+	// Output: ann@a.test true <nil>
+}
+
+// Two domains federate: each countersigns the other, and then knows its users
+// although their home is gone.
+func ExampleAuthority_Countersign() {
+	now := time.Now()
+	a, _ := pki.ParseDomain("a.test")
+	b, _ := pki.ParseDomain("b.test")
+	home, _ := pki.NewAuthority(rand.Reader, a, now)
+	peer, _ := pki.NewAuthority(rand.Reader, b, now)
+	cross, err := home.Countersign(rand.Reader, now, peer.CA())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	bob, _ := pki.ParseName("bob@b.test")
+	key, _ := pki.NewIdentityKey(rand.Reader)
+	request, _ := pki.NewUserRequest(rand.Reader, key, bob)
+	certificate, _ := peer.SignUser(rand.Reader, now, request, pki.UserLifetime)
+
+	user, err := home.VerifyPeerUser(cross, certificate.DER(), now)
+	fmt.Println(user.Name(), err)
+	_, err = home.SignUser(rand.Reader, now, request, pki.UserLifetime)
+	fmt.Println(err)
+	// Output:
+	// bob@b.test <nil>
+	// pki: signing a user: a.test may not sign for b.test
+}
+
+func ExampleCheckPin() {
+	pinned, shown := pki.Fingerprint{1}, pki.Fingerprint{2}
+	err := pki.CheckPin(pinned, shown, "a.test")
+	var changed *pki.KeyChangedError
+	fmt.Println(errors.As(err, &changed))
+	fmt.Println(err)
+	// Output:
+	// true
+	// pki: the key of a.test changed: pinned AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA, shown AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+}
+
+func ExampleAuthority_SignDescriptor() {
+	now := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	domain, _ := pki.ParseDomain("a.test")
+	authority, _ := pki.NewAuthority(rand.Reader, domain, now)
+	signed, err := authority.SignDescriptor(pki.Descriptor{
+		Serial:     uint64(now.Unix()),
+		Issued:     now,
+		Expires:    now.Add(pki.DescriptorLifetime),
+		ServerKeys: []pki.ServerKey{{Period: pki.PeriodAt(now)}},
+		Links:      []string{"node.a.test:7001"},
+		KeyServers: []string{"keys.a.test:7002"},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// Anywhere: is it of the key that we have pinned, and still valid?
+	d, _ := pki.ParseDescriptor(signed.Raw())
+	fmt.Println(pki.CheckPin(authority.CA().Fingerprint(), d.CA.Fingerprint(), domain.String()), d.CheckTime(now))
+	fmt.Println(d.Domain, d.Links, d.CheckTime(now.AddDate(0, 1, 0)))
+	// Output:
+	// <nil> <nil>
+	// a.test [node.a.test:7001] pki: server descriptor of a.test: it ended at 2026-11-29T07:59:59Z: outside its time of validity
+}
+
+func ExampleIdentityKey_SignLogin() {
+	name, _ := pki.ParseName("ann@a.test")
+	key, _ := pki.NewIdentityKey(rand.Reader)
+	// Both ends: connection.ExportKeyingMaterial(pki.ExporterLabel, nil, pki.ExporterSize)
+	exporter := [pki.ExporterSize]byte{4, 2}
+	proof := key.SignLogin(exporter, name)
+	fmt.Println(key.Public().VerifyLogin(exporter, name, proof))
+	fmt.Println(key.Public().VerifyLogin([pki.ExporterSize]byte{4, 3}, name, proof))
+	// Output:
+	// true
+	// false
+}
+
+func ExamplePeriodAt() {
+	period := pki.PeriodAt(time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC))
+	fmt.Println(period, period.Start().Format(time.DateOnly), period.End().Format(time.DateOnly))
+	// Output: 2968 2026-11-19 2026-11-26
+}
+
+// A secret is not shown, whatever prints it.
+func ExampleIdentityKey() {
+	key, _ := pki.NewIdentityKey(rand.Reader)
+	fmt.Printf("%v %+v %x\n", key, key, key)
+	// Output: secret secret secret
+}
+
+func ExampleSignCard() {
+	now := time.Now()
+	domain, _ := pki.ParseDomain("a.test")
+	authority, _ := pki.NewAuthority(rand.Reader, domain, now)
+	name, _ := pki.ParseName("ann@a.test")
+	key, _ := pki.NewIdentityKey(rand.Reader)
+	request, _ := pki.NewUserRequest(rand.Reader, key, name)
+	certificate, _ := authority.SignUser(rand.Reader, now, request, pki.UserLifetime)
+	signed, err := pki.SignCard(key, pki.Card{
+		Certificate: certificate,
+		Serial:      1,
+		Issued:      now,
+		Expires:     now.Add(pki.CardLifetime),
+		Spools:      []pki.Domain{domain},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// Whoever fetched it finds out whom to ask, and then asks.
+	claimed, _ := pki.ParseCard(signed.Raw())
+	card, err := authority.CA().VerifyCard(claimed.Raw(), now)
+	fmt.Println(claimed.Name(), card.Spools, err)
+	// Output: ann@a.test [a.test] <nil>
+}

@@ -1,0 +1,128 @@
+package pki
+
+import (
+	"bytes"
+	"testing"
+)
+
+// What a parser accepts it also writes, byte for byte: there is one way only to
+// say a thing.
+
+func FuzzParseDomain(f *testing.F) {
+	for _, seed := range []string{"a.test", "xn--mnchen-3ya.example", "A.test", "127.0.0.1", "a..b", "-a.b", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if d, err := ParseDomain(text); err == nil && (d.String() != text || d.IsZero()) {
+			t.Fatalf("%q became %q", text, d)
+		}
+	})
+}
+
+func FuzzParseName(f *testing.F) {
+	for _, seed := range []string{"ann@a.test", `"a@b"@c.test`, "Ann@a.test", "a.b@c.test", "a@@b.c", "@", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		n, err := ParseName(text)
+		if err == nil && (n.String() != text || n.Local()+"@"+n.Domain().String() != text) {
+			t.Fatalf("%q became %q", text, n)
+		}
+	})
+}
+
+func FuzzParseFingerprint(f *testing.F) {
+	for _, seed := range []string{Fingerprint{}.String(), Fingerprint{0xff, 0xfe}.String(), "AAAA", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if fp, err := ParseFingerprint(text); err == nil && fp.String() != text {
+			t.Fatalf("%q became %q", text, fp)
+		}
+	})
+}
+
+func FuzzCheckEndpoint(f *testing.F) {
+	for _, seed := range []string{"127.0.0.1:1", "[::1]:7001", "a.test:443", ":", "[]:1", "a:00"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if CheckEndpoint(text) == nil && (len(text) < 3 || len(text) > MaxEndpointSize) {
+			t.Fatalf("%q is accepted", text)
+		}
+	})
+}
+
+func FuzzParseDescriptor(f *testing.F) {
+	w := newWorld(f)
+	d := w.descriptor(f)
+	f.Add(d.body())
+	f.Add(bytes.Replace(d.body(), []byte("a.test:"), []byte("b.test:"), 1))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if _, err := ParseDescriptor(body); err == nil {
+			t.Fatal("accepted without a signature of the authority")
+		}
+		// Signed, so that the fields behind the signature are reached.
+		raw := sealStatement(w.home.domain.domain, LabelDescriptor, body)
+		if d, err := ParseDescriptor(raw); err == nil && !bytes.Equal(d.Descriptor.body(), body) {
+			t.Fatalf("%x is written as %x", body, d.Descriptor.body())
+		}
+	})
+}
+
+func FuzzParseCard(f *testing.F) {
+	w := newWorld(f)
+	c := w.card(f)
+	f.Add(c.body())
+	f.Add(c.Raw())
+	f.Fuzz(func(t *testing.T, body []byte) {
+		raw := sealStatement(w.ann.identity, LabelCard, body)
+		if u, err := ParseCard(raw); err == nil && (!bytes.Equal(u.card.body(), body) || u.Key() != w.ann.Public()) {
+			t.Fatalf("%x is written as %x", body, u.card.body())
+		}
+	})
+}
+
+func FuzzParseUserRequest(f *testing.F) {
+	w := newWorld(f)
+	f.Add(must[UserRequest](f)(NewUserRequest(w.rand, w.ann, mustName(f, "ann@a.test"))).DER())
+	f.Fuzz(func(t *testing.T, der []byte) {
+		r, err := ParseUserRequest(der)
+		if err != nil {
+			return
+		}
+		if _, err := ParseName(r.Name().String()); err != nil || !bytes.Equal(r.DER(), der) {
+			t.Fatalf("accepted for %q", r.Name())
+		}
+	})
+}
+
+func FuzzParseCACert(f *testing.F) {
+	w := newWorld(f)
+	for _, der := range [][]byte{w.home.CA().DER(), w.cross.DER(), w.home.root.Raw, w.annCert.DER(), w.linkCert.DER()} {
+		f.Add(der)
+	}
+	f.Fuzz(func(t *testing.T, der []byte) {
+		if ca, err := ParseCACert(der); err == nil {
+			if _, err := ParseDomain(ca.Domain().String()); err != nil || !bytes.Equal(ca.DER(), der) {
+				t.Fatalf("accepted for %q", ca.Domain())
+			}
+		}
+		if cross, err := ParseCrossCert(der); err == nil && !bytes.Equal(cross.DER(), der) {
+			t.Fatal("a cross-certificate is written otherwise")
+		}
+		if _, err := w.peer.CA().VerifyUser(der, testNow); err == nil {
+			t.Fatal("b.test has signed no user in this corpus")
+		}
+	})
+}
+
+func FuzzParseAuthority(f *testing.F) {
+	w := newWorld(f)
+	f.Add(w.home.Marshal())
+	f.Fuzz(func(t *testing.T, secret []byte) {
+		if a, err := ParseAuthority(secret); err == nil && !bytes.Equal(a.Marshal(), secret) {
+			t.Fatal("it is written otherwise")
+		}
+	})
+}

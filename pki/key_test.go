@@ -1,0 +1,190 @@
+package pki
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// No key type converts into another, nor the public halves: so a function that
+// takes one cannot be handed another, not even on purpose.
+func TestKeyRolesDoNotConvert(t *testing.T) {
+	types := []any{
+		IdentityKey{}, LinkKey{}, domainKey{}, federationKey{},
+		IdentityPublic{}, LinkPublic{}, DomainPublic{},
+	}
+	for _, from := range types {
+		for _, to := range types {
+			f, g := reflect.TypeOf(from), reflect.TypeOf(to)
+			if f != g && f.ConvertibleTo(g) {
+				t.Errorf("%v converts to %v", f, g)
+			}
+		}
+	}
+}
+
+func TestSecretsAreNeverShown(t *testing.T) {
+	w := newWorld(t)
+	secrets := [][]byte{w.ann.Seed(), w.link.Seed(), w.home.domain.domain.Seed(), w.home.federation.federation.Seed()}
+	values := []any{w.ann, &w.ann, w.link, w.link.Signer(), w.home, *w.home, struct{ K IdentityKey }{w.ann}}
+	var out bytes.Buffer
+	for _, v := range values {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%o"} {
+			fmt.Fprintf(&out, verb+"\n", v)
+		}
+		slog.New(slog.NewTextHandler(&out, nil)).Info("key", "k", v)
+		slog.New(slog.NewJSONHandler(&out, nil)).Info("key", "k", v)
+		if b, err := json.Marshal(v); err == nil {
+			out.Write(b)
+		}
+	}
+	text := out.String()
+	for _, secret := range secrets {
+		for _, form := range []string{
+			string(secret[:8]), hex.EncodeToString(secret[:8]), strings.ToUpper(hex.EncodeToString(secret[:8])),
+			strings.Trim(fmt.Sprint(secret[:8]), "[]"), strings.ReplaceAll(strings.Trim(fmt.Sprint(secret[:8]), "[]"), " ", ", "),
+		} {
+			if strings.Contains(text, form) {
+				t.Fatalf("a secret shows as %q", form)
+			}
+		}
+	}
+	if !strings.Contains(text, "secret") {
+		t.Fatal("nothing was written at all")
+	}
+}
+
+func TestKeysFollowFromRand(t *testing.T) {
+	one := must[IdentityKey](t)(NewIdentityKey(testRand(9)))
+	two := must[IdentityKey](t)(NewIdentityKey(testRand(9)))
+	if one.Public() != two.Public() {
+		t.Fatal("the same randomness made two keys")
+	}
+	back := must[IdentityKey](t)(ParseIdentityKey(one.Seed()))
+	if back.Public() != one.Public() {
+		t.Fatal("a stored key came back as another")
+	}
+	if _, err := NewIdentityKey(bytes.NewReader(make([]byte, 31))); err == nil {
+		t.Fatal("31 bytes of randomness made a key")
+	}
+	for _, n := range []int{0, 31, 33, 64} {
+		if _, err := ParseIdentityKey(make([]byte, n)); err == nil {
+			t.Errorf("a seed of %d bytes was accepted", n)
+		}
+		if _, err := ParseLinkKey(make([]byte, n)); err == nil {
+			t.Errorf("a seed of %d bytes was accepted", n)
+		}
+	}
+}
+
+func TestFingerprintIsOfSubjectPublicKeyInfo(t *testing.T) {
+	key := must[IdentityKey](t)(NewIdentityKey(testRand(9)))
+	public := key.Public()
+	spki := must[[]byte](t)(x509.MarshalPKIXPublicKey(ed25519.PublicKey(public.Bytes())))
+	if key.Fingerprint() != sha256.Sum256(spki) {
+		t.Fatal("not the SHA-256 of the SubjectPublicKeyInfo")
+	}
+}
+
+// Under a key of small order one signature fits one message in eight, whoever
+// makes it: crypto/ed25519 accepts such keys, so they are refused at the border.
+func TestSmallOrderKeysAreRefused(t *testing.T) {
+	signature := make([]byte, 64)
+	signature[0] = 1 // R is the neutral element, S is 0
+	for _, y := range smallOrder {
+		for _, sign := range []byte{0, 0x80} {
+			b := must[[]byte](t)(hex.DecodeString(y))
+			b[31] |= sign
+			if _, err := ParseIdentityPublic(b); err == nil {
+				t.Errorf("%x was accepted", b)
+			}
+			forged := 0
+			for i := range 200 {
+				if ed25519.Verify(b, fmt.Append(nil, i), signature) {
+					forged++
+				}
+			}
+			if forged == 0 && sign == 0 {
+				t.Errorf("%x is not of small order: this table is wrong", b)
+			}
+		}
+	}
+	for _, n := range []int{0, 31, 33} {
+		if _, err := ParseLinkPublic(make([]byte, n)); err == nil {
+			t.Errorf("%d bytes were accepted", n)
+		}
+	}
+}
+
+func TestStatements(t *testing.T) {
+	w := newWorld(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		message := rapid.SliceOf(rapid.Byte()).Draw(rt, "message")
+		label := Label(rapid.StringMatching(`[a-z0-9 .-]{1,64}`).Draw(rt, "label"))
+		signature := w.ann.Sign(label, message)
+		public := w.ann.Public()
+		if !public.Verify(label, message, signature) {
+			rt.Fatal("a good signature is refused")
+		}
+		if !ed25519.Verify(public.Bytes(), append([]byte("p3do "+string(label)+"\x00"), message...), signature) {
+			rt.Fatal("the signed bytes are not those of the spec")
+		}
+		other := label[1:] + "x"
+		if other == label {
+			other = "y"
+		}
+		if public.Verify(other, message, signature) || w.bob.Public().Verify(label, message, signature) ||
+			w.home.CA().Key().Verify(label, message, signature) || public.Verify(label, append(message, 0), signature) {
+			rt.Fatal("a signature fits another label, key or message")
+		}
+	})
+}
+
+func TestLabels(t *testing.T) {
+	w := newWorld(t)
+	for _, label := range []Label{"", "a\x00b", "A", "a_b", "ü", Label(strings.Repeat("a", 65))} {
+		if w.ann.Sign(label, nil) != nil || w.home.Sign(label, nil) != nil {
+			t.Errorf("label %q was signed", label)
+		}
+		// What somebody else would sign under it does not verify either.
+		signature := ed25519.Sign(w.ann.identity, statement(label, nil))
+		if w.ann.Public().Verify(label, nil, signature) {
+			t.Errorf("label %q verifies", label)
+		}
+	}
+	if (IdentityPublic{}).Verify("x", nil, make([]byte, 64)) || (DomainPublic{}).Verify("x", nil, make([]byte, 64)) {
+		t.Error("the zero key verifies something")
+	}
+}
+
+func TestLogin(t *testing.T) {
+	w := newWorld(t)
+	exporter := [ExporterSize]byte{1, 2, 3}
+	proof := w.ann.SignLogin(exporter, w.annCert.Name())
+	if !w.annCert.VerifyLogin(exporter, proof) {
+		t.Fatal("a good login is refused")
+	}
+	public := w.ann.Public()
+	switch {
+	case w.annCert.VerifyLogin([ExporterSize]byte{1, 2, 4}, proof):
+		t.Error("a login is good on another connection")
+	case public.VerifyLogin(exporter, mustName(t, "eve@a.test"), proof):
+		t.Error("a login is good for another name")
+	case w.bobCert.VerifyLogin(exporter, proof):
+		t.Error("a login is good by another key")
+	case w.annCert.VerifyLogin(exporter, nil), (UserCert{}).VerifyLogin(exporter, proof):
+		t.Error("no proof, or no certificate, is good for a login")
+	case w.ann.SignLogin(exporter, Name{}) != nil:
+		t.Error("a login for no name was signed")
+	}
+}

@@ -1,0 +1,222 @@
+package pki
+
+import (
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// inputs are those of one vector of docs/spec/vectors/pki.json.
+type inputs map[string]string
+
+// bytes returns an input in hexadecimal, which the generator writes well.
+func (in inputs) bytes(key string) []byte {
+	b, err := hex.DecodeString(in[key])
+	if err != nil {
+		panic(fmt.Sprintf("input %q of a vector: %v", key, err))
+	}
+	return b
+}
+
+func (in inputs) now() time.Time {
+	n, err := strconv.ParseInt(in["now"], 10, 64)
+	if err != nil {
+		panic(fmt.Sprintf("the time of a vector: %v", err))
+	}
+	return time.Unix(n, 0)
+}
+
+var errRefused = errors.New("refused")
+
+func yes(ok bool) (inputs, error) {
+	if !ok {
+		return nil, errRefused
+	}
+	return nil, nil
+}
+
+func nameAndKey(name Name, key IdentityPublic) inputs {
+	return inputs{"name": name.String(), "public": hex.EncodeToString(key.Bytes())}
+}
+
+func domainAndKey(domain Domain, key DomainPublic) inputs {
+	return inputs{
+		"domain": domain.String(), "public": hex.EncodeToString(key.Bytes()), "fingerprint": key.Fingerprint().String(),
+	}
+}
+
+// judges answers each kind of vector: what is found out, or why it is refused.
+var judges = map[string]func(inputs) (inputs, error){
+	"domain":      func(in inputs) (inputs, error) { _, err := ParseDomain(in["text"]); return nil, err },
+	"name":        func(in inputs) (inputs, error) { _, err := ParseName(in["text"]); return nil, err },
+	"fingerprint": func(in inputs) (inputs, error) { _, err := ParseFingerprint(in["text"]); return nil, err },
+	"endpoint":    func(in inputs) (inputs, error) { return nil, CheckEndpoint(in["text"]) },
+	"public":      func(in inputs) (inputs, error) { _, err := ParseIdentityPublic(in.bytes("public")); return nil, err },
+	"key": func(in inputs) (inputs, error) {
+		key, err := ParseIdentityKey(in.bytes("seed"))
+		if err != nil {
+			return nil, err
+		}
+		public := key.Public()
+		return inputs{"public": hex.EncodeToString(public.Bytes()), "fingerprint": key.Fingerprint().String()}, nil
+	},
+	"statement": func(in inputs) (inputs, error) {
+		public, err := ParseIdentityPublic(in.bytes("public"))
+		if err != nil {
+			return nil, err
+		}
+		return yes(public.Verify(Label(in["label"]), in.bytes("message"), in.bytes("signature")))
+	},
+	"login": func(in inputs) (inputs, error) {
+		public, err := ParseIdentityPublic(in.bytes("public"))
+		if err != nil {
+			return nil, err
+		}
+		name, err := ParseName(in["name"])
+		if err != nil {
+			return nil, err
+		}
+		return yes(public.VerifyLogin([ExporterSize]byte(in.bytes("exporter")), name, in.bytes("signature")))
+	},
+	"ca": func(in inputs) (inputs, error) {
+		ca, err := ParseCACert(in.bytes("der"))
+		return domainAndKey(ca.Domain(), ca.Key()), err
+	},
+	"cross": func(in inputs) (inputs, error) {
+		cross, err := ParseCrossCert(in.bytes("der"))
+		return domainAndKey(cross.Domain(), cross.Key()), err
+	},
+	"authority": func(in inputs) (inputs, error) {
+		a, err := ParseAuthority(in.bytes("raw"))
+		if err != nil {
+			return nil, err
+		}
+		return inputs{"domain": a.Domain().String(), "ca": hex.EncodeToString(a.CA().DER())}, nil
+	},
+	"request": func(in inputs) (inputs, error) {
+		request, err := ParseUserRequest(in.bytes("der"))
+		return nameAndKey(request.Name(), request.Key()), err
+	},
+	"user": func(in inputs) (inputs, error) {
+		ca, err := ParseCACert(in.bytes("ca"))
+		if err != nil {
+			return nil, err
+		}
+		user, err := ca.VerifyUser(in.bytes("der"), in.now())
+		return nameAndKey(user.Name(), user.Key()), err
+	},
+	"link": func(in inputs) (inputs, error) {
+		ca, err := ParseCACert(in.bytes("ca"))
+		if err != nil {
+			return nil, err
+		}
+		leaf, err := x509.ParseCertificate(in.bytes("der"))
+		if err != nil {
+			return nil, err
+		}
+		return nil, ca.VerifyLink(leaf, in.now())
+	},
+	"peer": func(in inputs) (inputs, error) {
+		a, cross, err := in.federation()
+		if err != nil {
+			return nil, err
+		}
+		leaf, err := x509.ParseCertificate(in.bytes("der"))
+		if err != nil {
+			return nil, err
+		}
+		domain, err := a.VerifyPeer(cross, leaf, in.now())
+		return inputs{"domain": domain.String()}, err
+	},
+	"peeruser": func(in inputs) (inputs, error) {
+		a, cross, err := in.federation()
+		if err != nil {
+			return nil, err
+		}
+		user, err := a.VerifyPeerUser(cross, in.bytes("der"), in.now())
+		return nameAndKey(user.Name(), user.Key()), err
+	},
+	"descriptor": judgeDescriptor,
+	"card":       judgeCard,
+}
+
+func (in inputs) federation() (*Authority, CrossCert, error) {
+	a, err := ParseAuthority(in.bytes("authority"))
+	if err != nil {
+		return nil, CrossCert{}, err
+	}
+	cross, err := ParseCrossCert(in.bytes("cross"))
+	return a, cross, err
+}
+
+func judgeDescriptor(in inputs) (inputs, error) {
+	d, err := ParseDescriptor(in.bytes("raw"))
+	if err != nil {
+		return nil, err
+	}
+	return inputs{
+		"domain": d.Domain.String(), "serial": fmt.Sprint(d.Serial), "issued": fmt.Sprint(d.Issued.Unix()),
+		"expires": fmt.Sprint(d.Expires.Unix()), "period": fmt.Sprint(d.ServerKeys[0].Period),
+		"serverkey": hex.EncodeToString(d.ServerKeys[0].Public[:]), "link": d.Links[0], "keyserver": d.KeyServers[0],
+		"fingerprint": d.CA.Fingerprint().String(),
+	}, d.CheckTime(in.now())
+}
+
+func judgeCard(in inputs) (inputs, error) {
+	ca, err := ParseCACert(in.bytes("ca"))
+	if err != nil {
+		return nil, err
+	}
+	c, err := ca.VerifyCard(in.bytes("raw"), in.now())
+	if err != nil {
+		return nil, err
+	}
+	out := nameAndKey(c.Certificate.Name(), c.Certificate.Key())
+	out["serial"], out["issued"], out["expires"] = fmt.Sprint(c.Serial), fmt.Sprint(c.Issued.Unix()), fmt.Sprint(c.Expires.Unix())
+	out["seal"], out["auth"] = hex.EncodeToString(c.Seal[:]), hex.EncodeToString(c.Auth[:])
+	out["requests"], out["spool"] = hex.EncodeToString(c.Requests[:]), c.Spools[0].String()
+	return out, nil
+}
+
+// The vectors of the specification hold, refusals included.
+func TestVectors(t *testing.T) {
+	var file struct {
+		Vectors []struct {
+			Kind, Comment, Expect string
+			In, Out               inputs
+		}
+	}
+	text := must[[]byte](t)(os.ReadFile("../docs/spec/vectors/pki.json"))
+	if err := json.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for i, v := range file.Vectors {
+		judge := judges[v.Kind]
+		if judge == nil || v.Expect != "accept" && v.Expect != "refuse" {
+			t.Fatalf("vector %d: kind %q, expect %q", i, v.Kind, v.Expect)
+		}
+		seen[v.Kind+" "+v.Expect]++
+		out, err := judge(v.In)
+		if (err == nil) != (v.Expect == "accept") {
+			t.Errorf("vector %d, %s, %s: want %s, got %v", i, v.Kind, v.Comment, v.Expect, err)
+			continue
+		}
+		for key, want := range v.Out {
+			if out[key] != want {
+				t.Errorf("vector %d, %s, %s: %s is %q, want %q", i, v.Kind, v.Comment, key, out[key], want)
+			}
+		}
+	}
+	for kind := range judges {
+		if seen[kind+" accept"] == 0 || seen[kind+" refuse"] == 0 {
+			t.Errorf("kind %s: %d accepted, %d refused", kind, seen[kind+" accept"], seen[kind+" refuse"])
+		}
+	}
+}
