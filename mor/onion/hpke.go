@@ -17,12 +17,12 @@ func newHPKELabels(suite string, ids ...uint16) hpkeLabels {
 }
 
 // extract is LabeledExtract.
-func (x *hpkeLabels) extract(salt []byte, label string, ikm []byte) secret {
+func (x hpkeLabels) extract(salt []byte, label string, ikm []byte) secret {
 	return hmacSHA256(salt, x.prefix, []byte(label), ikm)
 }
 
 // expand is LabeledExpand for 32 bytes.
-func (x *hpkeLabels) expand(prk *secret, label string, info []byte) secret {
+func (x hpkeLabels) expand(prk *secret, label string, info []byte) secret {
 	return hmacSHA256(prk[:], []byte{0, 32}, x.prefix, []byte(label), info, []byte{1})
 }
 
@@ -43,7 +43,7 @@ func newHPKEExporter(kem uint16, info string) hpkeExporter {
 }
 
 // export is KeySchedule of the KEM's shared secret, then Context.Export(labelExport, 32).
-func (x *hpkeExporter) export(shared *secret) secret {
+func (x hpkeExporter) export(shared *secret) secret {
 	s := x.labels.extract(shared[:], "secret", nil)
 	exporter := x.labels.expand(&s, "exp", x.context)
 	return x.labels.expand(&exporter, "sec", []byte(labelExport))

@@ -16,7 +16,7 @@ type commandFunc func(i int, next []byte) []byte
 
 // build writes into stack (size() bytes) what the first of the hops sees. content ends up in front of the last hop;
 // the slots that no hop uses are random.
-func (t *tier) build(rand io.Reader, aad []byte, hops []layer, content, stack []byte, command commandFunc) error {
+func (t tier) build(rand io.Reader, aad []byte, hops []layer, content, stack []byte, command commandFunc) error {
 	slot, size, last := t.slot(), t.size(), len(hops)-1
 	tail := t.tail(hops)
 	copy(stack, content)
@@ -47,7 +47,7 @@ func (t *tier) build(rand io.Reader, aad []byte, hops []layer, content, stack []
 //	F_0     = empty
 //	F_(i+1) = (F_i xor GCM key stream of hop i over its last len(F_i) bytes) | PRG(filler key of hop i, one slot)
 //	tail    = F_last xor GCM key stream of the last hop, likewise
-func (t *tier) tail(hops []layer) []byte {
+func (t tier) tail(hops []layer) []byte {
 	slot := t.slot()
 	f := make([]byte, 0, (len(hops)-1)*slot)
 	for i := range hops {
@@ -62,7 +62,7 @@ func (t *tier) tail(hops []layer) []byte {
 
 // open authenticates a stack and returns command | next stack, with room for extra more bytes. The last byte of the
 // stack is as well protected as the first: what fails, fails with ErrAuth.
-func (t *tier) open(l *layer, aad, stack []byte, extra int) ([]byte, error) {
+func (t tier) open(l *layer, aad, stack []byte, extra int) ([]byte, error) {
 	opened := make([]byte, t.command+t.size(), t.command+t.size()+extra)
 	n := copy(opened, stack[t.enc+aeadTagSize:])
 	n += copy(opened[n:], stack[t.enc:t.enc+aeadTagSize])

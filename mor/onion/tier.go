@@ -16,10 +16,10 @@ var (
 )
 
 // slot is what one layer adds, and what one peel appends.
-func (t *tier) slot() int { return t.enc + aeadTagSize + t.command }
+func (t tier) slot() int { return t.enc + aeadTagSize + t.command }
 
 // size is the whole stack, the same before and after every peel.
-func (t *tier) size() int { return t.slots*t.slot() + t.content }
+func (t tier) size() int { return t.slots*t.slot() + t.content }
 
 // sealed is the part of the stack that the AEAD encrypts: command and rest.
-func (t *tier) sealed() int { return t.size() - t.enc - aeadTagSize }
+func (t tier) sealed() int { return t.size() - t.enc - aeadTagSize }

@@ -1,0 +1,143 @@
+package mor
+
+import (
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/p3do/p3do/mor/onion"
+	"github.com/p3do/p3do/pki"
+)
+
+// DayMailbox derives the mailbox address of a day from the secret that two contacts
+// share: HKDF-Expand(secret, "p3do mailbox" | day, 32). Knowing it is the right to write.
+func DayMailbox(secret [32]byte, day Day) onion.Mailbox {
+	info := binary.BigEndian.AppendUint32([]byte("p3do mailbox"), uint32(day))
+	address, err := hkdf.Expand(sha256.New, secret[:], string(info), len(onion.Mailbox{}))
+	if err != nil {
+		return onion.Mailbox{} // unreachable: 32 bytes are within HKDF's limit
+	}
+	return onion.Mailbox(address)
+}
+
+// copy makes one copy of o: another route than the last if there is one, a fresh SURB, the
+// same id. It sets when the next copy is due.
+func (s *Sender) copy(now time.Time, o *Outgoing) (Submission, error) {
+	switch {
+	case len(o.To.Spools) == 0:
+		return Submission{}, routeErrorf("the recipient names no server that keeps her messages")
+	case len(o.Sealed) != SealedSize:
+		return Submission{}, fmt.Errorf("mor: a sealed part of %d bytes, not %d", len(o.Sealed), SealedSize)
+	}
+	spool := o.To.Spools[o.Attempts%len(o.To.Spools)]
+	there := ends{s.cfg.Entry, spool}
+	relays, err := choose(s.cfg.Rand, s.servers, there, o.Hops, o.Via, o.Last)
+	if err != nil {
+		return Submission{}, err
+	}
+	route := routeOf(there, relays)
+	letter, waiting, err := s.letter(now, o, spool, route)
+	if err != nil {
+		return Submission{}, err
+	}
+	inner, first, err := s.inner(now, relays, spool, letter, o.To)
+	if err != nil {
+		return Submission{}, err
+	}
+	if waiting != nil {
+		o.Waiting = append(o.Waiting[max(0, len(o.Waiting)-maxWaiting+1):], *waiting)
+	}
+	o.Last = route
+	o.Attempts++
+	o.Next = now.Add(s.jitter(backoff(o)))
+	return Submission{Message: o.ID, Entry: onion.Entry{First: first, Inner: inner}, Route: o.Last}, nil
+}
+
+// inner builds the onion for relays and the mailbox server at the end.
+func (s *Sender) inner(now time.Time, relays []Server, spool pki.Domain, letter Letter, to Address) (onion.Inner, onion.ServerID, error) {
+	hops, err := s.hops(relays, spool)
+	if err != nil {
+		return onion.Inner{}, onion.ServerID{}, err
+	}
+	in, err := onion.BuildInner(s.cfg.Rand, hops, to.at(letter.Day), now.Add(LetterLifetime), letter.Marshal())
+	return in, hops[0].Key.ID(), err
+}
+
+// letter makes the payload, with a SURB back to our own mailbox, over other relays than
+// those of the way there, if there are any.
+func (s *Sender) letter(now time.Time, o *Outgoing, spool pki.Domain, there Route) (Letter, *Waiting, error) {
+	l := Letter{ID: o.ID, Day: DayAt(now), Sealed: [SealedSize]byte(o.Sealed)}
+	if o.To.stranger() {
+		l.Work(o.To.Mailbox)
+	}
+	if o.Quiet {
+		return l, nil, nil
+	}
+	back := ends{spool, s.cfg.Home}
+	relays, err := choose(s.cfg.Rand, s.servers, back, o.Hops, nil, there)
+	if err != nil {
+		return Letter{}, nil, fmt.Errorf("mor: way back: %w", err)
+	}
+	hops, err := s.hops(relays, s.cfg.Home)
+	if err != nil {
+		return Letter{}, nil, err
+	}
+	var id onion.SURBID
+	if _, err := io.ReadFull(s.cfg.Rand, id[:]); err != nil {
+		return Letter{}, nil, fmt.Errorf("mor: naming a SURB: %w", err)
+	}
+	surb, keys, err := onion.BuildSURB(s.cfg.Rand, hops, o.Reply, id, now.Add(LetterLifetime))
+	if err != nil {
+		return Letter{}, nil, err
+	}
+	l.SURB = &surb
+	return l, &Waiting{ID: id, Keys: keys.Bytes()}, nil
+}
+
+// hops are the layers of an inner packet: relays, then the server of last.
+func (s *Sender) hops(relays []Server, last pki.Domain) ([]onion.InnerHop, error) {
+	hops := make([]onion.InnerHop, 0, len(relays)+1)
+	for _, r := range relays {
+		hops = append(hops, onion.InnerHop{Key: r.Key})
+	}
+	for _, server := range s.servers {
+		if server.Domain == last {
+			return append(hops, onion.InnerHop{Key: server.Key}), nil
+		}
+	}
+	return nil, routeErrorf("no server of %s is known", last)
+}
+
+func routeOf(e ends, relays []Server) Route {
+	route := Route{e.entry}
+	for _, r := range relays {
+		route = append(route, r.Domain)
+	}
+	return append(route, e.mailbox)
+}
+
+// backoff is the mean time to the next copy, doubling with each: fast until the message is
+// stored, and then patient.
+func backoff(o *Outgoing) time.Duration {
+	if o.State == StoredThere {
+		return doubling(patientRetry, longestWait, o.Attempts)
+	}
+	return doubling(firstRetry, longestRetry, o.Attempts)
+}
+
+func doubling(first, longest time.Duration, attempts int) time.Duration {
+	return min(first<<min(max(attempts-1, 0), 10), longest)
+}
+
+// jitter draws a time between half of mean and one and a half of it, so that nobody can
+// tell a retransmission by its timer.
+func (s *Sender) jitter(mean time.Duration) time.Duration {
+	n, err := below(s.cfg.Rand, int64(mean))
+	if err != nil {
+		return mean
+	}
+	return mean/2 + time.Duration(n)
+}

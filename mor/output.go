@@ -1,0 +1,109 @@
+package mor
+
+import (
+	"time"
+
+	"github.com/p3do/p3do/mor/onion"
+	"github.com/p3do/p3do/pki"
+)
+
+// Output is what the caller must now do, in field order. Its slices are the Router's
+// until the next call.
+type Output struct {
+	Remember  []Mark     // make durable before anything else
+	Broadcast []Speech   // say to every member of one of our contexts
+	Forward   []Forward  // hand to an owner over the link that we have with it
+	Deliver   []Delivery // for the mailboxes of this server
+	Wake      time.Time  // call Tick no later than this; zero: no timer is wanted
+}
+
+// A Mark is something done once that must not be done again after a restart.
+type Mark struct {
+	ID    [16]byte
+	Kind  MarkKind
+	Until time.Time // after this it may be forgotten
+}
+
+// A MarkKind says what a Mark's ID is of.
+type MarkKind uint8
+
+// The kinds of marks. Seen packets are not among them: that set lives in memory.
+const (
+	OuterPeel MarkKind = 1 // onion.ReplayID of a peeled outer layer
+	InnerPeel MarkKind = 2 // onion.ReplayID of a peeled inner layer
+	BareInner MarkKind = 3 // onion.InnerID of a bare inner packet, wrapped or exposed
+)
+
+// A Speech is a packet said on one of our own contexts.
+type Speech struct {
+	On     ContextID
+	Packet onion.Packet
+}
+
+// A Forward is a packet handed to the owner of its key. It takes a slot of the link like
+// any other packet and names the context on which we rebroadcast it, so that its
+// receiver treats it as heard there.
+type Forward struct {
+	To     pki.Domain
+	On     ContextID
+	Packet onion.Packet
+}
+
+// A Delivery is what the last layer of an inner packet held for a mailbox here.
+type Delivery struct {
+	Mailbox onion.Mailbox
+	Reply   bool         // a reply over a SURB, else a letter
+	SURB    onion.SURBID // of a reply
+	Payload []byte       // a letter: onion.PayloadSize bytes; a reply: onion.BodySize, sealed
+}
+
+// A Drop is a reason for which a packet went no further.
+type Drop uint8
+
+// The reasons for which packets are dropped, silently: an answer would be an oracle
+// (row V4).
+const (
+	DropEpoch     Drop = iota // not of this epoch or one beside it
+	DropSeenFull              // the heard context's share of the seen set is full
+	DropQueueFull             // too much waits to be peeled or spoken
+	DropAuth                  // a layer did not open: tampered, or not for this key
+	DropReplay                // a layer or a bare inner packet that was here before
+	DropExpired               // an inner layer past its time
+	DropBudget                // re-wrapped too often on one leg
+	DropNoRoute               // no known context leads to the server
+	DropCover                 // cover traffic that asked to be dropped here
+	DropMarksFull             // the share of marks of the context that brought it is full
+	dropReasons
+)
+
+// String names d as in p3dod status.
+func (d Drop) String() string {
+	return [...]string{"epoch", "seen-full", "queue-full", "auth", "replay", "expired", "budget", "no-route", "cover", "marks-full"}[d]
+}
+
+// passing reports whether what was dropped for d may be handed in again.
+func (d Drop) passing() bool {
+	return d == DropNoRoute || d == DropQueueFull || d == DropSeenFull || d == DropMarksFull
+}
+
+// Counters counts what became of the packets on one context (rows M1 to M4).
+type Counters struct {
+	Heard       uint64 // packets heard by the listeners bound to it
+	Duplicates  uint64 // of these, seen before
+	Forwarded   uint64 // handed to an owner known and linked
+	Rebroadcast uint64 // said again on it
+	Peeled      uint64 // outer layers removed with its key
+	Spoken      uint64 // packets of our own making said on it
+	Dropped     [dropReasons]uint64
+}
+
+// DropsByReason returns the counts that are not zero, by the name of their reason.
+func (c Counters) DropsByReason() map[string]uint64 {
+	byReason := make(map[string]uint64)
+	for reason, n := range c.Dropped {
+		if n > 0 {
+			byReason[Drop(reason).String()] = n
+		}
+	}
+	return byReason
+}

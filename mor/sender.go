@@ -1,0 +1,281 @@
+package mor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/p3do/p3do/mor/onion"
+	"github.com/p3do/p3do/pki"
+)
+
+// Specification and implementation constants of the user's side.
+const (
+	// LetterLifetime is how long a message is tried before it is expired; no server key
+	// opens its layers longer (docs/spec/mor.md, "Retransmission").
+	LetterLifetime = 7 * 24 * time.Hour
+
+	notTaken     = time.Second      // mean time to the second try, if our node does not take the first
+	firstRetry   = 8 * time.Second  // mean time to the first copy, if no receipt has come
+	longestRetry = 10 * time.Minute // mean time between copies at most, until stored
+	patientRetry = 5 * time.Minute  // mean time to the first copy once stored, if no acknowledgement has come
+	longestWait  = 6 * time.Hour    // mean time between copies at most, once stored
+	maxWaiting   = 16               // SURBs of one message whose receipt is still waited for
+	// MaxOutbox is how many unfinished messages a Sender keeps; more are refused.
+	MaxOutbox = 10_000
+)
+
+// A State is how far a message has come, as its sender knows it.
+type State string
+
+// The states of a message, in order. Only Acknowledged and Expired are final.
+const (
+	Queued       State = "queued"       // in the outbox
+	Sent         State = "sent"         // our node took it
+	StoredThere  State = "stored"       // the recipient's spool has it durably
+	Acknowledged State = "acknowledged" // the recipient's device has it durably
+	Expired      State = "expired"      // given up after LetterLifetime
+)
+
+func (s State) final() bool { return s == Acknowledged || s == Expired }
+
+// An Address is where a recipient can be written to.
+type Address struct {
+	Mailbox  onion.Mailbox // a requests address, if Secret is zero
+	Secret   [32]byte      // shared with a contact: the mailbox of a day is derived from it
+	Identity pki.Fingerprint
+	Spools   []pki.Domain // servers that keep the mailbox, in order of preference
+}
+
+// stranger reports whether a is a requests address, which wants work.
+func (a Address) stranger() bool { return a.Secret == [32]byte{} }
+
+// at is the mailbox of a on day.
+func (a Address) at(day Day) onion.Mailbox {
+	if a.stranger() {
+		return a.Mailbox
+	}
+	return DayMailbox(a.Secret, day)
+}
+
+// An Outgoing is a message in the outbox: all that must survive a restart.
+type Outgoing struct {
+	ID       MessageID
+	To       Address
+	Sealed   []byte // SealedSize bytes
+	Hops     int
+	Via      []pki.Domain  // relays named by the user; empty: chosen for each copy
+	Reply    onion.Mailbox // where receipts are to come
+	Quiet    bool          // an acknowledgement: no receipt, one copy
+	State    State
+	Created  time.Time
+	Next     time.Time // of the next copy
+	Attempts int
+	Last     Route
+	Waiting  []Waiting
+}
+
+// Waiting is a SURB whose receipt has not come yet.
+type Waiting struct {
+	ID   onion.SURBID
+	Keys []byte // onion.SURBKeys
+}
+
+// A Submission is an entry frame for our node, with the message and the route it is of.
+type Submission struct {
+	Message MessageID
+	Entry   onion.Entry
+	Route   Route
+}
+
+// SenderOutput is what the caller must now do, in field order. It shares memory with the
+// Sender and holds until the next call.
+type SenderOutput struct {
+	Save   []Outgoing   // make durable before anything is submitted
+	Submit []Submission // hand to our node; report with Submitted
+	Wake   time.Time    // call Tick no later than this; zero: nothing is waited for
+}
+
+// SenderConfig is what a Sender starts from.
+type SenderConfig struct {
+	Rand   io.Reader
+	Entry  pki.Domain // of the node that we hand packets to: our home, or where we logged in
+	Home   pki.Domain // whose server keeps our own mailbox
+	Outbox []Outgoing // as saved before
+}
+
+// A Sender is a user's side of the network: routes, outbox, retransmission. It is not safe
+// for concurrent use.
+type Sender struct {
+	cfg     SenderConfig
+	servers []Server
+	outbox  []*Outgoing // in order of creation
+}
+
+// ErrOutboxFull is returned by Send when MaxOutbox messages are unfinished.
+var ErrOutboxFull = errors.New("mor: the outbox is full")
+
+// NewSender makes a Sender that goes on with the outbox in cfg.
+func NewSender(cfg SenderConfig) *Sender {
+	s := &Sender{cfg: cfg}
+	for _, o := range cfg.Outbox {
+		if !o.State.final() {
+			s.outbox = append(s.outbox, &o)
+		}
+	}
+	return s
+}
+
+// SetServers replaces the servers that routes are drawn from. Their order matters to a
+// deterministic caller.
+func (s *Sender) SetServers(servers []Server) { s.servers = servers }
+
+// Plan draws a route for a message without sending anything.
+func (s *Sender) Plan(to Address, hops int, via []pki.Domain) (Route, error) {
+	if len(to.Spools) == 0 {
+		return nil, routeErrorf("the recipient names no server that keeps her messages")
+	}
+	e := ends{s.cfg.Entry, to.Spools[0]}
+	relays, err := choose(s.cfg.Rand, s.servers, e, hops, via, nil)
+	if err != nil {
+		return nil, err
+	}
+	return routeOf(e, relays), nil
+}
+
+// Send puts a message into the outbox and makes its first copy. Outgoing needs ID, To,
+// Sealed, Hops, Via, Reply and Quiet; the rest is the Sender's. An error means that
+// nothing was sent and nothing is kept.
+func (s *Sender) Send(now time.Time, o Outgoing) (SenderOutput, Route, error) {
+	if len(s.outbox) >= MaxOutbox {
+		return SenderOutput{}, nil, ErrOutboxFull
+	}
+	if s.find(o.ID) != nil {
+		return SenderOutput{}, nil, fmt.Errorf("mor: message %s is in the outbox already", o.ID)
+	}
+	o.State, o.Created, o.Attempts, o.Last, o.Waiting = Queued, now, 0, nil, nil
+	submission, err := s.copy(now, &o)
+	if err != nil {
+		return SenderOutput{}, nil, err
+	}
+	s.outbox = append(s.outbox, &o)
+	return SenderOutput{Save: []Outgoing{o}, Submit: []Submission{submission}, Wake: s.wake()}, o.Last, nil
+}
+
+// Submitted tells what our node said of a copy: taken, or (err not nil) not. What was not
+// taken is tried again soon.
+func (s *Sender) Submitted(now time.Time, id MessageID, err error) SenderOutput {
+	o := s.find(id)
+	switch {
+	case o == nil:
+		return SenderOutput{Wake: s.wake()}
+	case err != nil:
+		o.Next = now.Add(s.jitter(doubling(notTaken, longestRetry, o.Attempts)))
+	case o.Quiet:
+		o.State = Acknowledged // nothing more is waited for
+	case o.State == Queued:
+		o.State = Sent
+	}
+	return s.saved(o)
+}
+
+// TakeReceipt opens a reply that came over one of our SURBs. It returns the receipt; false
+// if the SURB is none of ours, was used before, or does not open.
+func (s *Sender) TakeReceipt(now time.Time, id onion.SURBID, body []byte) (SenderOutput, Receipt, bool) {
+	for _, o := range s.outbox {
+		i := slices.IndexFunc(o.Waiting, func(w Waiting) bool { return w.ID == id })
+		if i < 0 {
+			continue
+		}
+		receipt, err := openReceipt(o.Waiting[i], body)
+		if err != nil || receipt.ID != o.ID {
+			return SenderOutput{Wake: s.wake()}, Receipt{}, false
+		}
+		o.Waiting = slices.Delete(o.Waiting, i, i+1)
+		s.receipted(now, o, receipt.Status)
+		return s.saved(o), receipt, true
+	}
+	return SenderOutput{Wake: s.wake()}, Receipt{}, false
+}
+
+func openReceipt(w Waiting, body []byte) (Receipt, error) {
+	keys, err := onion.ParseSURBKeys(w.Keys)
+	if err != nil {
+		return Receipt{}, err
+	}
+	payload, err := keys.Open(body)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return ParseReceipt(payload)
+}
+
+// receipted: stored ends the fast retransmission, and the next copy is for the second
+// spool, if there is one; everything else goes on trying.
+func (s *Sender) receipted(now time.Time, o *Outgoing, status ReceiptStatus) {
+	if status == Stored && o.State != StoredThere {
+		o.State, o.Attempts = StoredThere, 1
+		o.Next = now.Add(s.jitter(backoff(o)))
+	}
+}
+
+// TakeAcknowledgement ends the message id, if from is the one it was sent to.
+func (s *Sender) TakeAcknowledgement(from pki.Fingerprint, id MessageID) (SenderOutput, bool) {
+	o := s.find(id)
+	if o == nil || o.To.Identity != from {
+		return SenderOutput{Wake: s.wake()}, false
+	}
+	o.State, o.Waiting = Acknowledged, nil
+	return s.saved(o), true
+}
+
+// Tick makes the copies that are due and gives up what is too old.
+func (s *Sender) Tick(now time.Time) SenderOutput {
+	var out SenderOutput
+	for _, o := range slices.Clone(s.outbox) {
+		switch {
+		case now.Sub(o.Created) >= LetterLifetime:
+			o.State, o.Waiting = Expired, nil
+			out.Save = append(out.Save, s.saved(o).Save...)
+		case !now.Before(o.Next):
+			submission, err := s.copy(now, o)
+			if err == nil {
+				out.Submit = append(out.Submit, submission)
+			} else {
+				o.Next = now.Add(s.jitter(firstRetry)) // no route now; servers may come back
+			}
+			out.Save = append(out.Save, *o)
+		}
+	}
+	out.Wake = s.wake()
+	return out
+}
+
+// saved returns an output that saves o, which leaves the outbox if it is finished.
+func (s *Sender) saved(o *Outgoing) SenderOutput {
+	if o.State.final() {
+		s.outbox = slices.DeleteFunc(s.outbox, func(p *Outgoing) bool { return p == o })
+	}
+	return SenderOutput{Save: []Outgoing{*o}, Wake: s.wake()}
+}
+
+func (s *Sender) find(id MessageID) *Outgoing {
+	if i := slices.IndexFunc(s.outbox, func(o *Outgoing) bool { return o.ID == id }); i >= 0 {
+		return s.outbox[i]
+	}
+	return nil
+}
+
+func (s *Sender) wake() time.Time {
+	var wake time.Time
+	for _, o := range s.outbox {
+		for _, due := range [...]time.Time{o.Next, o.Created.Add(LetterLifetime)} {
+			if wake.IsZero() || due.Before(wake) {
+				wake = due
+			}
+		}
+	}
+	return wake
+}

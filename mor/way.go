@@ -1,0 +1,140 @@
+package mor
+
+import (
+	"fmt"
+	"io"
+	"math/big"
+	"slices"
+	"strings"
+
+	"github.com/p3do/p3do/mor/onion"
+	"github.com/p3do/p3do/pki"
+)
+
+// Specification constants of routes (row M5). Hops count relays that are neither in the
+// entry's nor in the mailbox server's domain.
+const (
+	MinHops     = 2
+	MaxHops     = 3
+	DefaultHops = 2
+)
+
+// A Server is what a user needs of a server to put it into a route.
+type Server struct {
+	Domain pki.Domain
+	Key    onion.ServerKey // of the period in which the packet travels
+}
+
+// A Route is the way of one packet, as its user chose it: the entry and the mailbox
+// server at its ends, relays of distinct domains between.
+type Route []pki.Domain
+
+// String joins the domains with arrows.
+func (r Route) String() string {
+	names := make([]string, len(r))
+	for i, d := range r {
+		names[i] = d.String()
+	}
+	return strings.Join(names, " -> ")
+}
+
+// A RouteError says why no route was made. Nothing shorter is ever taken instead.
+type RouteError struct{ Reason string }
+
+func (e *RouteError) Error() string { return e.Reason }
+
+func routeErrorf(format string, args ...any) error {
+	return &RouteError{fmt.Sprintf(format, args...)}
+}
+
+// ends are the two domains that no relay may be in.
+type ends struct{ entry, mailbox pki.Domain }
+
+// choose picks relays for hops at random, or takes via as given. Those in avoid come last:
+// a retransmission goes another way if there is one.
+func choose(rand io.Reader, servers []Server, e ends, hops int, via []pki.Domain, avoid Route) ([]Server, error) {
+	switch {
+	case hops < MinHops || hops > MaxHops:
+		return nil, routeErrorf("%d hops are not allowed: %d or %d", hops, MinHops, MaxHops)
+	case len(via) > 0:
+		return given(servers, e, via)
+	}
+	candidates, later := candidates(servers, e, avoid)
+	if have := len(candidates) + len(later); have < hops {
+		return nil, routeErrorf("%d relays outside %s and %s are needed, %d known", hops, e.entry, e.mailbox, have)
+	}
+	if err := shuffle(rand, candidates); err != nil {
+		return nil, err
+	}
+	if err := shuffle(rand, later); err != nil {
+		return nil, err
+	}
+	chosen := append(candidates, later...)[:hops]
+	if err := shuffle(rand, chosen); err != nil {
+		return nil, err
+	}
+	if slices.Equal(routeOf(e, chosen), avoid) {
+		slices.Reverse(chosen) // there is no other relay, but another order
+	}
+	return chosen, nil
+}
+
+// given resolves the relays that a user named, in her order.
+func given(servers []Server, e ends, via []pki.Domain) ([]Server, error) {
+	if len(via) < MinHops || len(via) > MaxHops {
+		return nil, routeErrorf("%d relays named, %d or %d are allowed", len(via), MinHops, MaxHops)
+	}
+	var chosen []Server
+	for i, domain := range via {
+		at := slices.IndexFunc(servers, func(s Server) bool { return s.Domain == domain })
+		switch {
+		case at < 0:
+			return nil, routeErrorf("no server of %s is known", domain)
+		case domain == e.entry || domain == e.mailbox:
+			return nil, routeErrorf("%s is at an end of the route and cannot be a relay of it", domain)
+		case slices.Contains(via[:i], domain):
+			return nil, routeErrorf("%s is named twice", domain)
+		}
+		chosen = append(chosen, servers[at])
+	}
+	return chosen, nil
+}
+
+// candidates lists one server of each domain that may relay, those to avoid apart.
+func candidates(servers []Server, e ends, avoid []pki.Domain) (first, later []Server) {
+	taken := []pki.Domain{e.entry, e.mailbox}
+	for _, s := range servers {
+		if slices.Contains(taken, s.Domain) {
+			continue
+		}
+		taken = append(taken, s.Domain)
+		if slices.Contains(avoid, s.Domain) {
+			later = append(later, s)
+		} else {
+			first = append(first, s)
+		}
+	}
+	return first, later
+}
+
+// shuffle is Fisher and Yates's, without bias.
+func shuffle(rand io.Reader, servers []Server) error {
+	for i := len(servers) - 1; i > 0; i-- {
+		j, err := below(rand, int64(i+1))
+		if err != nil {
+			return err
+		}
+		servers[i], servers[j] = servers[j], servers[i]
+	}
+	return nil
+}
+
+// below returns a number in [0, n): 16 random bytes modulo n, a bias under 2^-100.
+func below(rand io.Reader, n int64) (int64, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(rand, b[:]); err != nil {
+		return 0, fmt.Errorf("mor: drawing lots: %w", err)
+	}
+	wide := new(big.Int).SetBytes(b[:])
+	return wide.Mod(wide, big.NewInt(n)).Int64(), nil
+}

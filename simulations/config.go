@@ -1,0 +1,84 @@
+package simulations
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// Epoch is when virtual time begins unless Config.Start says otherwise.
+const Epoch = 1_800_000_000 // Unix seconds: 2027-01-15T08:00:00Z
+
+// Config is what a World is made from. Zero values are the defaults given.
+type Config struct {
+	Seed  uint64
+	Nodes int
+	// Degree is how many neighbours a node has: two on a ring, the others by chords drawn
+	// at random. Default 4, or fewer in a small world.
+	Degree int
+	// Edges, if not nil, are the neighbours instead.
+	Edges [][2]int
+	Start time.Time // virtual; default Epoch
+
+	Latency time.Duration // of every link, one way; default 10 ms
+	Jitter  time.Duration // at most this is added, uniformly
+	Loss    float64       // of packets on links between nodes: 0 to 1
+
+	ExtraHops int           // of every router, as in mor.Config
+	Delay     time.Duration // of every router, as in mor.Config
+	PeelDelay time.Duration // of every router, as in mor.Config
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Start.IsZero() {
+		c.Start = time.Unix(Epoch, 0).UTC()
+	}
+	if c.Degree == 0 {
+		c.Degree = 4
+	}
+	if c.Latency == 0 {
+		c.Latency = 10 * time.Millisecond
+	}
+	switch {
+	case c.Nodes < 1:
+		return c, errors.New("simulations: a world wants a node at least")
+	case c.Loss < 0 || c.Loss > 1 || c.Latency < 0 || c.Jitter < 0 || c.Degree < 0:
+		return c, errors.New("simulations: a negative number, or a loss above 1")
+	}
+	for _, e := range c.Edges {
+		if min(e[0], e[1]) < 0 || max(e[0], e[1]) >= c.Nodes || e[0] == e[1] {
+			return c, fmt.Errorf("simulations: no edge can be between nodes %d and %d", e[0], e[1])
+		}
+	}
+	return c, nil
+}
+
+// stream returns the random stream of one part of a world.
+func stream(seed uint64, label string, index int) *rand.ChaCha8 {
+	b := binary.BigEndian.AppendUint64([]byte(label), seed)
+	return rand.NewChaCha8(sha256.Sum256(binary.BigEndian.AppendUint64(b, uint64(index))))
+}
+
+// mesh returns the edges of a ring of n nodes with chords, about degree to a node.
+func mesh(random *rand.Rand, n, degree int) [][2]int {
+	var edges [][2]int
+	joined := make(map[[2]int]bool)
+	join := func(a, b int) {
+		e := [2]int{min(a, b), max(a, b)}
+		if a != b && !joined[e] {
+			joined[e] = true
+			edges = append(edges, e)
+		}
+	}
+	for i := range n {
+		join(i, (i+1)%n)
+	}
+	most := min(n*degree/2, n*(n-1)/2)
+	for len(edges) < most {
+		join(random.IntN(n), random.IntN(n))
+	}
+	return edges
+}

@@ -1,0 +1,164 @@
+package simulations
+
+import (
+	"io"
+	"slices"
+	"time"
+
+	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/mor/onion"
+	"github.com/p3do/p3do/pki"
+)
+
+// A Node is a server of a World: a production router, mailboxes, and what a disk would
+// keep.
+type Node struct {
+	Router *mor.Router
+
+	world      *World
+	index      int
+	random     io.Reader
+	authority  *pki.Authority
+	context    mor.ContextID
+	servers    []mor.ServerKey
+	neighbours []*Node
+	users      []*User
+	behave     Behaviour
+
+	marks []mor.Mark // durable, as are the keys and the spool
+	spool []stored
+	down  bool
+	wake  time.Time // when the next Tick is planned for; zero: none
+}
+
+// stored is a letter that waits for its reader.
+type stored struct {
+	to     *User
+	letter mor.Letter
+}
+
+func newNode(w *World, index int) (*Node, error) {
+	n := &Node{world: w, index: index, random: stream(w.cfg.Seed, "node", index), behave: Honest}
+	domain, err := domainOf(index)
+	if err != nil {
+		return nil, err
+	}
+	if n.authority, err = pki.NewAuthority(n.random, domain, w.now); err != nil {
+		return nil, err
+	}
+	key, err := onion.NewServerKey(n.random)
+	if err != nil {
+		return nil, err
+	}
+	n.servers = []mor.ServerKey{{Period: pki.PeriodAt(w.now), Private: key}}
+	own, err := mor.NewContext(n.random, w.now)
+	if err != nil {
+		return nil, err
+	}
+	n.context = own.ID
+	return n, n.boot(own)
+}
+
+// boot starts a router from what is durable.
+func (n *Node) boot(own mor.OwnContext) (err error) {
+	cfg := n.world.cfg
+	n.Router, err = mor.NewRouter(mor.Config{
+		Domain: n.authority.Domain(), Rand: n.random, Sign: n.authority.Sign,
+		Servers: n.servers, Contexts: []mor.OwnContext{own}, Marks: n.marks,
+		ExtraHops: cfg.ExtraHops, Delay: cfg.Delay, PeelDelay: cfg.PeelDelay,
+	})
+	return err
+}
+
+// Domain returns the domain that the node answers for.
+func (n *Node) Domain() pki.Domain { return n.authority.Domain() }
+
+// Context returns the ID of the context that the node speaks on.
+func (n *Node) Context() mor.ContextID { return n.context }
+
+// Behave has the node treat what it says from now on in another way.
+func (n *Node) Behave(b Behaviour) { n.behave = b }
+
+// Stop takes the node down. It hears and says nothing, and loses what is not durable.
+func (n *Node) Stop() { n.down = true }
+
+// Restart starts the node again, with its keys, marks and spool, and has it ask its
+// neighbours.
+func (n *Node) Restart() error {
+	if err := n.boot(n.Router.Contexts()[0]); err != nil {
+		return err
+	}
+	n.down, n.wake = false, time.Time{}
+	for _, peer := range n.neighbours {
+		n.Router.Admit(n.context, peer.Domain())
+		n.Router.Listen(peer.Domain(), peer.context, n.context)
+	}
+	return n.world.askAll()
+}
+
+// Hear gives the node a packet as heard on a context at once, as a replaying neighbour
+// may do.
+func (n *Node) Hear(on mor.ContextID, p onion.Packet) { n.hear(on, p) }
+
+func (n *Node) hear(on mor.ContextID, p onion.Packet) {
+	if n.down {
+		return
+	}
+	id := p.ID()
+	n.world.note('h', n.index, append(id.Core[:], id.Tag[:]...))
+	n.carryOut(n.Router.Hear(n.world.now, on, p))
+}
+
+func (n *Node) tick() {
+	n.wake = time.Time{}
+	if !n.down {
+		n.carryOut(n.Router.Tick(n.world.now))
+	}
+}
+
+// carryOut does what the router wants, in the order of the fields of Output.
+func (n *Node) carryOut(out mor.Output) {
+	n.marks = append(n.marks, out.Remember...)
+	for _, s := range out.Broadcast {
+		for _, to := range n.neighbours {
+			n.say(to, s.On, s.Packet)
+		}
+	}
+	for _, f := range out.Forward {
+		i := slices.IndexFunc(n.neighbours, func(to *Node) bool { return to.Domain() == f.To })
+		if i >= 0 {
+			n.world.counts.Forwarded++
+			n.say(n.neighbours[i], f.On, f.Packet)
+		}
+	}
+	n.plan(out.Wake)
+	for _, d := range slices.Clone(out.Deliver) { // to answer one calls the router again
+		n.deliver(d)
+	}
+}
+
+func (n *Node) say(to *Node, on mor.ContextID, p onion.Packet) {
+	for _, q := range n.behave(n, to, p) {
+		n.world.carry(n, to, on, q)
+	}
+}
+
+// plan has the router ticked at wake, if nothing is planned sooner.
+func (n *Node) plan(wake time.Time) {
+	if wake.IsZero() || !n.wake.IsZero() && !wake.Before(n.wake) {
+		return
+	}
+	n.wake = wake
+	n.world.at(wake, func() {
+		if n.wake.Equal(wake) {
+			n.tick()
+		}
+	})
+}
+
+// submit takes a packet from a user.
+func (n *Node) submit(entry onion.Entry) error {
+	out, err := n.Router.Submit(n.world.now, entry)
+	n.carryOut(out)
+	return err
+}

@@ -1,0 +1,186 @@
+package simulations
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash"
+	"math/rand/v2"
+	"time"
+
+	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/mor/onion"
+	"github.com/p3do/p3do/pki"
+)
+
+// refresh is how often nodes ask their neighbours anew.
+const refresh = 6 * time.Hour
+
+// A World is nodes, users and a network between them. It is not safe for concurrent use.
+type World struct {
+	cfg     Config
+	now     time.Time
+	agenda  agenda
+	planned uint64
+
+	random  *rand.Rand // the network's
+	nodes   []*Node
+	users   []*User
+	edges   [][2]int
+	servers []mor.Server // what users draw routes from
+
+	counts Counts
+	trace  hash.Hash
+}
+
+// Counts is what happened in a World so far.
+type Counts struct {
+	Events     uint64 // of the agenda
+	Said       uint64 // packets put on links
+	Lost       uint64 // of these, lost on the way
+	Forwarded  uint64 // of these, handed to owners
+	Submitted  uint64 // packets handed in by users
+	Refused    uint64 // of these, not taken
+	Stored     uint64 // letters that a spool took and had not
+	Duplicates uint64 // letters that a spool had already
+	Receipts   uint64 // that spools sent
+	Shown      uint64 // messages that readers saw
+	Hidden     uint64 // copies that readers had seen already
+}
+
+// NewWorld makes a world in which nodes know the contexts that they can ask for.
+func NewWorld(cfg Config) (*World, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	w := &World{cfg: cfg, now: cfg.Start, trace: sha256.New(), edges: cfg.Edges}
+	w.random = rand.New(stream(cfg.Seed, "network", 0))
+	if w.edges == nil {
+		w.edges = mesh(w.random, cfg.Nodes, cfg.Degree)
+	}
+	for i := range cfg.Nodes {
+		n, err := newNode(w, i)
+		if err != nil {
+			return nil, err
+		}
+		w.nodes = append(w.nodes, n)
+		w.servers = append(w.servers, mor.Server{Domain: n.Domain(), Key: n.servers[0].Private.Public()})
+	}
+	for _, e := range w.edges {
+		w.join(e[0], e[1])
+		w.join(e[1], e[0])
+	}
+	if err := w.askAll(); err != nil {
+		return nil, err
+	}
+	w.After(refresh, w.refresh)
+	return w, nil
+}
+
+// join makes listener a member of the context of speaker.
+func (w *World) join(speaker, listener int) {
+	s, l := w.nodes[speaker], w.nodes[listener]
+	s.neighbours = append(s.neighbours, l)
+	s.Router.Admit(s.context, l.Domain())
+	l.Router.Listen(s.Domain(), s.context, l.context)
+}
+
+// askAll has all neighbours ask each other until nobody learns anything new. The error is
+// that of the last record that was refused.
+func (w *World) askAll() (err error) {
+	for news := true; news; {
+		news = false
+		for _, e := range w.edges {
+			for _, pair := range [...][2]int{e, {e[1], e[0]}} {
+				kept, bad := w.Ask(pair[0], pair[1])
+				if bad != nil {
+					err = bad
+				}
+				news = news || kept > 0
+			}
+		}
+	}
+	return err
+}
+
+// Ask has one node ask another on its context, and returns how many records told it
+// something new. Nodes that are down, and strangers, get no answer: 0.
+func (w *World) Ask(asker, asked int) (kept int, err error) {
+	a, b := w.nodes[asker], w.nodes[asked]
+	if a.down || b.down {
+		return 0, nil
+	}
+	answer, _ := b.Router.Ask(w.now, b.context, a.Domain())
+	raw, err := mor.MarshalAnswer(answer)
+	if err != nil {
+		return 0, err
+	}
+	if answer, err = mor.ParseAnswer(raw); err != nil {
+		return 0, err
+	}
+	return a.Router.Learn(w.now, answer, w.authority)
+}
+
+// refresh asks again, now and then. A record that has run out meanwhile is refused; its
+// successor is there at the next turn.
+func (w *World) refresh() {
+	if err := w.askAll(); err != nil {
+		w.note('r', 0, []byte(err.Error()))
+	}
+	w.After(refresh, w.refresh)
+}
+
+// authority finds the certificate of a domain, as nodes do in their directory.
+func (w *World) authority(domain pki.Domain) (pki.CACert, bool) {
+	for _, n := range w.nodes {
+		if n.Domain() == domain {
+			return n.authority.CA(), true
+		}
+	}
+	return pki.CACert{}, false
+}
+
+// Now returns the virtual time.
+func (w *World) Now() time.Time { return w.now }
+
+// Node returns the node of an index below Config.Nodes.
+func (w *World) Node(i int) *Node { return w.nodes[i] }
+
+// Counts returns what happened so far.
+func (w *World) Counts() Counts { return w.counts }
+
+// Trace returns a hash of everything that happened so far: instants, places and packets.
+func (w *World) Trace() [sha256.Size]byte { return [sha256.Size]byte(w.trace.Sum(nil)) }
+
+// note adds something that happened to the trace: when 8 | what 1 | where 4 | fact.
+func (w *World) note(what byte, where int, fact []byte) {
+	var b [13]byte
+	binary.BigEndian.PutUint64(b[:], uint64(w.now.UnixNano()))
+	b[8] = what
+	binary.BigEndian.PutUint32(b[9:], uint32(where))
+	w.trace.Write(b[:])
+	w.trace.Write(fact)
+}
+
+// carry brings p from one node to another who is to hear it on the context on.
+func (w *World) carry(from, to *Node, on mor.ContextID, p onion.Packet) {
+	w.counts.Said++
+	if w.random.Float64() < w.cfg.Loss {
+		w.counts.Lost++
+		return
+	}
+	delay := w.cfg.Latency
+	if w.cfg.Jitter > 0 {
+		delay += time.Duration(w.random.Int64N(int64(w.cfg.Jitter)))
+	}
+	w.After(delay, func() { to.hear(on, p) })
+}
+
+func domainOf(i int) (pki.Domain, error) {
+	domain, err := pki.ParseDomain(fmt.Sprintf("n%d.test", i))
+	if err != nil {
+		return pki.Domain{}, fmt.Errorf("simulations: naming node %d: %w", i, err)
+	}
+	return domain, nil
+}
