@@ -137,6 +137,7 @@ func (c *Conn) writeSlot(slot *[SlotSize]byte, sent uint64) error {
 	if err := c.raw.SetWriteDeadline(time.Now().Add(WriteTimeout)); err != nil {
 		return bare(err)
 	}
+	c.faults.tap(slot)
 	_, err := c.tls.Write(slot[:])
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return ErrStuck

@@ -19,6 +19,8 @@ type Faults struct {
 	Delay   time.Duration // how long each waits before it is sent: 0 to 1 minute
 	Control bool          // do the same to control messages; they are lost whole, since fragments have no numbers
 
+	Tap func(slot *[SlotSize]byte) // if set, is shown each slot before it is sealed, dummies and all; it may be called from many goroutines
+
 	mu   sync.Mutex // guards Rand
 	Rand *rand.Rand // seeded source of losses; needed if Loss > 0
 }
@@ -59,4 +61,11 @@ func (f *Faults) due(kind Kind, now time.Time) time.Time {
 		return now
 	}
 	return now.Add(f.Delay)
+}
+
+// tap shows a slot to whoever taps the link.
+func (f *Faults) tap(slot *[SlotSize]byte) {
+	if f != nil && f.Tap != nil {
+		f.Tap(slot)
+	}
 }

@@ -1,0 +1,248 @@
+package session
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/p3do/p3do/mor/onion"
+	"github.com/p3do/p3do/pki"
+)
+
+// Specification constants (docs/spec/session.md, "Limits").
+const (
+	// MaxItems is how many items one answer holds.
+	MaxItems = 32
+	// MaxClaims is how many mailbox addresses one claim names.
+	MaxClaims = 1024
+	// MaxDescriptors is how many descriptors one answer holds: of the greatest size they
+	// take 0.7 of the 1 MiB that a message may have.
+	MaxDescriptors = 32
+	// MaxServers is how many descriptors a user takes from her node in all.
+	MaxServers = 20_000
+	// MaxForget is how many items one forget names.
+	MaxForget = 1024
+	// LongestWait is how long a node keeps a request for items open.
+	LongestWait = 25 * time.Second
+	// MaxPending is how many requests of one link a node works on at a time; further ones
+	// wait in the link.
+	MaxPending = 8
+	// MaxText is how long the sentence of an error is, in bytes.
+	MaxText = 400
+	// LoginTime is how long a link is kept on which nobody logs in.
+	LoginTime = time.Minute
+)
+
+// An Op names what a request asks for.
+type Op string
+
+// The operations.
+const (
+	OpRegister  Op = "register"
+	OpLogin     Op = "login"
+	OpPublish   Op = "publish"
+	OpDirectory Op = "directory"
+	OpLookup    Op = "lookup"
+	OpClaim     Op = "claim"
+	OpItems     Op = "items"
+	OpForget    Op = "forget"
+	opSubmitted Op = "submitted" // the answer to an entry frame
+)
+
+// A Code classifies an [Error], so that a program can act on it.
+type Code string
+
+// The codes of errors.
+const (
+	BadRequest  Code = "bad-request" // the request is malformed or out of bounds
+	NotLoggedIn Code = "not-logged-in"
+	Refused     Code = "refused"     // not admitted, or not allowed
+	NotFound    Code = "not-found"   // no such name, or no way to it
+	WrongKey    Code = "wrong-key"   // a key is not the one that is known
+	Full        Code = "full"        // a quota is used up
+	Unavailable Code = "unavailable" // cannot be answered now; try again
+)
+
+// An Error is a node's refusal, with a sentence for the user.
+type Error struct {
+	Code Code   `json:"code"`
+	Text string `json:"text"`
+}
+
+// Error returns the sentence. It is one line of printable characters, whoever wrote it.
+func (e *Error) Error() string { return e.Text }
+
+// Errorf makes an [Error]. What cannot be printed becomes a question mark, and what is
+// longer than MaxText is cut off.
+func Errorf(code Code, format string, args ...any) *Error {
+	return &Error{code, printable(fmt.Sprintf(format, args...))}
+}
+
+// printable is text as a terminal may be shown it.
+func printable(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) && r != unicode.ReplacementChar {
+			return r
+		}
+		return '?'
+	}, text)
+	if len(text) > MaxText {
+		text = strings.ToValidUTF8(text[:MaxText], "")
+	}
+	return text
+}
+
+// ErrMalformed is returned for a control message that is no request or answer. Nothing of
+// the message is in it.
+var ErrMalformed = errors.New("session: malformed message")
+
+// A Register asks for a certificate: a PKCS #10 request in DER.
+type Register struct {
+	Request []byte `json:"request"`
+}
+
+// A Registered is the answer: a certificate in DER.
+type Registered struct {
+	Certificate []byte `json:"certificate"`
+}
+
+// A Login proves who is at the other end of this link.
+type Login struct {
+	Name        pki.Name `json:"name"`
+	Certificate []byte   `json:"certificate"`
+	Proof       []byte   `json:"proof"` // pki.IdentityKey.SignLogin over the exporter of this link
+}
+
+// A Publish hands in the user's own card, pki.Card, signed.
+type Publish struct {
+	Card []byte `json:"card"`
+}
+
+// A Directory asks for the server descriptors of the domains that sort after the given
+// one; without one, from the first on.
+type Directory struct {
+	After pki.Domain `json:"after,omitzero"`
+}
+
+// Descriptors are signed server descriptors by domain, at most [MaxDescriptors]. Last is
+// the domain of the last of them, after which to ask on; without one there are no more.
+type Descriptors struct {
+	Descriptors [][]byte   `json:"descriptors"`
+	Last        pki.Domain `json:"last,omitzero"`
+}
+
+// A Lookup asks for another user's card.
+type Lookup struct {
+	Name pki.Name `json:"name"`
+}
+
+// A Found is a user's signed card.
+type Found struct {
+	Card []byte `json:"card"`
+}
+
+// A MailboxKind says who may write to a mailbox.
+type MailboxKind string
+
+// The kinds of mailboxes.
+const (
+	Requests MailboxKind = "requests" // strangers, with work
+	Contact  MailboxKind = "contact"  // whoever knows the address
+	Replies  MailboxKind = "replies"  // replies over the user's own SURBs
+)
+
+// A Mailbox is an address that its user claims.
+type Mailbox struct {
+	Address onion.Mailbox `json:"address"`
+	Kind    MailboxKind   `json:"kind"`
+	Until   uint32        `json:"until"` // the last day, mor.Day, on which it is kept
+}
+
+// A Claim makes mailbox addresses the user's; one that is another's is refused.
+type Claim struct {
+	Mailboxes []Mailbox `json:"mailboxes"`
+}
+
+// An Items asks for what has come after the given sequence number. If there is nothing,
+// the node waits up to Wait for something to come.
+type Items struct {
+	After int64         `json:"after"`
+	Wait  time.Duration `json:"wait"` // nanoseconds, at most LongestWait
+}
+
+// An Item is one thing in a mailbox.
+type Item struct {
+	Seq   int64        `json:"seq"`
+	Reply bool         `json:"reply"`
+	SURB  onion.SURBID `json:"surb"` // of a reply
+	Body  []byte       `json:"body"` // a letter's sealed part with its header, or a reply's body
+}
+
+// A Held is the answer to Items, in the order of their coming.
+type Held struct {
+	Items []Item `json:"items"`
+}
+
+// A Forget names items that are durable at the user's and may be deleted.
+type Forget struct {
+	Seqs []int64 `json:"seqs"`
+}
+
+// A Welcome is the answer to a login.
+type Welcome struct {
+	Domain pki.Domain `json:"domain"`
+}
+
+// empty is the body of an answer that says no more than yes.
+type empty struct{}
+
+// message is a request (Op set) or an answer (Op empty), as it is on the wire. Seq counts
+// requests; the answers to entry frames carry the count of frames instead.
+type message struct {
+	Seq   uint64          `json:"seq"`
+	Op    Op              `json:"op,omitempty"`
+	Error *Error          `json:"error,omitempty"`
+	Body  json.RawMessage `json:"body,omitempty"`
+}
+
+// failure is the error of m, or nil.
+func (m message) failure() error {
+	if m.Error != nil {
+		return m.Error
+	}
+	return nil
+}
+
+// parseMessage reads either kind: an error and a body are never in one message, and a
+// request has no error. What it returns marshals to a message that it reads as the same.
+func parseMessage(raw []byte) (message, error) {
+	var m message
+	if strict(raw, &m) != nil {
+		return message{}, ErrMalformed
+	}
+	if m.Error == nil {
+		return m, nil
+	}
+	if m.Body != nil || m.Op != "" && m.Op != opSubmitted || m.Error.Text != printable(m.Error.Text) {
+		return message{}, ErrMalformed
+	}
+	return m, nil
+}
+
+// strict decodes JSON without unknown fields and without anything behind it.
+func strict(raw []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one value")
+	}
+	return nil
+}

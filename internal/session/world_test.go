@@ -1,0 +1,296 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/internal/link"
+	"github.com/p3do/p3do/mor/onion"
+	"github.com/p3do/p3do/pki"
+)
+
+// TestMain fails if a test left a goroutine of a session behind.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for _, left := range []string{"session.(*", "link.(*Conn)"} {
+		if code == 0 && bytes.Contains(stacks, []byte(left)) {
+			fmt.Printf("goroutines of %s are left:\n%s", left, stacks)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// home is a domain with a desk: a small node that keeps everything in memory.
+type home struct {
+	authority *pki.Authority
+	listener  *link.Listener
+	served    chan error // what Serve returned, link by link
+	stop      context.CancelFunc
+	loginTime time.Duration // set before a link is opened
+	accepting chan struct{} // closed when it has ended
+
+	mu        sync.Mutex // guards what follows
+	cards     map[pki.Name][]byte
+	claimed   int
+	entries   []onion.Entry
+	items     []Item
+	forgotten []int64
+	busy      int      // look-ups being worked on
+	busiest   int      // as many as there ever were
+	servers   []server // by domain
+	waiting   chan struct{}
+	release   chan struct{} // look-ups of slow@a.test wait for it
+}
+
+type server struct {
+	domain     pki.Domain
+	descriptor []byte
+}
+
+func newHome(t testing.TB) *home {
+	t.Helper()
+	authority := must(pki.NewAuthority(rand.Reader, must(pki.ParseDomain("a.test")), time.Now()))
+	key := must(pki.NewLinkKey(rand.Reader))
+	cert := must(authority.SignLink(rand.Reader, time.Now(), key.Public(), pki.LinkLifetime))
+	listener := must(link.Listen(link.Config{
+		Certificate: tls.Certificate{Certificate: [][]byte{cert.DER()}, PrivateKey: key.Signer()},
+		Judge:       func(*x509.Certificate) error { return errors.New("no nodes here") },
+	}, "127.0.0.1:0"))
+	h := &home{
+		authority: authority, listener: listener, served: make(chan error, 64),
+		cards: make(map[pki.Name][]byte), waiting: make(chan struct{}, 64), release: make(chan struct{}),
+		accepting: make(chan struct{}),
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	h.stop = stop
+	var running sync.WaitGroup
+	running.Go(func() {
+		defer close(h.accepting)
+		for {
+			conn, err := listener.Accept(ctx)
+			if err != nil {
+				return
+			}
+			running.Go(func() { h.served <- Serve(ctx, conn, h.desk()) })
+		}
+	})
+	t.Cleanup(func() { stop(); running.Wait(); listener.Close() })
+	return h
+}
+
+func (h *home) desk() *Desk {
+	return &Desk{
+		Domain: h.authority.Domain(), Register: h.register, Authenticate: h.authenticate,
+		Publish: h.publish, Directory: h.directory, Lookup: h.lookup, Claim: h.claim,
+		Items: h.held, Forget: h.forget, Submit: h.submit, loginTime: h.loginTime,
+	}
+}
+
+func (h *home) register(_ context.Context, raw []byte) ([]byte, error) {
+	request, err := pki.ParseUserRequest(raw)
+	if err != nil {
+		return nil, Errorf(BadRequest, "%v", err)
+	}
+	cert, err := h.authority.SignUser(rand.Reader, time.Now(), request, pki.UserLifetime)
+	return cert.DER(), err
+}
+
+func (h *home) authenticate(_ context.Context, l Login, exported [pki.ExporterSize]byte) (pki.UserCert, error) {
+	cert, err := h.authority.CA().VerifyUser(l.Certificate, time.Now())
+	if err != nil || cert.Name() != l.Name || !cert.VerifyLogin(exported, l.Proof) {
+		return pki.UserCert{}, Errorf(Refused, "the proof is not good on this link")
+	}
+	return cert, nil
+}
+
+func (h *home) publish(_ context.Context, user pki.UserCert, card []byte) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.cards[user.Name()] = card
+	return nil
+}
+
+func (h *home) lookup(ctx context.Context, name pki.Name) ([]byte, error) {
+	switch name.Local() {
+	case "slow":
+		h.work(1)
+		defer h.work(-1)
+		h.waiting <- struct{}{}
+		select {
+		case <-h.release:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	case "secret":
+		return nil, errors.New("the disk of secret@a.test is full")
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	card, ok := h.cards[name]
+	if !ok {
+		return nil, Errorf(NotFound, "there is no %s", name)
+	}
+	return card, nil
+}
+
+func (h *home) work(change int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.busy += change
+	h.busiest = max(h.busiest, h.busy)
+}
+
+// directory gives pages of three.
+func (h *home) directory(_ context.Context, after pki.Domain) (page Descriptors, err error) {
+	for _, s := range h.servers {
+		if s.domain.String() <= after.String() {
+			continue
+		}
+		if len(page.Descriptors) == 3 {
+			return page, nil
+		}
+		page.Descriptors, page.Last = append(page.Descriptors, s.descriptor), s.domain
+	}
+	page.Last = pki.Domain{}
+	return page, nil
+}
+
+func (h *home) claim(_ context.Context, _ pki.UserCert, mailboxes []Mailbox) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.claimed += len(mailboxes)
+	return nil
+}
+
+func (h *home) held(ctx context.Context, _ pki.UserCert, want Items) ([]Item, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var items []Item
+	for _, i := range h.items {
+		if i.Seq > want.After && len(items) < MaxItems {
+			items = append(items, i)
+		}
+	}
+	return items, nil
+}
+
+func (h *home) forget(_ context.Context, _ pki.UserCert, seqs []int64) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.forgotten = append(h.forgotten, seqs...)
+	return nil
+}
+
+func (h *home) submit(_ context.Context, _ pki.UserCert, e onion.Entry) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.entries = append(h.entries, e)
+	if e.First == (onion.ServerID{}) {
+		return Errorf(Unavailable, "no way to the first server of the route is known yet")
+	}
+	return nil
+}
+
+// connect opens a link as a user.
+func (h *home) connect(t testing.TB) *link.Conn {
+	t.Helper()
+	conn := must(link.Dial(context.Background(), link.Config{Judge: h.judge, Dial: dial.Direct()}, h.listener.Addr().String()))
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+func (h *home) judge(leaf *x509.Certificate) error {
+	return h.authority.CA().VerifyLink(leaf, time.Now())
+}
+
+// client begins a session that nobody has logged in on.
+func (h *home) client(t testing.TB) *Client {
+	t.Helper()
+	c := NewClient(h.connect(t))
+	t.Cleanup(func() { c.Close(context.Background()) })
+	return c
+}
+
+// A person has a name and a key, and a certificate once registered.
+type person struct {
+	name pki.Name
+	key  pki.IdentityKey
+	cert []byte
+}
+
+func newPerson(name string) *person {
+	return &person{name: must(pki.ParseName(name)), key: must(pki.NewIdentityKey(rand.Reader))}
+}
+
+func (p *person) register(t testing.TB, c *Client) {
+	t.Helper()
+	request := must(pki.NewUserRequest(rand.Reader, p.key, p.name))
+	var err error
+	p.cert, err = c.Register(t.Context(), request.DER())
+	check(t, err)
+}
+
+func (p *person) login(t testing.TB, c *Client) {
+	t.Helper()
+	domain, err := c.Login(t.Context(), p.name, p.cert, p.key)
+	check(t, err)
+	if domain.String() != "a.test" {
+		t.Errorf("welcome from %s", domain)
+	}
+}
+
+// ann registers and logs in on a new link.
+func (h *home) ann(t testing.TB) (*person, *Client) {
+	t.Helper()
+	p, c := newPerson("ann@a.test"), h.client(t)
+	p.register(t, c)
+	p.login(t, c)
+	return p, c
+}
+
+// raw sends a control message and returns the answer.
+func raw(t *testing.T, conn *link.Conn, text string) string {
+	t.Helper()
+	check(t, conn.SendControl([]byte(text)))
+	m, err := conn.Receive()
+	check(t, err)
+	return string(m.Control)
+}
+
+func must[V any](v V, err error) V {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantCode fails unless err is an *Error of code that says text.
+func wantCode(t testing.TB, err error, code Code, text string) {
+	t.Helper()
+	var refused *Error
+	if !errors.As(err, &refused) || refused.Code != code || !strings.Contains(refused.Text, text) {
+		t.Errorf("err = %v, want %s with %q", err, code, text)
+	}
+}

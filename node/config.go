@@ -1,0 +1,224 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/p3do/p3do/pki"
+)
+
+// ConfigFile is the name of the configuration in a node's folder.
+const ConfigFile = "p3dod.toml"
+
+// A Config is what an operator decides. Keys that it does not know are refused.
+type Config struct {
+	Domain       pki.Domain   `toml:"domain"`
+	Registration Registration `toml:"registration"`
+	Listen       Listen       `toml:"listen"`
+	Publish      Publish      `toml:"publish"`
+	DNS          DNS          `toml:"dns"`
+	Routing      Routing      `toml:"routing"`
+	Lab          Lab          `toml:"lab"`
+}
+
+// A Registration says who may register a name.
+type Registration string
+
+// The kinds of registration.
+const (
+	RegistrationOpen   Registration = "open"   // whoever asks first
+	RegistrationClosed Registration = "closed" // nobody new
+)
+
+// Listen holds the addresses to listen on, host:port; port 0 is any free one.
+type Listen struct {
+	Link      string `toml:"link"`
+	KeyServer string `toml:"keyserver"`
+}
+
+// Publish holds the addresses that others connect to; empty: the ones listened on.
+type Publish struct {
+	Links      []string `toml:"links"`
+	KeyServers []string `toml:"keyservers"`
+}
+
+// DNS says which resolver the node asks, host:port, for itself and for its users.
+type DNS struct {
+	Server string `toml:"server"`
+}
+
+// Routing is what an operator may choose of the router.
+type Routing struct {
+	ExtraHops int `toml:"extra_hops"` // contexts added before the last of a leg, 0 to 3
+}
+
+// Lab makes the node's links bad on purpose. It is refused unless the node listens on
+// loopback addresses only.
+type Lab struct {
+	Enabled bool     `toml:"enabled"`
+	Loss    float64  `toml:"loss"`  // probability that a packet slot is lost, 0 to 1
+	Delay   Duration `toml:"delay"` // by which each is late
+	Seed    uint64   `toml:"seed"`
+}
+
+// A Duration is a time.Duration written as "50ms".
+type Duration time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = Duration(parsed)
+	return err
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// DefaultConfig is the configuration that a new node of domain begins with.
+func DefaultConfig(domain pki.Domain) Config {
+	return Config{
+		Domain: domain, Registration: RegistrationClosed,
+		Listen:  Listen{Link: "0.0.0.0:4404", KeyServer: "0.0.0.0:4405"},
+		Publish: Publish{Links: []string{domain.String() + ":4404"}, KeyServers: []string{domain.String() + ":4405"}},
+		DNS:     DNS{Server: "127.0.0.1:53"},
+		Routing: Routing{ExtraHops: 1},
+	}
+}
+
+// ReadConfig reads a configuration file. All its faults are in the error.
+func ReadConfig(path string) (Config, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("node: reading the configuration: %w", err)
+	}
+	c, err := parseConfig(string(raw))
+	if err != nil {
+		return Config{}, fmt.Errorf("node: %s: %w", path, err)
+	}
+	return c, nil
+}
+
+func parseConfig(text string) (Config, error) {
+	var c Config
+	meta, err := toml.Decode(text, &c)
+	if err != nil {
+		return Config{}, err
+	}
+	faults := c.validate()
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		names := make([]string, len(unknown))
+		for i, key := range unknown {
+			names[i] = key.String()
+		}
+		faults = errors.Join(fmt.Errorf("unknown keys: %s", strings.Join(names, ", ")), faults)
+	}
+	if faults != nil {
+		return Config{}, faults
+	}
+	return c, nil
+}
+
+func (c Config) validate() error {
+	var faults []error
+	fault := func(wrong bool, format string, args ...any) {
+		if wrong {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	fault(c.Domain.IsZero(), "domain is missing")
+	fault(c.Registration != RegistrationOpen && c.Registration != RegistrationClosed, `registration is %q, not "open" or "closed"`, c.Registration)
+	for _, address := range []string{c.Listen.Link, c.Listen.KeyServer, c.DNS.Server} {
+		fault(!isAddress(address), "%q is not host:port", address)
+	}
+	for _, address := range slices.Concat(c.Publish.Links, c.Publish.KeyServers) {
+		if err := pki.CheckEndpoint(address); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	fault(len(c.Publish.Links) > pki.MaxLinks, "publish.links has %d addresses, at most %d", len(c.Publish.Links), pki.MaxLinks)
+	fault(len(c.Publish.KeyServers) > pki.MaxKeyServers, "publish.keyservers has %d addresses, at most %d", len(c.Publish.KeyServers), pki.MaxKeyServers)
+	fault(c.Routing.ExtraHops < 0 || c.Routing.ExtraHops > 3, "extra_hops is %d, not 0 to 3", c.Routing.ExtraHops)
+	fault(!(c.Lab.Loss >= 0 && c.Lab.Loss <= 1), "lab.loss is %g, not 0 to 1", c.Lab.Loss)
+	fault(c.Lab.Delay < 0 || c.Lab.Delay > Duration(time.Minute), "lab.delay is not 0 to 1m")
+	fault(c.Lab.Seed > math.MaxInt64, "lab.seed is too great")
+	bad := c.Lab.Loss > 0 || c.Lab.Delay > 0
+	fault(bad && !c.Lab.Enabled, "lab.loss and lab.delay are for a lab: they want lab.enabled = true")
+	fault(c.Lab.Enabled && !c.onLoopback(), "lab.enabled wants listen.link and listen.keyserver on a loopback address")
+	return errors.Join(faults...)
+}
+
+// isAddress is looser than [pki.CheckEndpoint]: these addresses are for this machine only.
+func isAddress(text string) bool {
+	_, port, err := net.SplitHostPort(text)
+	_, bad := strconv.ParseUint(port, 10, 16)
+	return err == nil && bad == nil && strings.Trim(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_:[]%") == ""
+}
+
+func (c Config) onLoopback() bool {
+	for _, address := range []string{c.Listen.Link, c.Listen.KeyServer} {
+		host, _, err := net.SplitHostPort(address)
+		if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+			return false
+		}
+	}
+	return true
+}
+
+// Text is the configuration file of c, each key with its meaning.
+func (c Config) Text() string {
+	return fmt.Sprintf(configText, c.Domain, c.Registration, c.Listen.Link, c.Listen.KeyServer,
+		quoted(c.Publish.Links), quoted(c.Publish.KeyServers), c.DNS.Server, c.Routing.ExtraHops, c.labText())
+}
+
+func (c Config) labText() string {
+	if !c.Lab.Enabled {
+		return ""
+	}
+	return fmt.Sprintf("\n[lab]\n# A node of a lab may have links that are bad on purpose. Loopback only.\nenabled = true\nloss = %g\ndelay = %q\nseed = %d\n",
+		c.Lab.Loss, time.Duration(c.Lab.Delay), c.Lab.Seed)
+}
+
+func quoted(list []string) string {
+	words := make([]string, len(list))
+	for i, s := range list {
+		words[i] = fmt.Sprintf("%q", s)
+	}
+	return "[" + strings.Join(words, ", ") + "]"
+}
+
+const configText = `# Configuration of a P3DO node. Unknown keys are refused.
+
+# The domain that this node answers for.
+domain = %q
+
+# Who may register a name here: "open" (whoever asks first) or "closed" (nobody new).
+registration = %q
+
+[listen]
+# Where to listen, host:port. Port 0 is any free one.
+link = %q
+keyserver = %q
+
+[publish]
+# What others connect to, host:port, if it is not what is listened on.
+links = %s
+keyservers = %s
+
+[dns]
+# The resolver that this node asks, for itself and for its users.
+server = %q
+
+[routing]
+# How many contexts are added before the last of each leg: 0 to 3. Each costs one
+# flood more and hides the way better.
+extra_hops = %d
+%s`

@@ -1,0 +1,189 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/internal/link"
+	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/pki"
+)
+
+// The operator's commands reach a node that serves over a local socket, mode 0600:
+//
+//	GET  /status           Status
+//	GET  /peers            []PeerStatus
+//	POST /peers?domain=D   federates with D; PeerStatus of D
+//
+// Errors come as text with a status of 400 (input), 409 (a key is not the pinned one) or
+// 502 (another server).
+
+// longestSocket is what a socket's path may have, in bytes, on all systems that we know.
+const longestSocket = 100
+
+// controlPath is where the socket is: in the node's folder, or, if that path is too long
+// for a socket, in a fresh folder for temporary files.
+func (n *Node) controlPath() string {
+	path := filepath.Join(n.dir, "control.sock")
+	if len(path) <= longestSocket {
+		return path
+	}
+	dir, err := os.MkdirTemp("", "p3dod-")
+	if err != nil {
+		return path // and listening on it will say why not
+	}
+	return filepath.Join(dir, "control.sock")
+}
+
+func listenControl(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) { // of a node that was killed
+		return nil, fmt.Errorf("node: an old control socket: %w", err)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("node: listening for the operator: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("node: %w", err), listener.Close())
+	}
+	return listener, nil
+}
+
+// serveControl answers the operator until ctx ends.
+func (n *Node) serveControl(ctx context.Context, listener net.Listener) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
+		status, err := n.Status(r.Context())
+		respond(w, status, err)
+	})
+	mux.HandleFunc("GET /peers", func(w http.ResponseWriter, r *http.Request) {
+		peers, err := n.Peers(r.Context())
+		respond(w, peers, err)
+	})
+	mux.HandleFunc("POST /peers", func(w http.ResponseWriter, r *http.Request) {
+		peer, err := n.AddPeer(r.Context(), r.FormValue("domain"))
+		respond(w, peer, err)
+	})
+	server := &http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10,
+		BaseContext: func(net.Listener) context.Context { return ctx }, // so what is being answered ends with it
+	}
+	ended := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		ended <- errors.Join(server.Shutdown(drain), server.Close())
+	})
+	err := server.Serve(listener)
+	if !stop() {
+		return <-ended
+	}
+	server.Close()
+	return fmt.Errorf("node: answering the operator: %w", err)
+}
+
+// errInput marks a mistake of who asks.
+var errInput = errors.New("node: input")
+
+// AddPeer federates with a domain. The link comes up when that has done the same.
+func (n *Node) AddPeer(ctx context.Context, domain string) (PeerStatus, error) {
+	d, err := pki.ParseDomain(domain)
+	if err != nil {
+		return PeerStatus{}, fmt.Errorf("%w: %w", errInput, err)
+	}
+	if err := n.peers.add(ctx, d); err != nil {
+		return PeerStatus{}, err
+	}
+	return n.peerStatus(ctx, d)
+}
+
+func (n *Node) peerStatus(ctx context.Context, domain pki.Domain) (PeerStatus, error) {
+	all, err := n.Peers(ctx)
+	for _, p := range all {
+		if p.Domain == domain {
+			return p, nil
+		}
+	}
+	return PeerStatus{}, errors.Join(fmt.Errorf("node: %s is no peer", domain), err)
+}
+
+func respond(w http.ResponseWriter, body any, err error) {
+	var changed *pki.KeyChangedError
+	switch {
+	case err == nil:
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(body) // whoever asked has gone
+	case errors.As(err, &changed), errors.Is(err, keyserver.ErrWrongKey), errors.Is(err, link.ErrPeer):
+		http.Error(w, err.Error(), http.StatusConflict)
+	case errors.Is(err, errInput):
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	default:
+		http.Error(w, err.Error(), http.StatusBadGateway)
+	}
+}
+
+// A Control asks a node that serves in a folder of this machine.
+type Control struct{ client *http.Client }
+
+// ErrKeyChanged is returned by a Control when a key is not the one that is pinned.
+var ErrKeyChanged = errors.New("a key is not the one that is known")
+
+// NewControl returns a Control for the node that serves in dir.
+func NewControl(dir string) (*Control, error) {
+	running, err := ReadRunning(dir)
+	if err != nil {
+		return nil, err
+	}
+	socket := dial.Unix(running.Control)
+	return &Control{&http.Client{Transport: &http.Transport{DialContext: socket, DisableKeepAlives: true}}}, nil
+}
+
+// Status returns the state of the node.
+func (c *Control) Status(ctx context.Context) (s Status, err error) {
+	return s, c.call(ctx, http.MethodGet, "/status", &s)
+}
+
+// Peers returns the state of its federation.
+func (c *Control) Peers(ctx context.Context) (p []PeerStatus, err error) {
+	return p, c.call(ctx, http.MethodGet, "/peers", &p)
+}
+
+// AddPeer has the node federate with domain.
+func (c *Control) AddPeer(ctx context.Context, domain pki.Domain) (p PeerStatus, err error) {
+	return p, c.call(ctx, http.MethodPost, "/peers?domain="+domain.String(), &p)
+}
+
+const maxControlAnswer = 16 << 20
+
+func (c *Control) call(ctx context.Context, method, path string, into any) error {
+	request, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, nil)
+	if err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		return fmt.Errorf("node: asking the node: %w", err)
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(response.Body, maxControlAnswer))
+	if err != nil {
+		return fmt.Errorf("node: asking the node: %w", err)
+	}
+	switch response.StatusCode {
+	case http.StatusOK:
+		return json.Unmarshal(raw, into)
+	case http.StatusConflict:
+		return fmt.Errorf("%w: %s", ErrKeyChanged, raw)
+	default:
+		return errors.New(string(raw))
+	}
+}

@@ -1,0 +1,204 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	cryptorand "crypto/rand"
+
+	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/mor/onion"
+	"github.com/p3do/p3do/pki"
+)
+
+// pinUser is the kind of a pin of one of our users' identity keys: a name is taken by the
+// first key that asked for it.
+const pinUser = "user"
+
+// desk is what we do for our users.
+func (n *Node) desk() *session.Desk {
+	return &session.Desk{
+		Domain: n.cfg.Domain, Register: n.register, Authenticate: n.authenticate, Publish: n.publish,
+		Directory: n.directory.page, Lookup: n.lookup, Claim: n.claim, Items: n.items, Forget: n.forget,
+		Submit: n.submit,
+	}
+}
+
+// How many new names a node gives away while registration is open: that many at once, and
+// one more each interval. It keeps a stranger from filling the key ring in an afternoon.
+const (
+	newcomersAtOnce = 100
+	newcomerEvery   = 10 * time.Second
+)
+
+// A bucket holds what may be taken at once, and is filled by time. The zero bucket is full.
+type bucket struct {
+	mu    sync.Mutex // guards empty
+	empty time.Time  // when it was, counted back from now
+}
+
+func (b *bucket) take(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if full := now.Add(-newcomersAtOnce * newcomerEvery); b.empty.Before(full) {
+		b.empty = full
+	}
+	if now.Sub(b.empty) < newcomerEvery {
+		return false
+	}
+	b.empty = b.empty.Add(newcomerEvery)
+	return true
+}
+
+// register signs the key of a new user, or of a known one anew.
+func (n *Node) register(ctx context.Context, raw []byte) ([]byte, error) {
+	request, err := pki.ParseUserRequest(raw)
+	switch {
+	case err != nil:
+		return nil, session.Errorf(session.BadRequest, "the request is malformed: %v", err)
+	case request.Name().Domain() != n.cfg.Domain:
+		return nil, session.Errorf(session.Refused, "%s may not sign for %s", n.cfg.Domain, request.Name().Domain())
+	}
+	if err := n.reserve(ctx, request); err != nil {
+		return nil, err
+	}
+	cert, err := n.authority.SignUser(cryptorand.Reader, time.Now(), request, pki.UserLifetime)
+	if err != nil {
+		return nil, fmt.Errorf("node: signing a user's key: %w", err)
+	}
+	return cert.DER(), n.published.PublishCertificate(ctx, cert)
+}
+
+// reserve gives a name to the key that asks for it first. While registration is closed,
+// only keys that have their name already are signed again.
+func (n *Node) reserve(ctx context.Context, request pki.UserRequest) error {
+	name, shown := request.Name().String(), request.Key().Fingerprint()
+	pinned, err := n.store.Pinned(ctx, pinUser, name)
+	if errors.Is(err, store.ErrNotFound) {
+		if n.cfg.Registration != RegistrationOpen {
+			return session.Errorf(session.Refused, "%s takes no new users", n.cfg.Domain)
+		}
+		if !n.newcomers.take(time.Now()) {
+			return session.Errorf(session.Unavailable, "%s has had many new users just now; try again later", n.cfg.Domain)
+		}
+		pinned, _, err = n.store.Pin(ctx, pinUser, name, shown)
+	}
+	switch {
+	case errors.Is(err, store.ErrFull):
+		return session.Errorf(session.Full, "%s has no room for more users", n.cfg.Domain)
+	case err != nil:
+		return err
+	case pki.CheckPin(pinned, shown, name) != nil && pki.Fingerprint(pinned) != (pki.Fingerprint{}):
+		return session.Errorf(session.Refused, "the name %s is taken", name)
+	}
+	return nil
+}
+
+// authenticate judges a login: a certificate of ours, and a proof over this very link.
+func (n *Node) authenticate(_ context.Context, l session.Login, exported [pki.ExporterSize]byte) (pki.UserCert, error) {
+	cert, err := n.authority.CA().VerifyUser(l.Certificate, time.Now())
+	switch {
+	case err != nil:
+		return pki.UserCert{}, session.Errorf(session.Refused, "the certificate is not good here: %v", err)
+	case cert.Name() != l.Name || !cert.VerifyLogin(exported, l.Proof):
+		return pki.UserCert{}, session.Errorf(session.Refused, "the proof is not good on this link")
+	}
+	return cert, nil
+}
+
+// publish takes a user's own card: into the key ring and onto the key server at once.
+func (n *Node) publish(ctx context.Context, user pki.UserCert, raw []byte) error {
+	card, err := n.authority.CA().VerifyCard(raw, time.Now())
+	switch {
+	case err != nil:
+		return session.Errorf(session.BadRequest, "the card is not good: %v", err)
+	case card.Certificate.Name() != user.Name() || card.Certificate.Key() != user.Key():
+		return session.Errorf(session.Refused, "the card is somebody else's")
+	}
+	err = n.published.PublishCard(ctx, card)
+	if errors.Is(err, store.ErrOldSerial) {
+		return session.Errorf(session.Refused, "a newer card of yours is published already")
+	}
+	return err
+}
+
+func (n *Node) lookup(ctx context.Context, name pki.Name) ([]byte, error) {
+	card, err := n.card(ctx, name)
+	return card.Raw(), err
+}
+
+func (n *Node) claim(ctx context.Context, user pki.UserCert, mailboxes []session.Mailbox) error {
+	addresses := make([]store.Address, len(mailboxes))
+	for i, m := range mailboxes {
+		switch m.Kind {
+		case session.Requests, session.Contact, session.Replies:
+		default:
+			return session.Errorf(session.BadRequest, "a mailbox of kind %q", m.Kind)
+		}
+		addresses[i] = store.Address{Mailbox: m.Address, Kind: store.MailboxKind(m.Kind), UntilDay: m.Until}
+	}
+	err := n.store.Claim(ctx, user.Key().Fingerprint(), addresses)
+	switch {
+	case errors.Is(err, store.ErrOwned):
+		return session.Errorf(session.Refused, "a mailbox address is somebody else's")
+	case errors.Is(err, store.ErrFull):
+		return session.Errorf(session.Full, "too many mailbox addresses")
+	}
+	return err
+}
+
+// items returns what waits for a user; if nothing does, it waits for something.
+func (n *Node) items(ctx context.Context, user pki.UserCert, want session.Items) ([]session.Item, error) {
+	owner := user.Key().Fingerprint()
+	timeout := time.NewTimer(want.Wait)
+	defer timeout.Stop()
+	for {
+		rang := n.bells.listen(owner) // before looking, so that nothing comes unheard between
+		waiting, err := n.store.Items(ctx, owner, want.After, session.MaxItems)
+		if err != nil || len(waiting) > 0 {
+			return itemsOf(waiting), err
+		}
+		select {
+		case <-rang:
+		case <-timeout.C:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func itemsOf(waiting []store.Waiting) []session.Item {
+	items := make([]session.Item, len(waiting))
+	for i, w := range waiting {
+		items[i] = session.Item{Seq: w.Seq, Body: w.Body}
+		if w.Kind == itemReply {
+			items[i].Reply, items[i].SURB = true, onion.SURBID(w.ID)
+		} else {
+			items[i].Body = mor.Letter{ID: w.ID, Sealed: [mor.SealedSize]byte(w.Body)}.Marshal()
+		}
+	}
+	return items
+}
+
+func (n *Node) forget(ctx context.Context, user pki.UserCert, seqs []int64) error {
+	return n.store.Forget(ctx, user.Key().Fingerprint(), seqs...)
+}
+
+// submit sends a user's packet on its first leg.
+func (n *Node) submit(ctx context.Context, _ pki.UserCert, entry onion.Entry) error {
+	err := n.loop.submit(ctx, entry)
+	var leg *mor.LegError
+	switch {
+	case errors.As(err, &leg) && leg.Reason == mor.DropNoRoute:
+		return session.Errorf(session.Unavailable, "no way to the first server of the route is known yet")
+	case errors.As(err, &leg):
+		return session.Errorf(session.Unavailable, "the node is busy")
+	}
+	return err
+}

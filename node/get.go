@@ -1,0 +1,110 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/p3do/p3do/dnstxt"
+	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/pki"
+)
+
+// A Key is what a key server says of a user or of a domain, verified.
+type Key struct {
+	Subject     string          `json:"subject"`
+	Fingerprint pki.Fingerprint `json:"fingerprint"`
+	Signer      pki.Domain      `json:"signer"`
+	Expires     time.Time       `json:"expires"`
+	Server      pki.Domain      `json:"server"` // whose key server said so
+	Raw         []byte          `json:"raw"`    // the signed card or descriptor
+}
+
+// A Getter looks keys up as an operator, without a node that serves.
+type Getter struct {
+	resolver dnstxt.Resolver
+	client   keyserver.Client
+}
+
+// NewGetter returns a Getter that asks the resolver of the node in dir, or dns (host:port)
+// if that is not empty.
+func NewGetter(dir, dns string, door dial.Func) (Getter, error) {
+	if dns == "" {
+		cfg, err := ReadConfig(filepath.Join(dir, ConfigFile))
+		if err != nil {
+			return Getter{}, err
+		}
+		dns = cfg.DNS.Server
+	}
+	return Getter{dnstxt.Resolver{Server: dns, Dial: door}, keyserver.Client{Dial: door}}, nil
+}
+
+// User gets a user's card from the key server of at, which need not be her home: any copy
+// will do, since it is verified under the home's key, whose fingerprint DNS carries.
+func (g Getter) User(ctx context.Context, name pki.Name, at pki.Domain) (Key, error) {
+	home, err := g.Server(ctx, name.Domain(), at)
+	if err != nil {
+		return Key{}, err
+	}
+	descriptor, err := pki.ParseDescriptor(home.Raw)
+	if err != nil {
+		return Key{}, err
+	}
+	var card pki.SignedCard
+	err = g.each(ctx, at, func(e keyserver.Endpoint) error {
+		unvouched, err := g.client.User(ctx, e, name)
+		if err == nil {
+			card, err = descriptor.CA.VerifyCard(unvouched.Raw(), time.Now())
+		}
+		return err
+	})
+	if err != nil {
+		return Key{}, fmt.Errorf("node: %s at %s: %w", name, at, err)
+	}
+	return Key{
+		Subject: name.String(), Fingerprint: card.Certificate.Key().Fingerprint(), Signer: name.Domain(),
+		Expires: card.Certificate.NotAfter(), Server: at, Raw: card.Raw(),
+	}, nil
+}
+
+// Server gets the descriptor of domain from the key server of at.
+func (g Getter) Server(ctx context.Context, domain, at pki.Domain) (Key, error) {
+	record, err := g.resolver.Lookup(ctx, domain)
+	if err != nil {
+		return Key{}, err
+	}
+	var descriptor pki.SignedDescriptor
+	err = g.each(ctx, at, func(e keyserver.Endpoint) (err error) {
+		descriptor, err = g.client.Server(ctx, e, domain)
+		return err
+	})
+	if err != nil {
+		return Key{}, fmt.Errorf("node: %s at %s: %w", domain, at, err)
+	}
+	if err := pki.CheckPin(record.Fingerprint, descriptor.CA.Fingerprint(), domain.String()); err != nil {
+		return Key{}, err
+	}
+	return Key{
+		Subject: domain.String(), Fingerprint: descriptor.CA.Fingerprint(), Signer: domain,
+		Expires: descriptor.Expires, Server: at, Raw: descriptor.Raw(),
+	}, nil
+}
+
+// each tries the key servers of a domain until one has an answer.
+func (g Getter) each(ctx context.Context, at pki.Domain, try func(keyserver.Endpoint) error) error {
+	record, err := g.resolver.Lookup(ctx, at)
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, address := range record.KeyServers {
+		if err = try(keyserver.Endpoint{Address: address, CA: record.Fingerprint}); err == nil {
+			return nil
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
+}

@@ -1,0 +1,71 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/p3do/p3do/dnstxt"
+	"github.com/p3do/p3do/pki"
+)
+
+// The names of what is in a node's folder.
+const (
+	keysFolder   = "keys"
+	databaseFile = "node.db"
+)
+
+// ErrExists is returned by Init for a folder that holds a node already.
+var ErrExists = errors.New("node: this folder holds a node already")
+
+// Init makes the folder of a new node: keys and configuration. It never touches a folder
+// that holds a node, and finishes one that an earlier Init did not.
+func Init(dir string, c Config, now time.Time) (*pki.Authority, error) {
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	config := filepath.Join(dir, ConfigFile)
+	if _, err := os.Stat(config); !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(ErrExists, err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("node: making the folder: %w", err)
+	}
+	keys := keyring{filepath.Join(dir, keysFolder)}
+	authority, err := keys.authority()
+	if errors.Is(err, fs.ErrNotExist) {
+		_, authority, err = createKeyring(keys.dir, c.Domain, now)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if authority.Domain() != c.Domain {
+		return nil, fmt.Errorf("%w: that of %s", ErrExists, authority.Domain())
+	}
+	return authority, writeFile(config, []byte(c.Text())) // last: it says that the folder is whole
+}
+
+// Record is the TXT record that the domain of a node publishes, from what is on its disk
+// and, while it runs, from where it listens.
+func Record(dir string) (pki.Domain, dnstxt.Record, error) {
+	c, err := ReadConfig(filepath.Join(dir, ConfigFile))
+	if err != nil {
+		return pki.Domain{}, dnstxt.Record{}, err
+	}
+	authority, err := keyring{filepath.Join(dir, keysFolder)}.authority()
+	if err != nil {
+		return pki.Domain{}, dnstxt.Record{}, err
+	}
+	servers := c.Publish.KeyServers
+	if len(servers) == 0 {
+		running, err := ReadRunning(dir)
+		if err != nil {
+			return pki.Domain{}, dnstxt.Record{}, fmt.Errorf("node: publish.keyservers is empty and the node does not run: %w", err)
+		}
+		servers = []string{running.KeyServer}
+	}
+	return c.Domain, dnstxt.Record{Fingerprint: authority.CA().Fingerprint(), KeyServers: servers}, nil
+}

@@ -1,0 +1,210 @@
+package node
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/mor/onion"
+	"github.com/p3do/p3do/pki"
+)
+
+// A keyring is the folder of a node's private keys: one file each, mode 0600.
+//
+//	authority        pki.Authority
+//	link             seed of the TLS key
+//	server-PERIOD    seed of the server key of a 7-day period
+//	context-0        id 16 | key seed 32 | hint 32 | epoch 4
+type keyring struct{ dir string }
+
+const (
+	authorityFile = "authority"
+	linkFile      = "link"
+	contextFile   = "context-0"
+	contextSize   = 16 + 32 + 32 + 4
+)
+
+// createKeyring makes the authority and the link key of a new node.
+func createKeyring(dir string, domain pki.Domain, now time.Time) (keyring, *pki.Authority, error) {
+	k := keyring{dir}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return k, nil, fmt.Errorf("node: making the key folder: %w", err)
+	}
+	authority, err := pki.NewAuthority(rand.Reader, domain, now)
+	if err != nil {
+		return k, nil, fmt.Errorf("node: making the authority: %w", err)
+	}
+	link, err := pki.NewLinkKey(rand.Reader)
+	if err != nil {
+		return k, nil, fmt.Errorf("node: making the link key: %w", err)
+	}
+	if err := k.write(linkFile, link.Seed()); err != nil {
+		return k, nil, err
+	}
+	return k, authority, k.write(authorityFile, authority.Marshal()) // last: it says that the folder is whole
+}
+
+func (k keyring) authority() (*pki.Authority, error) {
+	raw, err := k.read(authorityFile)
+	if err != nil {
+		return nil, err
+	}
+	return pki.ParseAuthority(raw)
+}
+
+func (k keyring) link() (pki.LinkKey, error) {
+	raw, err := k.read(linkFile)
+	if err != nil {
+		return pki.LinkKey{}, err
+	}
+	return pki.ParseLinkKey(raw)
+}
+
+// servers returns the server keys of the last period (if it was here then), of this and of
+// the next one. Missing ones of this and the next are made; older ones are deleted, and
+// with them every chance to open what was sent to them.
+func (k keyring) servers(now time.Time) ([]mor.ServerKey, error) {
+	current := pki.PeriodAt(now)
+	if err := k.deleteServersBefore(current - 1); err != nil {
+		return nil, err
+	}
+	var keys []mor.ServerKey
+	for _, period := range []pki.Period{current - 1, current, current + 1} {
+		seed, err := k.read(serverFile(period))
+		if errors.Is(err, fs.ErrNotExist) {
+			if period < current {
+				continue
+			}
+			seed, err = k.newServer(period)
+		}
+		if err != nil {
+			return nil, err
+		}
+		key, err := onion.ParseServerPrivateKey(seed)
+		if err != nil {
+			return nil, fmt.Errorf("node: server key of period %d: %w", period, err)
+		}
+		keys = append(keys, mor.ServerKey{Period: period, Private: key})
+	}
+	return keys, nil
+}
+
+func (k keyring) newServer(period pki.Period) ([]byte, error) {
+	key, err := onion.NewServerKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("node: making a server key: %w", err)
+	}
+	return key.Seed(), k.write(serverFile(period), key.Seed())
+}
+
+func (k keyring) deleteServersBefore(oldest pki.Period) error {
+	files, err := filepath.Glob(filepath.Join(k.dir, "server-*"))
+	if err != nil {
+		return fmt.Errorf("node: listing server keys: %w", err)
+	}
+	for _, file := range files {
+		var period pki.Period
+		if _, err := fmt.Sscanf(filepath.Base(file), "server-%d", &period); err != nil || period >= oldest {
+			continue
+		}
+		if err := os.Remove(file); err != nil {
+			return fmt.Errorf("node: deleting an old server key: %w", err)
+		}
+	}
+	return nil
+}
+
+func serverFile(period pki.Period) string { return fmt.Sprintf("server-%d", period) }
+
+// context returns the node's context, its hint moved on to the present and the older hints
+// gone from the disk. It is made if it is missing.
+func (k keyring) context(now time.Time) (mor.OwnContext, error) {
+	raw, err := k.read(contextFile)
+	var c mor.OwnContext
+	if errors.Is(err, fs.ErrNotExist) {
+		c, err = mor.NewContext(rand.Reader, now)
+	} else if err == nil {
+		c, err = parseContext(raw)
+	}
+	if err != nil {
+		return mor.OwnContext{}, err
+	}
+	c = c.Advance(now)
+	return c, k.writeContext(c)
+}
+
+func (k keyring) writeContext(c mor.OwnContext) error {
+	raw := slices.Concat(c.ID[:], c.Key.Seed(), c.Hint[:])
+	return k.write(contextFile, binary.BigEndian.AppendUint32(raw, uint32(c.Epoch)))
+}
+
+func parseContext(raw []byte) (mor.OwnContext, error) {
+	if len(raw) != contextSize {
+		return mor.OwnContext{}, fmt.Errorf("node: the context file has %d bytes, not %d", len(raw), contextSize)
+	}
+	key, err := onion.ParseContextPrivateKey(raw[16:48])
+	if err != nil {
+		return mor.OwnContext{}, fmt.Errorf("node: context key: %w", err)
+	}
+	return mor.OwnContext{
+		ID: mor.ContextID(raw[:16]), Key: key, Hint: onion.Hint(raw[48:80]),
+		Epoch: onion.Epoch(binary.BigEndian.Uint32(raw[80:])),
+	}, nil
+}
+
+func (k keyring) read(name string) ([]byte, error) {
+	path := filepath.Join(k.dir, name)
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("node: reading a key: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("node: %s may be read by others; run: chmod 600 %s", path, path)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("node: reading a key: %w", err)
+	}
+	return raw, nil
+}
+
+func (k keyring) write(name string, secret []byte) error {
+	return writeFile(filepath.Join(k.dir, name), secret)
+}
+
+// writeFile replaces a file so that a crash leaves the old one or the new one: written
+// beside it, synced, renamed, and the folder synced.
+func writeFile(path string, content []byte) error {
+	beside := path + ".new"
+	f, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("node: writing: %w", err)
+	}
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(beside, path)
+	}
+	if err == nil {
+		err = syncFolder(filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("node: writing %s: %w", path, err)
+	}
+	return nil
+}
+
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

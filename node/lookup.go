@@ -1,0 +1,125 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/pki"
+)
+
+// card finds the card of a user: our own from the store, anybody else's at the key server
+// of her home, or, if that does not answer, at those of our peers, which may hold a copy
+// (row K4). Nothing of what was asked for is written down here.
+func (n *Node) card(ctx context.Context, name pki.Name) (pki.SignedCard, error) {
+	if name.Domain() == n.cfg.Domain {
+		return n.ownCard(ctx, name)
+	}
+	home, err := n.directory.descriptor(ctx, name.Domain())
+	if errors.Is(err, store.ErrNotFound) {
+		return pki.SignedCard{}, session.Errorf(session.NotFound, "no server of %s is known here", name.Domain())
+	}
+	if err != nil {
+		return pki.SignedCard{}, err
+	}
+	asking, cancel := context.WithTimeout(ctx, lookUpTime)
+	defer cancel()
+	card, err := n.foreignCard(asking, home, home, name)
+	if err == nil || errors.Is(err, keyserver.ErrNotFound) {
+		return card, notFound(err, name)
+	}
+	var changed *pki.KeyChangedError
+	if errors.As(err, &changed) {
+		return pki.SignedCard{}, session.Errorf(session.WrongKey, "%s's key server shows another key than the one that is known", name.Domain())
+	}
+	return n.copiedCard(ctx, home, name)
+}
+
+// homeCard finds the card of a foreign user at her home only: it is what our key server
+// fetches copies by. Key servers never ask each other for copies, so no look-up runs in
+// circles.
+func (n *Node) homeCard(ctx context.Context, name pki.Name) (pki.SignedCard, error) {
+	home, err := n.directory.descriptor(ctx, name.Domain())
+	if err != nil {
+		return pki.SignedCard{}, err
+	}
+	return n.foreignCard(ctx, home, home, name)
+}
+
+// How a copy is looked for when a home does not answer.
+const (
+	copiesAsked = 8                // peers at a time; each of them learns the name
+	copyTime    = 15 * time.Second // more than their key servers wait for the home themselves
+)
+
+// copiedCard looks for a copy when the home does not answer: at our own key server, then
+// at those of some peers. What is found was signed by the home, and is verified as such.
+func (n *Node) copiedCard(ctx context.Context, home pki.SignedDescriptor, name pki.Name) (pki.SignedCard, error) {
+	if row, err := n.store.User(ctx, name.String()); err == nil {
+		if card, err := home.CA.VerifyCard(row.Card, time.Now()); err == nil {
+			return card, nil
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, copyTime)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer cancel()
+	found := make(chan pki.SignedCard, copiesAsked)
+	asked := 0
+	for domain := range n.peers.known() { // in no order, so not always the same ones are asked
+		peer, err := n.directory.descriptor(ctx, domain)
+		if err != nil || domain == name.Domain() || asked == copiesAsked {
+			continue
+		}
+		asked++
+		asking.Go(func() {
+			card, _ := n.foreignCard(ctx, home, peer, name)
+			found <- card // none, if it failed
+		})
+	}
+	for range asked {
+		if card := <-found; len(card.Raw()) > 0 {
+			return card, nil
+		}
+	}
+	return pki.SignedCard{}, session.Errorf(session.Unavailable, "%s's key server does not answer, and no peer has a copy", name.Domain())
+}
+
+// foreignCard asks the key servers of at for a user of home, and verifies what they say.
+func (n *Node) foreignCard(ctx context.Context, home, at pki.SignedDescriptor, name pki.Name) (pki.SignedCard, error) {
+	var failed error
+	for _, address := range at.KeyServers {
+		unvouched, err := n.client.User(ctx, keyserver.Endpoint{Address: address, CA: at.CA.Fingerprint()}, name)
+		var card pki.SignedCard
+		if err == nil {
+			card, err = home.CA.VerifyCard(unvouched.Raw(), time.Now())
+		}
+		if err == nil {
+			return card, nil
+		}
+		failed = errors.Join(failed, err)
+	}
+	return pki.SignedCard{}, failed
+}
+
+func (n *Node) ownCard(ctx context.Context, name pki.Name) (pki.SignedCard, error) {
+	row, err := n.store.User(ctx, name.String())
+	if errors.Is(err, store.ErrNotFound) || err == nil && len(row.Card) == 0 { // certified, but without a card yet
+		return pki.SignedCard{}, notFound(keyserver.ErrNotFound, name)
+	}
+	if err != nil {
+		return pki.SignedCard{}, err
+	}
+	return n.authority.CA().VerifyCard(row.Card, time.Now())
+}
+
+func notFound(err error, name pki.Name) error {
+	if errors.Is(err, keyserver.ErrNotFound) {
+		return session.Errorf(session.NotFound, "there is no %s", name)
+	}
+	return err
+}

@@ -1,0 +1,257 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/p3do/p3do/internal/link"
+	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/mor/onion"
+	"github.com/p3do/p3do/pki"
+)
+
+const (
+	// maxJobs is how much may wait for the loop. When it is full, the links that have
+	// something for it wait as well, and TCP tells their other ends.
+	maxJobs = 1024
+	// maxSpooling is how many deliveries may wait for the disk. When it is full, further
+	// ones are dropped and counted; their senders repeat them.
+	maxSpooling = 1024
+	// idleTick is how often a router that wants no timer is called all the same, to tidy up.
+	idleTick = time.Minute
+)
+
+// A loop is the goroutine that owns the router, and the table of links that the router
+// speaks on. Everybody else hands it jobs.
+type loop struct {
+	router *mor.Router
+	own    mor.ContextID
+	links  map[pki.Domain]*peerLink
+	jobs   chan job
+
+	store   *store.Store
+	spooled chan mor.Delivery
+	log     *slog.Logger
+	wasted  wasted
+}
+
+// wasted counts what was not handed on.
+type wasted struct {
+	LinkFull  uint64 `json:"link_full"`  // packets that a slow link did not take
+	NoLink    uint64 `json:"no_link"`    // forwards for an owner whose link is gone
+	SpoolFull uint64 `json:"spool_full"` // deliveries while the disk was behind
+	MarksFull uint64 `json:"marks_full"` // outputs dropped because no more can be remembered
+	Refused   uint64 `json:"refused"`    // deliveries that no mailbox took
+}
+
+// A job is done by the loop's goroutine. It returns what the router wants done; ok false
+// means that the router was not asked for anything.
+type job func(l *loop, now time.Time) (out mor.Output, ok bool)
+
+// run does one job after another, and wakes the router when it wants to be.
+func (l *loop) run(ctx context.Context) error {
+	timer := time.NewTimer(idleTick)
+	defer timer.Stop()
+	wake := time.Now().Add(idleTick)
+	for {
+		var j job
+		select {
+		case <-ctx.Done():
+			return nil
+		case j = <-l.jobs:
+		case <-timer.C:
+		}
+		now := time.Now()
+		if !now.Before(wake) { // first, or jobs that never pause could put it off
+			out := l.router.Tick(now)
+			if err := l.carryOut(ctx, out); err != nil {
+				return err
+			}
+			wake = nextWake(out, now)
+		}
+		if j != nil {
+			if out, ok := j(l, now); ok {
+				if err := l.carryOut(ctx, out); err != nil {
+					return err
+				}
+				wake = nextWake(out, now)
+			}
+		}
+		timer.Reset(time.Until(wake))
+	}
+}
+
+func nextWake(out mor.Output, now time.Time) time.Time {
+	if out.Wake.IsZero() {
+		return now.Add(idleTick)
+	}
+	return out.Wake
+}
+
+// carryOut does what the router wants, in the order of its fields. What cannot be
+// remembered is not done; but for a full table that ends the node, which must not repeat
+// itself.
+func (l *loop) carryOut(ctx context.Context, out mor.Output) error {
+	err := l.remember(ctx, out.Remember)
+	switch {
+	case errors.Is(err, store.ErrFull):
+		l.wasted.MarksFull++
+		return nil
+	case err != nil:
+		return err
+	}
+	for _, s := range out.Broadcast {
+		for _, p := range l.links {
+			l.count(p.conn.SendPacket(ownChannel, s.Packet.Bytes()))
+		}
+	}
+	for _, f := range out.Forward {
+		if p, ok := l.links[f.To]; ok {
+			l.count(p.conn.Forward(ownChannel, f.Packet.Bytes()))
+		} else {
+			l.wasted.NoLink++
+		}
+	}
+	for _, d := range out.Deliver {
+		select {
+		case l.spooled <- d:
+		default:
+			l.wasted.SpoolFull++
+		}
+	}
+	return nil
+}
+
+func (l *loop) remember(ctx context.Context, marks []mor.Mark) error {
+	if len(marks) == 0 {
+		return nil
+	}
+	kept := make([]store.Mark, len(marks))
+	for i, m := range marks {
+		kept[i] = store.Mark{ID: m.ID, Kind: uint8(m.Kind), Until: m.Until}
+	}
+	if err := l.store.Remember(ctx, kept); err != nil {
+		return fmt.Errorf("node: remembering what was peeled: %w", err)
+	}
+	return nil
+}
+
+func (l *loop) count(err error) {
+	if errors.Is(err, link.ErrFull) {
+		l.wasted.LinkFull++
+	}
+}
+
+// join makes p the link with its peer, who is a member of our context from now on. An
+// older link with it ends.
+func (l *loop) join(p *peerLink) {
+	if old := l.links[p.domain]; old != nil {
+		l.leave(old)
+		old.end()
+	}
+	l.links[p.domain] = p
+	l.router.Admit(l.own, p.domain)
+}
+
+// leave ends the memberships of both sides, unless a newer link has taken them over.
+func (l *loop) leave(p *peerLink) {
+	if l.links[p.domain] != p {
+		return
+	}
+	delete(l.links, p.domain)
+	l.router.Dismiss(l.own, p.domain)
+	for _, id := range p.listening {
+		l.router.Unlisten(id)
+	}
+}
+
+// listen makes a listener for each context of the peer, all or, if one is not its own or
+// is too many, none.
+func (l *loop) listen(p *peerLink, contexts []mor.ContextID) bool {
+	if l.links[p.domain] != p {
+		return false
+	}
+	for i, id := range contexts {
+		if l.router.Listen(p.domain, id, l.own) {
+			continue
+		}
+		for _, id := range contexts[:i] {
+			l.router.Unlisten(id)
+		}
+		return false
+	}
+	p.listening = contexts
+	return true
+}
+
+// do hands a job to the loop, and waits for room if there is none.
+func (l *loop) do(ctx context.Context, j job) error {
+	select {
+	case l.jobs <- j:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// ask has the loop call f, which wants nothing done, and returns its answer.
+func ask[A any](ctx context.Context, l *loop, f func(l *loop, now time.Time) A) (answer A, err error) {
+	answered := make(chan A, 1)
+	err = l.do(ctx, func(l *loop, now time.Time) (mor.Output, bool) {
+		answered <- f(l, now)
+		return mor.Output{}, false
+	})
+	if err != nil {
+		return answer, err
+	}
+	select {
+	case answer = <-answered:
+		return answer, nil
+	case <-ctx.Done():
+		return answer, ctx.Err()
+	}
+}
+
+// hear tells the router of a packet that was said, or forwarded to us, as heard on a context.
+func (l *loop) hear(ctx context.Context, on mor.ContextID, raw *[onion.Size]byte) error {
+	p, err := onion.Parse(raw[:]) // here, so that the hashing is not the loop's
+	if err != nil {
+		return fmt.Errorf("node: a malformed packet: %w", err)
+	}
+	return l.do(ctx, func(l *loop, now time.Time) (mor.Output, bool) {
+		return l.router.Hear(now, on, p), true
+	})
+}
+
+// submit hands in a user's packet.
+func (l *loop) submit(ctx context.Context, entry onion.Entry) error {
+	return l.try(ctx, func(r *mor.Router, now time.Time) (mor.Output, error) { return r.Submit(now, entry) })
+}
+
+// reply sends a payload back over a SURB.
+func (l *loop) reply(ctx context.Context, surb onion.SURB, payload []byte) error {
+	return l.try(ctx, func(r *mor.Router, now time.Time) (mor.Output, error) { return r.Reply(now, surb, payload) })
+}
+
+// try is ask for what may fail.
+func (l *loop) try(ctx context.Context, f func(*mor.Router, time.Time) (mor.Output, error)) error {
+	failed := make(chan error, 1)
+	err := l.do(ctx, func(l *loop, now time.Time) (mor.Output, bool) {
+		out, err := f(l.router, now)
+		failed <- err
+		return out, true // whatever the error
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

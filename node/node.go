@@ -1,0 +1,361 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	cryptorand "crypto/rand"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/p3do/p3do/dnstxt"
+	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/internal/link"
+	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/pki"
+)
+
+// Options is what a node is given by the program that runs it.
+type Options struct {
+	Dial dial.Func    // the one door to the network; needed
+	Log  *slog.Logger // gets no name of a user, no message id, no address of a user; nil: nobody
+
+	Faults *link.Faults // in a lab only, in place of what lab.loss and lab.delay make; nil: those
+}
+
+// faults is what makes the links of a lab bad on purpose; nil outside of one.
+func (o Options) faults(lab Lab) (*link.Faults, error) {
+	switch {
+	case o.Faults != nil && !lab.Enabled:
+		return nil, errors.New("node: Options.Faults is for a lab: it wants lab.enabled = true")
+	case o.Faults != nil:
+		return o.Faults, nil
+	case lab.Loss == 0 && lab.Delay == 0:
+		return nil, nil
+	}
+	return &link.Faults{
+		Loss: lab.Loss, Delay: time.Duration(lab.Delay), Rand: rand.New(rand.NewPCG(lab.Seed, lab.Seed)),
+	}, nil
+}
+
+// A Node is one server. Open makes it, Run serves.
+type Node struct {
+	dir       string
+	cfg       Config
+	log       *slog.Logger
+	dial      dial.Func
+	keys      keyring
+	authority *pki.Authority
+	link      pki.LinkKey
+	cert      atomic.Pointer[pki.LinkCert] // replaced when it is renewed
+	faults    *link.Faults                 // one for all links: they draw from one source
+	store     *store.Store
+
+	loop      *loop
+	peers     *peers
+	directory *directory
+	resolver  dnstxt.Resolver
+	published *keyserver.Server
+	client    keyserver.Client
+	bells     bells
+	newcomers bucket
+	spooled   chan mor.Delivery
+	refused   atomic.Uint64 // deliveries that no mailbox took
+	news      chan struct{} // has room for one: something new is known here
+	addresses Running       // where we listen, set when Run has begun to
+}
+
+// Running is what a node that serves leaves in its folder for others on this machine.
+type Running struct {
+	PID       int    `json:"pid"`
+	Link      string `json:"link"`
+	KeyServer string `json:"keyserver"`
+	Control   string `json:"control"` // path of the operator's socket
+}
+
+const runningFile = "run.json"
+
+// ReadRunning returns where the node in dir serves; an error if it does not.
+func ReadRunning(dir string) (Running, error) {
+	raw, err := os.ReadFile(filepath.Join(dir, runningFile))
+	if err != nil {
+		return Running{}, fmt.Errorf("node: is it running? %w", err)
+	}
+	var r Running
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return Running{}, fmt.Errorf("node: %s: %w", runningFile, err)
+	}
+	return r, nil
+}
+
+// ErrServing is returned by Open for a folder whose node serves already.
+var ErrServing = errors.New("node: the node in this folder serves already")
+
+// Open reads the folder of a node that [Init] made. Run or Close it.
+func Open(ctx context.Context, dir string, o Options) (*Node, error) {
+	if o.Dial == nil {
+		return nil, errors.New("node: Options.Dial is missing")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	cfg, err := ReadConfig(filepath.Join(dir, ConfigFile))
+	if err != nil {
+		return nil, err
+	}
+	faults, err := o.faults(cfg.Lab)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkAlone(ctx, dir); err != nil {
+		return nil, err
+	}
+	n := &Node{
+		dir: dir, cfg: cfg, log: o.Log, dial: o.Dial, faults: faults,
+		keys:    keyring{filepath.Join(dir, keysFolder)},
+		spooled: make(chan mor.Delivery, maxSpooling),
+		news:    make(chan struct{}, 1),
+	}
+	if err := n.open(ctx, time.Now()); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+// checkAlone refuses a folder whose control socket somebody answers on. What a node that
+// was killed left behind is no hindrance.
+func checkAlone(ctx context.Context, dir string) error {
+	running, err := ReadRunning(dir)
+	if err != nil {
+		return nil
+	}
+	conn, err := dial.Unix(running.Control)(ctx, "unix", running.Control)
+	if err != nil {
+		return nil
+	}
+	conn.Close()
+	return fmt.Errorf("%w (process %d)", ErrServing, running.PID)
+}
+
+func (n *Node) open(ctx context.Context, now time.Time) (err error) {
+	if n.authority, err = n.keys.authority(); err != nil {
+		return err
+	}
+	if n.authority.Domain() != n.cfg.Domain {
+		return fmt.Errorf("node: the keys are those of %s, the configuration says %s", n.authority.Domain(), n.cfg.Domain)
+	}
+	if n.link, err = n.keys.link(); err != nil {
+		return err
+	}
+	if n.store, err = store.Open(ctx, filepath.Join(n.dir, databaseFile)); err != nil {
+		return err
+	}
+	n.resolver = dnstxt.Resolver{Server: n.cfg.DNS.Server, Dial: n.dial}
+	n.client = keyserver.Client{Dial: n.dial}
+	n.published = keyserver.New(keyserver.Config{Store: n.store, CA: n.authority.CA(), Fetch: n.homeCard})
+	if n.directory, err = openDirectory(ctx, n); err != nil {
+		return err
+	}
+	if n.peers, err = openPeers(ctx, n); err != nil {
+		return err
+	}
+	if err := n.certify(ctx, now); err != nil {
+		return err
+	}
+	n.loop, err = n.newLoop(ctx, now)
+	return err
+}
+
+// Close frees what Open took; Run does so by itself.
+func (n *Node) Close() error {
+	if n.store == nil {
+		return nil
+	}
+	return n.store.Close()
+}
+
+func (n *Node) newLoop(ctx context.Context, now time.Time) (*loop, error) {
+	servers, err := n.keys.servers(now)
+	if err != nil {
+		return nil, err
+	}
+	own, err := n.keys.context(now)
+	if err != nil {
+		return nil, err
+	}
+	marks, err := n.marks(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	router, err := mor.NewRouter(mor.Config{
+		Domain: n.cfg.Domain, Rand: cryptorand.Reader, Sign: n.authority.Sign,
+		Servers: servers, Contexts: []mor.OwnContext{own}, Marks: marks, ExtraHops: n.cfg.Routing.ExtraHops,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &loop{
+		router: router, own: own.ID, store: n.store, spooled: n.spooled, log: n.log,
+		jobs: make(chan job, maxJobs), links: make(map[pki.Domain]*peerLink),
+	}, nil
+}
+
+func (n *Node) marks(ctx context.Context, now time.Time) ([]mor.Mark, error) {
+	kept, err := n.store.Marks(ctx, now)
+	marks := make([]mor.Mark, len(kept))
+	for i, m := range kept {
+		marks[i] = mor.Mark{ID: m.ID, Kind: mor.MarkKind(m.Kind), Until: m.Until}
+	}
+	return marks, err
+}
+
+// Run serves until ctx ends. Then it stops accepting, lets the links write what is queued,
+// and ends everything it began. ready is called once when the node can be reached.
+func (n *Node) Run(ctx context.Context, ready func(Running)) (err error) {
+	defer func() { err = errors.Join(err, n.Close()) }()
+	doors, err := n.listen(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g, inner := errgroup.WithContext(ctx)
+	n.start(inner, g, doors)
+	if err = n.announce(ctx); err == nil {
+		n.log.Info("serving", "domain", n.cfg.Domain, "link", n.addresses.Link, "keyserver", n.addresses.KeyServer)
+		if ready != nil {
+			ready(n.addresses)
+		}
+		<-inner.Done()
+		n.log.Info("draining")
+	}
+	cancel()
+	if ended := g.Wait(); !errors.Is(ended, context.Canceled) { // which is what it was told to
+		err = errors.Join(err, ended)
+	}
+	n.withdraw()
+	return err
+}
+
+// doors are what a node listens on. Each is closed by the goroutine that serves it.
+type doors struct {
+	link    *link.Listener
+	keys    net.Listener
+	control net.Listener
+}
+
+func (n *Node) listen(ctx context.Context) (d doors, err error) {
+	if d.link, err = link.Listen(n.linkConfig(), n.cfg.Listen.Link); err != nil {
+		return d, fmt.Errorf("node: listening for links: %w", err)
+	}
+	if d.keys, err = (&net.ListenConfig{}).Listen(ctx, "tcp", n.cfg.Listen.KeyServer); err != nil {
+		d.link.Close()
+		return d, fmt.Errorf("node: listening for the key server: %w", err)
+	}
+	path := n.controlPath()
+	if d.control, err = listenControl(path); err != nil {
+		d.link.Close()
+		d.keys.Close()
+		return d, err
+	}
+	n.addresses = Running{os.Getpid(), d.link.Addr().String(), d.keys.Addr().String(), path}
+	return d, nil
+}
+
+// linkConfig is how this node meets others: with its certificate, and with nobody but its
+// peers and users.
+func (n *Node) linkConfig() link.Config {
+	return link.Config{
+		Certificate: n.shown(), Judge: n.peers.judge, Dial: n.dial, Faults: n.faults, Log: n.log,
+	}
+}
+
+// shown is the certificate that we show on links.
+func (n *Node) shown() tls.Certificate {
+	return tls.Certificate{Certificate: [][]byte{n.cert.Load().DER()}, PrivateKey: n.link.Signer()}
+}
+
+// certify signs our link key, and keeps the certificate in the key ring.
+func (n *Node) certify(ctx context.Context, now time.Time) error {
+	cert, err := n.authority.SignLink(cryptorand.Reader, now, n.link.Public(), pki.LinkLifetime)
+	if err != nil {
+		return fmt.Errorf("node: certifying the link key: %w", err)
+	}
+	if err := n.published.PublishLink(ctx, cert); err != nil {
+		return err
+	}
+	n.cert.Store(&cert)
+	return nil
+}
+
+// renew certifies the link key anew when a third of its certificate's life is left.
+func (n *Node) renew(ctx context.Context, now time.Time, listener *link.Listener) error {
+	if now.Before(n.cert.Load().NotAfter().Add(-pki.LinkLifetime / 3)) {
+		return nil
+	}
+	if err := n.certify(ctx, now); err != nil {
+		return err
+	}
+	n.log.Info("link certificate renewed", "until", n.cert.Load().NotAfter())
+	return listener.Renew(n.shown())
+}
+
+// serveKeys runs the key server.
+func (n *Node) serveKeys(ctx context.Context, listener net.Listener) error {
+	return n.published.Serve(ctx, listener, func() (*tls.Certificate, error) {
+		return keyserver.Certificate(*n.cert.Load(), n.link, n.authority.CA()), nil
+	})
+}
+
+// start begins everything that runs, each in its goroutine.
+func (n *Node) start(ctx context.Context, g *errgroup.Group, d doors) {
+	var links sync.WaitGroup
+	g.Go(func() error { return n.loop.run(ctx) })
+	g.Go(func() error { return n.acceptLinks(ctx, &links, d.link) })
+	g.Go(func() error { return n.peers.run(ctx) })
+	g.Go(func() error { return n.serveKeys(ctx, d.keys) })
+	g.Go(func() error { return n.serveControl(ctx, d.control) })
+	g.Go(func() error { return n.spread(ctx) })
+	g.Go(func() error { return n.tend(ctx, d.link) })
+	for range spoolers {
+		g.Go(func() error { return n.spool(ctx) })
+	}
+}
+
+// announce publishes our descriptor and says on this machine where we are.
+func (n *Node) announce(ctx context.Context) error {
+	if err := n.directory.publishOwn(ctx, time.Now()); err != nil {
+		return err
+	}
+	raw, err := json.Marshal(n.addresses)
+	if err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	return writeFile(filepath.Join(n.dir, runningFile), append(raw, '\n'))
+}
+
+// withdraw takes away what says that we serve.
+func (n *Node) withdraw() {
+	left := []string{filepath.Join(n.dir, runningFile), n.addresses.Control}
+	if folder := filepath.Dir(n.addresses.Control); folder != filepath.Clean(n.dir) {
+		left = append(left, folder) // was made for the socket
+	}
+	for _, path := range left {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			n.log.Warn("leaving something behind", "err", err)
+		}
+	}
+}

@@ -1,0 +1,367 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/p3do/p3do/internal/link"
+	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/pki"
+)
+
+const (
+	// askAgain is how long an Ask waits for its answer, and the first pause until it is
+	// repeated.
+	askAgain = 3 * time.Second
+	// askEvery is the mean time between two Asks of the same context.
+	askEvery = 10 * time.Minute
+	// askSpacing is the least time between two rounds of asking on one link, however many
+	// news a peer may have.
+	askSpacing = 500 * time.Millisecond
+	// drainTime is how long the end of a link waits for what is queued to leave.
+	drainTime = 2 * time.Second
+)
+
+// acceptLinks serves whoever connects: peers, by their certificate, and users.
+func (n *Node) acceptLinks(ctx context.Context, links *sync.WaitGroup, listener *link.Listener) error {
+	defer links.Wait()
+	defer listener.Close()
+	desk := n.desk()
+	for {
+		conn, err := listener.Accept(ctx)
+		if errors.Is(err, link.ErrClosed) || ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("node: accepting links: %w", err)
+		}
+		links.Go(func() {
+			if leaf := conn.Peer(); leaf != nil {
+				domain, err := n.peers.identify(leaf)
+				if err != nil { // no peer any more since it was judged
+					conn.Close()
+					return
+				}
+				n.servePeer(ctx, domain, conn)
+				return
+			}
+			if err := session.Serve(ctx, conn, desk); err != nil && ctx.Err() == nil {
+				n.log.Info("user link ended", "err", err)
+			}
+		})
+	}
+}
+
+// A peerLink is the link with one peer. Its reader hears packets and answers questions; a
+// second goroutine asks, so that a slow look-up does not stop the hearing.
+type peerLink struct {
+	n      *Node
+	domain pki.Domain
+	conn   *link.Conn
+	end    context.CancelFunc
+
+	heard     []mor.ContextID // the peer's contexts by channel; the reader's, nil before the hello
+	listening []mor.ContextID // the same; the loop's
+
+	// What the reader hands to the second goroutine. Each has room for one; what comes while
+	// it is full is dropped: news are told already, and nobody asked for a second answer.
+	hello   chan hello
+	news    chan struct{}
+	answers chan answer
+}
+
+// servePeer serves a link with domain until it ends.
+func (n *Node) servePeer(ctx context.Context, domain pki.Domain, conn *link.Conn) {
+	living, end := context.WithCancel(ctx)
+	defer end()
+	p := &peerLink{
+		n: n, domain: domain, conn: conn, end: end,
+		hello: make(chan hello, 1), news: make(chan struct{}, 1), answers: make(chan answer, 1),
+	}
+	var beside sync.WaitGroup
+	beside.Go(func() { p.part(living) })
+	beside.Go(func() { p.converse(living) })
+	n.log.Info("linked", "peer", domain)
+	err := p.greet(ctx)
+	if err == nil {
+		err = p.read(living)
+	}
+	end()
+	beside.Wait()
+	n.log.Info("link ended", "peer", domain, "err", err)
+	p.note("detaching", n.loop.do(ctx, func(l *loop, _ time.Time) (mor.Output, bool) {
+		l.leave(p)
+		return mor.Output{}, false
+	}))
+}
+
+// part waits for the end of the link or of the node, lets out what is queued, and closes.
+func (p *peerLink) part(living context.Context) {
+	<-living.Done()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(living), drainTime)
+	defer cancel()
+	p.note("draining", p.conn.Drain(ctx))
+	p.conn.Close()
+}
+
+// greet makes the link the one on which the loop speaks to the peer, and says hello.
+func (p *peerLink) greet(ctx context.Context) error {
+	err := p.n.loop.do(ctx, func(l *loop, _ time.Time) (mor.Output, bool) {
+		l.join(p)
+		return mor.Output{}, false
+	})
+	if err != nil {
+		return err
+	}
+	cross, _ := p.n.peers.crossOf(p.domain)
+	return p.send(peerMessage{Hello: &hello{Contexts: []mor.ContextID{p.n.loop.own}, Cross: cross.DER()}})
+}
+
+// read hears what the peer says until the link ends.
+func (p *peerLink) read(ctx context.Context) error {
+	for {
+		m, err := p.conn.Receive()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil && m.Kind == link.KindControl {
+			err = p.take(ctx, m.Control)
+		} else if err == nil && int(m.Channel) < len(p.heard) { // before the peer's hello nothing can be placed
+			err = p.n.loop.hear(ctx, p.heard[m.Channel], m.Packet)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// take takes one control message. It asks nothing of the disk or the network.
+func (p *peerLink) take(ctx context.Context, raw []byte) error {
+	m, err := parsePeerMessage(raw)
+	switch {
+	case err != nil:
+		return err
+	case m.Hello != nil:
+		return p.greeted(ctx, *m.Hello)
+	case m.Ask != nil:
+		return p.answer(ctx, m.Ask.Context)
+	case m.Answer != nil:
+		offer(p.answers, *m.Answer)
+	case m.News != nil:
+		offer(p.news, struct{}{})
+	}
+	return nil
+}
+
+// offer hands v over if there is room.
+func offer[V any](to chan<- V, v V) {
+	select {
+	case to <- v:
+	default:
+	}
+}
+
+// greeted makes a listener for each context of the peer: what it says there, we say again.
+func (p *peerLink) greeted(ctx context.Context, h hello) error {
+	if p.heard != nil {
+		return fmt.Errorf("%w: a second hello", errPeerMessage)
+	}
+	listening, err := ask(ctx, p.n.loop, func(l *loop, _ time.Time) bool { return l.listen(p, h.Contexts) })
+	switch {
+	case err != nil:
+		return err
+	case !listening:
+		return fmt.Errorf("%w: hello with a context of somebody else, or too many", errPeerMessage)
+	}
+	p.heard = h.Contexts
+	offer(p.hello, h)
+	return nil
+}
+
+// answer answers a member (row M8). Whoever is none hears nothing. An answer for which the
+// link has no room is dropped: the peer will ask again.
+func (p *peerLink) answer(ctx context.Context, on mor.ContextID) error {
+	records, err := ask(ctx, p.n.loop, func(l *loop, now time.Time) []mor.Answered {
+		records, _ := l.router.Ask(now, on, p.domain)
+		return slices.Clone(records)
+	})
+	if err != nil || len(records) == 0 {
+		return err
+	}
+	raw, err := mor.MarshalAnswer(records)
+	if err != nil {
+		return err
+	}
+	if err := p.send(peerMessage{Answer: &answer{on, raw}}); !errors.Is(err, link.ErrFull) {
+		return err
+	}
+	return nil
+}
+
+// converse asks the peer for all that it knows when the link is new, when it has news, and
+// every now and then.
+func (p *peerLink) converse(ctx context.Context) {
+	var contexts []mor.ContextID
+	select {
+	case <-ctx.Done():
+		return
+	case h := <-p.hello:
+		contexts = h.Contexts
+		p.note("countersignature", p.n.peers.received(ctx, p.domain, h.Cross))
+	}
+	for pause := askAgain; ctx.Err() == nil; {
+		err := p.inquire(ctx, contexts)
+		p.note("asking", err)
+		wait(ctx, askSpacing) // whatever the peer may do
+		if err == nil {
+			p.rest(ctx, askEvery/2+rand.N(askEvery))
+			pause = askAgain
+		} else {
+			p.rest(ctx, pause)
+			pause = min(2*pause, askEvery)
+		}
+	}
+}
+
+// rest returns after a pause, or earlier if there are news.
+func (p *peerLink) rest(ctx context.Context, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-p.news:
+	}
+}
+
+// inquire pulls the descriptors that the peer has, which its records are verified by, and
+// then asks for the records.
+func (p *peerLink) inquire(ctx context.Context, contexts []mor.ContextID) error {
+	failed := p.n.directory.pull(ctx, p.domain)
+	for _, id := range contexts {
+		failed = errors.Join(failed, p.ask(ctx, id))
+	}
+	return failed
+}
+
+// ask asks for the records that may be had on one context of the peer, and learns them.
+func (p *peerLink) ask(ctx context.Context, on mor.ContextID) error {
+	select {
+	case <-p.answers: // too late, or not asked for
+	default:
+	}
+	if err := p.send(peerMessage{Ask: &query{on}}); err != nil {
+		return err
+	}
+	timer := time.NewTimer(askAgain)
+	defer timer.Stop()
+	select {
+	case a := <-p.answers:
+		return p.learn(ctx, a.Records)
+	case <-timer.C:
+		return fmt.Errorf("node: %s does not answer an Ask", p.domain)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// learn takes the records of an answer. If they are of more contexts than we knew, our own
+// members hear of it.
+func (p *peerLink) learn(ctx context.Context, raw []byte) error {
+	records, err := mor.ParseAnswer(raw)
+	if err != nil {
+		return err
+	}
+	if err := p.nearest(records); err != nil {
+		return err
+	}
+	type result struct {
+		more bool
+		err  error
+	}
+	learnt, err := ask(ctx, p.n.loop, func(l *loop, now time.Time) result {
+		_, before := l.router.Status()
+		_, err := l.router.Learn(now, records, p.n.directory.authority)
+		_, after := l.router.Status()
+		return result{after > before, err}
+	})
+	if err != nil {
+		return err
+	}
+	if learnt.more {
+		p.n.tell()
+	}
+	return learnt.err
+}
+
+// nearest refuses an answer that passes somebody else's record off as the peer's own: it
+// would travel further than its owner allows.
+func (p *peerLink) nearest(records []mor.Answered) error {
+	for _, r := range records {
+		if r.Depth != 1 {
+			continue
+		}
+		record, err := mor.ParseRecord(r.Raw, p.n.directory.authority, time.Now())
+		if err != nil {
+			return err
+		}
+		if record.Owner != p.domain {
+			return fmt.Errorf("%w: %s's record as its own", errPeerMessage, record.Owner)
+		}
+	}
+	return nil
+}
+
+func (p *peerLink) send(m peerMessage) error {
+	raw, err := m.marshal()
+	if err != nil {
+		return err
+	}
+	return p.conn.SendControl(raw)
+}
+
+func (p *peerLink) note(doing string, err error) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, link.ErrClosed) || errors.Is(err, link.ErrFull) {
+		return // the end of a link has its own line, and what did not fit is counted by the link
+	}
+	p.n.log.Info(doing, "peer", p.domain, "err", err)
+}
+
+// tell has spread say that we know more than before.
+func (n *Node) tell() {
+	select {
+	case n.news <- struct{}{}:
+	default: // it will be said anyway
+	}
+}
+
+// newsPause is how long news are gathered before they are told.
+const newsPause = 100 * time.Millisecond
+
+// spread tells all peers of news, not more often than every newsPause.
+func (n *Node) spread(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.news:
+		}
+		wait(ctx, newsPause)
+		err := n.loop.do(ctx, func(l *loop, _ time.Time) (mor.Output, bool) {
+			for _, p := range l.links {
+				p.note("telling news", p.send(peerMessage{News: &news{}}))
+			}
+			return mor.Output{}, false
+		})
+		if err != nil {
+			return nil
+		}
+	}
+}

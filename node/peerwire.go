@@ -1,0 +1,75 @@
+package node
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/p3do/p3do/mor"
+)
+
+// ownChannel is the number that our one context has on every link.
+const ownChannel = 0
+
+// maxContexts is how many contexts a peer may speak on over one link.
+const maxContexts = 16
+
+// A peerMessage is a control message between two nodes (docs/spec/mor.md, "Between
+// nodes"). Exactly one field is set.
+type peerMessage struct {
+	Hello  *hello  `json:"hello,omitempty"`
+	Ask    *query  `json:"ask,omitempty"`
+	Answer *answer `json:"answer,omitempty"`
+	News   *news   `json:"news,omitempty"`
+}
+
+// hello is the first message of both: the contexts that the sender speaks on, in the order
+// of their channel numbers, and its countersignature of the receiver.
+type hello struct {
+	Contexts []mor.ContextID `json:"contexts"`
+	Cross    []byte          `json:"cross"` // pki.CrossCert over the receiver's authority
+}
+
+// query asks for the records that may be had on a context of the receiver.
+type query struct {
+	Context mor.ContextID `json:"context"`
+}
+
+// answer holds records as mor.MarshalAnswer writes them.
+type answer struct {
+	Context mor.ContextID `json:"context"`
+	Records []byte        `json:"records"`
+}
+
+// news says that the sender knows more than before, so that asking it again is worth while.
+type news struct{}
+
+var errPeerMessage = errors.New("node: malformed message from a peer")
+
+func (m peerMessage) marshal() ([]byte, error) {
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	return raw, nil
+}
+
+func parsePeerMessage(raw []byte) (peerMessage, error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	var m peerMessage
+	if err := d.Decode(&m); err != nil || d.More() {
+		return peerMessage{}, errPeerMessage
+	}
+	set := 0
+	for _, there := range []bool{m.Hello != nil, m.Ask != nil, m.Answer != nil, m.News != nil} {
+		if there {
+			set++
+		}
+	}
+	if set != 1 || m.Hello != nil && len(m.Hello.Contexts) > maxContexts {
+		return peerMessage{}, errPeerMessage
+	}
+	return m, nil
+}

@@ -1,0 +1,56 @@
+package node
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/p3do/p3do/mor"
+)
+
+var peerMessages = []peerMessage{
+	{Hello: &hello{Contexts: []mor.ContextID{{1}, {2}}, Cross: []byte("certificate")}},
+	{Ask: &query{mor.ContextID{3}}},
+	{Answer: &answer{mor.ContextID{4}, []byte("records")}},
+	{News: &news{}},
+}
+
+// Whatever a peer says is refused without a word of it, or is one of four messages.
+func TestPeerMessageMutants(t *testing.T) {
+	for _, m := range peerMessages {
+		seed, err := m.marshal()
+		must(t, err)
+		if rewritable(t, seed) == 0 {
+			t.Errorf("%s is refused", seed)
+		}
+		for raw := range mutants(string(seed), 2000) {
+			rewritable(t, raw)
+		}
+	}
+}
+
+// rewritable returns 0 if raw is refused, and 1 if it is a message; then marshal writes it.
+func rewritable(t *testing.T, raw []byte) int {
+	t.Helper()
+	m, err := parsePeerMessage(raw)
+	if err != nil {
+		if !errors.Is(err, errPeerMessage) || err.Error() != errPeerMessage.Error() {
+			t.Errorf("err = %v", err)
+		}
+		return 0
+	}
+	again, err := m.marshal()
+	must(t, err)
+	if _, err := parsePeerMessage(again); err != nil {
+		t.Errorf("%s became %s", raw, again)
+	}
+	return 1
+}
+
+func FuzzPeerMessage(f *testing.F) {
+	for _, m := range peerMessages {
+		seed, err := m.marshal()
+		must(f, err)
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) { rewritable(t, raw) })
+}

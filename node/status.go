@@ -1,0 +1,118 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/p3do/p3do/internal/link"
+	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/pki"
+)
+
+// A Status is what p3dod status shows: of contexts, links and what became of packets. It
+// names domains, never users.
+type Status struct {
+	Domain    pki.Domain      `json:"domain"`
+	Servers   int             `json:"servers"`        // descriptors known, our own among them
+	Known     int             `json:"known_contexts"` // contexts of others that we have a record of
+	Contexts  []ContextStatus `json:"contexts"`
+	Links     []LinkStatus    `json:"links"`
+	Wasted    wasted          `json:"wasted"`
+	Listening Running         `json:"listening"`
+}
+
+// A ContextStatus counts what became of the packets on one of our contexts.
+type ContextStatus struct {
+	ID          mor.ContextID     `json:"id"`
+	Listeners   int               `json:"listeners"`
+	Members     int               `json:"members"`
+	Heard       uint64            `json:"heard"`
+	Duplicates  uint64            `json:"duplicates"`
+	Forwarded   uint64            `json:"forwarded"`
+	Rebroadcast uint64            `json:"rebroadcast"`
+	Peeled      uint64            `json:"peeled"`
+	Spoken      uint64            `json:"spoken"`
+	Dropped     map[string]uint64 `json:"dropped"`
+}
+
+// A LinkStatus counts the slots of the link with one peer.
+type LinkStatus struct {
+	Peer  pki.Domain `json:"peer"`
+	Stats link.Stats `json:"slots"`
+}
+
+// A PeerStatus says how far the federation with one domain has come (row K3).
+type PeerStatus struct {
+	Domain   pki.Domain `json:"domain"`
+	Given    bool       `json:"given"`    // we countersigned it
+	Received bool       `json:"received"` // it countersigned us
+	Linked   bool       `json:"linked"`
+	State    string     `json:"state"` // "mutual", or whom it waits for
+	Since    time.Time  `json:"since"`
+}
+
+// Status returns the state of the node.
+func (n *Node) Status(ctx context.Context) (Status, error) {
+	servers, err := n.store.Servers(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	return ask(ctx, n.loop, func(l *loop, _ time.Time) Status {
+		s := Status{Domain: n.cfg.Domain, Servers: len(servers), Wasted: l.wasted, Listening: n.addresses}
+		var own []mor.ContextStatus
+		own, s.Known = l.router.Status()
+		for _, c := range own {
+			s.Contexts = append(s.Contexts, contextStatus(c))
+		}
+		s.Wasted.Refused = n.refused.Load()
+		for _, p := range l.links {
+			s.Links = append(s.Links, LinkStatus{p.domain, p.conn.Stats()})
+		}
+		slices.SortFunc(s.Links, func(a, b LinkStatus) int { return strings.Compare(a.Peer.String(), b.Peer.String()) })
+		return s
+	})
+}
+
+func contextStatus(c mor.ContextStatus) ContextStatus {
+	return ContextStatus{
+		ID: c.ID, Listeners: c.Listeners, Members: c.Members,
+		Heard: c.Counters.Heard, Duplicates: c.Counters.Duplicates, Forwarded: c.Counters.Forwarded,
+		Rebroadcast: c.Counters.Rebroadcast, Peeled: c.Counters.Peeled, Spoken: c.Counters.Spoken,
+		Dropped: c.Counters.DropsByReason(),
+	}
+}
+
+// Peers returns the state of the federation with each peer.
+func (n *Node) Peers(ctx context.Context) ([]PeerStatus, error) {
+	rows, err := n.store.Peers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	linked, err := ask(ctx, n.loop, func(l *loop, _ time.Time) map[string]bool {
+		linked := make(map[string]bool)
+		for domain := range l.links {
+			linked[domain.String()] = true
+		}
+		return linked
+	})
+	if err != nil {
+		return nil, err
+	}
+	peers := make([]PeerStatus, len(rows))
+	for i, row := range rows {
+		domain, err := pki.ParseDomain(row.Domain)
+		if err != nil {
+			return nil, err
+		}
+		peers[i] = PeerStatus{
+			Domain: domain, Given: len(row.Given) > 0, Received: len(row.Received) > 0,
+			Linked: linked[row.Domain], State: "mutual", Since: row.Since,
+		}
+		if !peers[i].Received {
+			peers[i].State = "waiting for " + row.Domain
+		}
+	}
+	return peers, nil
+}

@@ -1,0 +1,59 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/p3do/p3do/internal/link"
+	"github.com/p3do/p3do/mor"
+)
+
+// tendEvery is how often a node looks for what time asks of it.
+const tendEvery = 10 * time.Minute
+
+// tend does what time asks for: it turns server-key periods, moves hints on, renews
+// certificates and our descriptor, and forgets what has run out.
+func (n *Node) tend(ctx context.Context, listener *link.Listener) error {
+	ticker := time.NewTicker(tendEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if err := n.tendOnce(ctx, time.Now(), listener); err != nil && ctx.Err() == nil {
+			n.log.Error("tending", "err", err)
+		}
+	}
+}
+
+// tendOnce does each thing whatever became of the others.
+func (n *Node) tendOnce(ctx context.Context, now time.Time, listener *link.Listener) error {
+	_, dropped := n.store.DropExpired(ctx, now)
+	return errors.Join(
+		n.turn(ctx, now),
+		n.renew(ctx, now, listener),
+		n.peers.renew(ctx, now),
+		n.directory.publishOwn(ctx, now),
+		dropped,
+	)
+}
+
+// turn gives the router the server keys of now, and writes down its context with the hint
+// of now: the older hint is then gone for good.
+func (n *Node) turn(ctx context.Context, now time.Time) error {
+	servers, err := n.keys.servers(now)
+	if err != nil {
+		return err
+	}
+	own, err := ask(ctx, n.loop, func(l *loop, _ time.Time) mor.OwnContext {
+		l.router.SetServers(servers)
+		return l.router.Contexts()[0].Advance(now)
+	})
+	if err != nil {
+		return err
+	}
+	return n.keys.writeContext(own)
+}
