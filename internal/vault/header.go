@@ -190,7 +190,7 @@ func deriveRoot(passphrase []byte, h header) (rootKey, error) {
 func (k rootKey) expand(label string, context []byte) []byte {
 	out, err := hkdf.Expand(sha256.New, k.b[:], label+string(context), keySize)
 	if err != nil {
-		panic("vault: hkdf refused 32 bytes: " + err.Error()) // cannot happen: the limit is 255 * 32
+		panic("vault: hkdf refused 32 bytes: " + err.Error()) // unreachable: the limit is 255 * 32
 	}
 	return out
 }

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/p3do/p3do/internal/agent"
+	"github.com/p3do/p3do/internal/cli"
+	"github.com/p3do/p3do/internal/message"
+	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/internal/vault"
+	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/pki"
+)
+
+// failure says err to a person: what happened, and a command that can be pasted. An error
+// that nobody here knows is a bug.
+func failure(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, judge := range []func(error) *cli.Failure{typed, changed, ofFolder, ofMessage, ofHome} {
+		if f := judge(err); f != nil {
+			return f
+		}
+	}
+	return cli.Fail(cli.Bug, "p3do help   (if this comes again, please report it with the line above)", "%v", err)
+}
+
+// typed is an error that was said already.
+func typed(err error) *cli.Failure {
+	var f *cli.Failure
+	errors.As(err, &f)
+	return f
+}
+
+func changed(err error) *cli.Failure {
+	var key *pki.KeyChangedError
+	if !errors.As(err, &key) {
+		return nil
+	}
+	return cli.Fail(cli.KeyChanged, "p3do status   (ask them by another way whether they changed it; what is here stays)",
+		"%s now shows a different key (%s) than the one first seen (%s). Nothing was sent. What came under it waits at your server.", key.Subject, key.Shown, key.Pinned)
+}
+
+func ofFolder(err error) *cli.Failure {
+	var taken *agent.TakenError
+	switch {
+	case errors.Is(err, agent.ErrNoIdentity):
+		return cli.Fail(cli.Input, "p3do new yourname@some.server", "%v.", err)
+	case errors.As(err, &taken) && taken.Begun:
+		return cli.Fail(cli.Input, "p3do new "+taken.Name.String(), "%v.", taken)
+	case errors.As(err, &taken):
+		return cli.Fail(cli.Input, "p3do --home ANOTHER-FOLDER new yourname@some.server", "%v.", taken)
+	case errors.Is(err, vault.ErrPassphrase):
+		return cli.Fail(cli.Input, "p3do whoami   (and type it again, or look into the file named by P3DO_PASSPHRASE_FILE)", "wrong passphrase.")
+	case errors.Is(err, vault.ErrMode), errors.Is(err, vault.ErrDamaged), errors.Is(err, vault.ErrLimit):
+		return cli.Fail(cli.Input, "p3do --home ANOTHER-FOLDER whoami", "%v.", err)
+	}
+	return nil
+}
+
+func ofMessage(err error) *cli.Failure {
+	var (
+		nobody     *agent.NoUserError
+		tooLong    *message.TooLongError
+		route      *mor.RouteError
+		unfinished *agent.UnfinishedError
+	)
+	switch {
+	case errors.As(err, &nobody):
+		return cli.Fail(cli.Input, "p3do send NAME@DOMAIN TEXT   (look at the spelling)", "%v.", nobody)
+	case errors.As(err, &tooLong):
+		return cli.Fail(cli.Input, "p3do send NAME@DOMAIN TEXT   (in several parts)", "%v.", tooLong)
+	case errors.Is(err, agent.ErrNoMessage):
+		return cli.Fail(cli.Input, "p3do status", "%v.", err)
+	case errors.As(err, &unfinished):
+		return cli.Fail(cli.Pending, "p3do status "+unfinished.Status.ID, "%v.", unfinished)
+	case errors.As(err, &route):
+		return cli.Fail(cli.Network, "p3do status   (and again when your server has more peers)", "%v.", route)
+	case errors.Is(err, mor.ErrOutboxFull):
+		return cli.Fail(cli.Quota, "p3do status", "too many messages are still on their way.")
+	}
+	return nil
+}
+
+func ofHome(err error) *cli.Failure {
+	var (
+		nowhere *agent.NoServerError
+		home    *agent.HomeError
+		refused *session.Error
+	)
+	switch {
+	case errors.As(err, &refused):
+		return refusal(refused)
+	case errors.As(err, &home): // before what it may wrap
+		return cli.Fail(cli.Network, "p3do status   (nothing is lost; try again later)", "%v.", home)
+	case errors.As(err, &nowhere):
+		return cli.Fail(cli.Input, "p3do new yourname@some.server", "%v.", nowhere)
+	case errors.Is(err, agent.ErrNoDNS):
+		return cli.Fail(cli.Input, "P3DO_DNS=127.0.0.1:53 p3do new yourname@some.server", "%v.", err)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return cli.Fail(cli.Network, "p3do --timeout 2m read", "stopped before it was done.")
+	}
+	return nil
+}
+
+// refusal is what the home said no to.
+func refusal(r *session.Error) *cli.Failure {
+	later := "p3do status   (and again in a while)"
+	switch r.Code {
+	case session.Refused, session.WrongKey:
+		return cli.Fail(cli.Refused, "p3do new anothername@some.server", "%s.", r.Text)
+	case session.Full:
+		return cli.Fail(cli.Quota, later, "%s.", r.Text)
+	case session.Unavailable:
+		return cli.Fail(cli.Network, later, "%s.", r.Text)
+	case session.NotFound:
+		return cli.Fail(cli.Input, "p3do send NAME@DOMAIN TEXT   (look at the spelling)", "%s.", r.Text)
+	}
+	return cli.Fail(cli.Bug, "p3do help", "your home did not understand: %s.", fmt.Sprint(r))
+}

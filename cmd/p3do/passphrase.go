@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/term"
+
+	"github.com/p3do/p3do/internal/cli"
+)
+
+// maxPassphrase is the longest passphrase in bytes.
+const maxPassphrase = 1024
+
+// passphrase reads the passphrase: from the file that P3DO_PASSPHRASE_FILE names, without
+// the newline at its end, or from the terminal without showing it, twice if it is a new one.
+func (c *command) passphrase(again bool) ([]byte, error) {
+	if name := os.Getenv("P3DO_PASSPHRASE_FILE"); name != "" {
+		return passphraseIn(name)
+	}
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return nil, cli.Fail(cli.Input, "P3DO_PASSPHRASE_FILE=FILE p3do whoami", "there is no terminal to ask for the passphrase.")
+	}
+	passphrase, err := ask(tty, "Passphrase: ")
+	if err == nil && again {
+		err = confirm(tty, passphrase)
+	}
+	return passphrase, errors.Join(err, tty.Close())
+}
+
+func passphraseIn(name string) ([]byte, error) {
+	hint := "P3DO_PASSPHRASE_FILE=FILE p3do whoami   (a file with one line)"
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, cli.Fail(cli.Input, hint, "the file named by P3DO_PASSPHRASE_FILE cannot be read: %v.", errors.Unwrap(err))
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, maxPassphrase+3))
+	if err != nil {
+		return nil, fmt.Errorf("reading the passphrase: %w", err)
+	}
+	passphrase := bytes.TrimSuffix(bytes.TrimSuffix(raw, []byte("\n")), []byte("\r"))
+	if len(passphrase) == 0 || len(passphrase) > maxPassphrase {
+		return nil, cli.Fail(cli.Input, hint, "the passphrase has %d bytes; 1 to %d are allowed.", len(passphrase), maxPassphrase)
+	}
+	return passphrase, nil
+}
+
+func ask(tty *os.File, prompt string) ([]byte, error) {
+	if _, err := fmt.Fprint(tty, prompt); err != nil {
+		return nil, fmt.Errorf("asking for the passphrase: %w", err)
+	}
+	passphrase, err := term.ReadPassword(int(tty.Fd()))
+	fmt.Fprintln(tty) // the newline that was typed is not shown either
+	if err != nil {
+		return nil, fmt.Errorf("asking for the passphrase: %w", err)
+	}
+	if len(passphrase) == 0 || len(passphrase) > maxPassphrase {
+		return nil, cli.Fail(cli.Input, "p3do whoami", "a passphrase has 1 to %d bytes.", maxPassphrase)
+	}
+	return passphrase, nil
+}
+
+func confirm(tty *os.File, first []byte) error {
+	second, err := ask(tty, "Again: ")
+	if err == nil && !bytes.Equal(first, second) {
+		err = cli.Fail(cli.Input, "p3do new yourname@some.server", "these were two different passphrases.")
+	}
+	return err
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p3do/p3do/internal/agent"
+	"github.com/p3do/p3do/pki"
+)
+
+const readHelp = `Read what has come
+
+fetches all that waits for you at your server, and shows each message once. The
+word behind a name says what is known of the key: "first seen" means that it is
+the one that came with the name from the start.
+
+With --follow it goes on until you stop it.`
+
+func (c *command) readCommand() *cobra.Command {
+	follow := false
+	cmd := c.subcommand("read", readHelp, cobra.NoArgs, func(ctx context.Context, _ []string) (err error) {
+		otherwise := defaultTimeout
+		if follow {
+			otherwise = 0
+		}
+		ctx, cancel := c.limited(ctx, otherwise)
+		defer cancel()
+		a, err := c.open(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, a.Close()) }()
+		if follow {
+			return a.Follow(ctx, func() error { return c.follow(a) })
+		}
+		return errors.Join(a.Fetch(ctx), c.show(a), errors.Join(a.Trouble()...))
+	})
+	cmd.Flags().BoolVar(&follow, "follow", false, "go on, and show what comes")
+	return cmd
+}
+
+// follow shows what has come; a changed key does not end it.
+func (c *command) follow(a *agent.Agent) error {
+	for _, trouble := range a.Trouble() {
+		c.warn(trouble)
+	}
+	return c.show(a)
+}
+
+// A shown is what read prints of a message.
+type shown struct {
+	From  pki.Name    `json:"from"`
+	Trust agent.Trust `json:"trust"`
+	Text  string      `json:"text"`
+	ID    string      `json:"id"`
+	At    time.Time   `json:"at"`
+}
+
+// show prints all that was not shown before.
+func (c *command) show(a *agent.Agent) error {
+	for {
+		m, ok, err := a.Next()
+		if err != nil || !ok {
+			return err
+		}
+		line := fmt.Sprintf("%s (%s), %s:\n%s", m.From, m.Trust, m.At.Local().Format("2 Jan 15:04"), indented(m.Text))
+		if err := c.print(shown{m.From, m.Trust, m.Text, m.ID, m.At}, line); err != nil {
+			return errors.Join(fmt.Errorf("showing a message: %w", err), a.Unshown(m))
+		}
+	}
+}
+
+// indented is a text that somebody else wrote, as it may be shown on a terminal: nothing in
+// it can move the cursor or pass for a line of ours.
+func indented(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+	return "  " + strings.ReplaceAll(text, "\n", "\n  ")
+}

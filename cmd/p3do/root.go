@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p3do/p3do/internal/agent"
+	"github.com/p3do/p3do/internal/cli"
+	"github.com/p3do/p3do/internal/dial"
+)
+
+const rootHelp = `p3do writes and reads messages under a name like ann@a.test.
+
+  p3do new ann@a.test            make a name at the server a.test
+  p3do send bob@b.test "hello"   write to somebody
+  p3do read                      read what has come
+
+Your folder is sealed under a passphrase, which is asked for, or read from the
+file named by P3DO_PASSPHRASE_FILE. P3DO_DNS (host:port) is the DNS server that
+is asked where your own server is, and nothing else.
+
+Exit status: 0 done, 1 something you typed, 2 a fault of this program, 3 network
+or server, 4 a key has changed, 5 a limit is reached, 6 refused, 7 not there yet.`
+
+// defaultTimeout bounds a command that does not wait for anybody.
+const defaultTimeout = time.Minute
+
+// A command is what every subcommand has at hand.
+type command struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+
+	home    string
+	json    bool
+	quiet   bool
+	timeout time.Duration
+}
+
+// run runs one command line and returns its exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	c := &command{stdin: stdin, stdout: stdout, stderr: stderr}
+	return cli.Main(ctx, c.root(), args, cli.Streams{In: stdin, Out: stdout, Err: stderr})
+}
+
+func (c *command) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "p3do", Short: "messages under a name of your own", Long: rootHelp,
+		Args: cobra.NoArgs, CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.PersistentFlags().StringVar(&c.home, "home", "", "your folder is `DIR` (default $P3DO_HOME, or .p3do where you live)")
+	root.PersistentFlags().BoolVar(&c.json, "json", false, "print one JSON object, and progress elsewhere")
+	root.PersistentFlags().BoolVar(&c.quiet, "quiet", false, "print no progress")
+	root.PersistentFlags().DurationVar(&c.timeout, "timeout", 0, "give up after `D`, like 30s or 2m (default 1m0s)")
+	root.AddCommand(c.newCommand(), c.whoamiCommand(), c.sendCommand(), c.readCommand(), c.statusCommand())
+	return root
+}
+
+// subcommand is one with a help text, whose first line is its summary.
+func (c *command) subcommand(use, help string, args cobra.PositionalArgs, do func(ctx context.Context, args []string) error) *cobra.Command {
+	short, _, _ := strings.Cut(help, "\n")
+	return &cobra.Command{
+		Use: use, Short: short, Long: help, Args: args, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error { return failure(do(cmd.Context(), args)) },
+	}
+}
+
+// limited is ctx, ended by --timeout, or else after otherwise (0: never).
+func (c *command) limited(ctx context.Context, otherwise time.Duration) (context.Context, context.CancelFunc) {
+	if c.timeout > 0 {
+		otherwise = c.timeout
+	}
+	if otherwise == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, otherwise)
+}
+
+// config is how the agent of the user's folder is opened. again asks for a new passphrase.
+func (c *command) config(again bool) (agent.Config, error) {
+	home, err := c.folder()
+	if err != nil {
+		return agent.Config{}, err
+	}
+	passphrase, err := c.passphrase(again)
+	if err != nil {
+		return agent.Config{}, err
+	}
+	return agent.Config{Home: home, Passphrase: passphrase, DNS: os.Getenv("P3DO_DNS"), Dial: dial.Direct()}, nil
+}
+
+// open opens the user's folder.
+func (c *command) open(ctx context.Context) (*agent.Agent, error) {
+	home, err := c.folder()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(home); errors.Is(err, os.ErrNotExist) {
+		return nil, agent.ErrNoIdentity // before a passphrase is asked for
+	}
+	cfg, err := c.config(false)
+	if err != nil {
+		return nil, err
+	}
+	return agent.Open(ctx, cfg)
+}
+
+// folder is where the user's things are.
+func (c *command) folder() (string, error) {
+	if c.home != "" {
+		return c.home, nil
+	}
+	if home := os.Getenv("P3DO_HOME"); home != "" {
+		return home, nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", cli.Fail(cli.Input, "p3do --home DIR whoami", "no folder is given.")
+	}
+	return filepath.Join(home, ".p3do"), nil
+}
+
+// print writes the result of a command: one object, or text for people.
+func (c *command) print(object any, text string) error {
+	if !c.json {
+		_, err := fmt.Fprintln(c.stdout, text)
+		return err
+	}
+	e := json.NewEncoder(c.stdout)
+	e.SetEscapeHTML(false)
+	return e.Encode(object)
+}
+
+// warn says something on the side.
+func (c *command) warn(err error) {
+	fmt.Fprintf(c.stderr, "p3do: warning: %v\n", err) // nobody is left to tell if this fails
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"p3do": func() { os.Exit(p3do()) }})
+}
+
+// TestScripts holds what p3do says without a network. Scripts with one are cmd/p3dod's.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("HOME", e.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+	})
+}
+
+// exits STATUS COMMAND... runs a command that must end with that status.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS COMMAND...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	status := "0"
+	if err != nil {
+		status = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if status != args[0] {
+		ts.Fatalf("exit status %s, want %s", status, args[0])
+	}
+}
+
+// TestNoJargon: nobody needs to know about the machinery to use it (row P4a).
+func TestNoJargon(t *testing.T) {
+	for _, command := range []string{"", "new", "whoami", "send", "read", "status"} {
+		var out, errs strings.Builder
+		args := append(strings.Fields(command), "--help")
+		if status := run(t.Context(), args, strings.NewReader(""), &out, &errs); status != 0 {
+			t.Errorf("p3do %s --help: exit status %d: %s", command, status, errs.String())
+		}
+		for _, word := range []string{"cipher", "ring", "pem", "nonce"} {
+			if strings.Contains(strings.ToLower(out.String()), word) {
+				t.Errorf("p3do %s --help says %q:\n%s", command, word, out.String())
+			}
+		}
+	}
+}
+
+func TestIndented(t *testing.T) {
+	for text, want := range map[string]string{
+		"hello":             "  hello",
+		"two\nlines":        "  two\n  lines",
+		"a\x1b[2Jb\rc":      "  a\ufffd[2Jb\ufffdc",
+		"tab\tand \u202e ü": "  tab\tand \ufffd ü",
+	} {
+		if got := indented(text); got != want {
+			t.Errorf("indented(%q) = %q, want %q", text, got, want)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/internal/vault"
+	"github.com/p3do/p3do/mor/onion"
+	"github.com/p3do/p3do/pki"
+)
+
+// An Agent is a user's side: her folder, and a link to her home. Its methods belong to
+// one goroutine; any number of Agents, in any number of processes, may share a folder.
+type Agent struct {
+	cfg   Config
+	vault *vault.Vault
+	self  self
+
+	client  *session.Client                 // nil: not connected
+	after   int64                           // the last item seen on this link
+	claimed map[pki.Name]int64              // day up to which this link has claimed a contact's mailboxes
+	keys    map[[32]byte]onion.ServerKey    // parsed, by the hash of their bytes: parsing is dear
+	trouble map[string]*pki.KeyChangedError // whose messages were held back, by subject
+	counts  Counts
+}
+
+// Counts are what an Agent has dropped or held back since it was opened.
+type Counts struct {
+	Unopened int `json:"unopened"` // sealed parts that did not open, or letters that were none
+	Unasked  int `json:"unasked"`  // receipts and acknowledgements of nothing that is on its way
+	Unknown  int `json:"unknown"`  // held back: the writer's home is not in the directory, or did not vouch
+}
+
+// Open opens the folder of an existing identity. It does not use the network. Errors:
+// ErrNoIdentity, a *TakenError if registration was begun and not finished, and those of
+// vault.Open.
+func Open(_ context.Context, cfg Config) (*Agent, error) {
+	a, err := openFolder(cfg)
+	if err != nil {
+		return nil, err
+	}
+	id, ok, err := a.identity()
+	switch {
+	case err == nil && !ok:
+		err = ErrNoIdentity
+	case err == nil && !id.ready():
+		err = &TakenError{Name: id.Name, Begun: true}
+	case err == nil:
+		a.self, err = id.self()
+	}
+	if err != nil {
+		return nil, errors.Join(err, a.vault.Close())
+	}
+	return a, nil
+}
+
+// openFolder opens the vault; ErrNoIdentity if there is none.
+func openFolder(cfg Config) (*Agent, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	v, err := vault.Open(cfg.Home, cfg.Passphrase)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNoIdentity
+	}
+	if err != nil {
+		return nil, fmt.Errorf("agent: opening your folder: %w", err)
+	}
+	return newAgent(cfg, v), nil
+}
+
+func newAgent(cfg Config, v *vault.Vault) *Agent {
+	return &Agent{cfg: cfg, vault: v, keys: make(map[[32]byte]onion.ServerKey), trouble: make(map[string]*pki.KeyChangedError)}
+}
+
+// Close ends the link and forgets the passphrase. Nothing is lost by it.
+func (a *Agent) Close() error {
+	a.disconnect()
+	return a.vault.Close()
+}
+
+// Counts returns what was dropped or held back.
+func (a *Agent) Counts() Counts { return a.counts }
+
+// Trouble returns, and forgets, the key changes because of which messages were held back
+// at the home.
+func (a *Agent) Trouble() []error {
+	var all []error
+	for _, subject := range slices.Sorted(maps.Keys(a.trouble)) {
+		all = append(all, a.trouble[subject])
+	}
+	clear(a.trouble)
+	return all
+}
+
+func (a *Agent) now() time.Time { return a.cfg.Now() }

@@ -1,0 +1,74 @@
+package agent
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/mor"
+)
+
+// Implementation constants.
+const (
+	// connectTimeout bounds finding the home, connecting and logging in.
+	connectTimeout = 20 * time.Second
+	// answerTimeout is how long the home may take to answer a request; then the link is
+	// taken for dead.
+	answerTimeout = 15 * time.Second
+	// pollSlice is how long one request for items waits at the home. It is short, so that
+	// what another program on the same folder has fetched is noticed soon.
+	pollSlice = 5 * time.Second
+	// directoryAge is how old the directory may be before it is fetched anew.
+	directoryAge = 10 * time.Minute
+	// cardAge is how old our published card may be before it is published anew.
+	cardAge = 7 * 24 * time.Hour
+	// renewBefore is how long before its end our certificate is renewed.
+	renewBefore = 10 * 24 * time.Hour
+	// holdFor is how long a letter that cannot be judged is held back at the home.
+	holdFor = mor.LetterLifetime + 24*time.Hour
+	// firstBackoff and longestBackoff bound the pause before connecting again.
+	firstBackoff   = 250 * time.Millisecond
+	longestBackoff = 30 * time.Second
+	// maxDue is how many copies one round makes at most; the rest is due in the next.
+	maxDue = 16
+	// maxServers is how many server descriptors are kept; further ones are not taken in.
+	maxServers = 20_000
+)
+
+// Config is what an Agent starts from.
+type Config struct {
+	Home       string           // the user's folder
+	Passphrase []byte           // that seals it; 1 to 1 024 bytes
+	DNS        string           // host:port of the DNS server that is asked for the user's own home, and for nothing else
+	Dial       dial.Func        // every connection goes through it
+	Rand       io.Reader        // default crypto/rand
+	Now        func() time.Time // default time.Now
+	Log        *slog.Logger     // hears of trouble on the way, without names; default: nobody does
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	var faults []error
+	if c.Home == "" {
+		faults = append(faults, errors.New("Config.Home is missing"))
+	}
+	if c.Dial == nil {
+		faults = append(faults, errors.New("Config.Dial is missing"))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return Config{}, fmt.Errorf("agent: %w", err)
+	}
+	return c, nil
+}

@@ -1,0 +1,91 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/pki"
+)
+
+var (
+	// ErrNoIdentity: the folder holds no identity yet.
+	ErrNoIdentity = errors.New("no identity yet")
+	// ErrNoMessage: there is no message of that id here.
+	ErrNoMessage = errors.New("there is no such message here")
+	// ErrNoDNS: the home has to be found, and Config.DNS names nobody to ask.
+	ErrNoDNS = errors.New("no DNS server is given to find your home by")
+)
+
+// A TakenError says that the folder already belongs to somebody.
+type TakenError struct {
+	Name  pki.Name
+	Begun bool // registration was begun, and may be finished
+}
+
+func (e *TakenError) Error() string {
+	if e.Begun {
+		return fmt.Sprintf("this folder was begun for %s", e.Name)
+	}
+	return fmt.Sprintf("this folder already belongs to %s", e.Name)
+}
+
+// A HomeError says that the user's home cannot be reached.
+type HomeError struct {
+	Domain pki.Domain
+	Cause  error
+}
+
+func (e *HomeError) Error() string { return fmt.Sprintf("your home %s does not answer", e.Domain) }
+
+// Unwrap returns what went wrong.
+func (e *HomeError) Unwrap() error { return e.Cause }
+
+// A NoServerError says that a domain runs no P3DO server that anybody could find.
+type NoServerError struct{ Domain pki.Domain }
+
+func (e *NoServerError) Error() string { return fmt.Sprintf("there is no server at %s", e.Domain) }
+
+// A NoUserError says that nobody of that name was found.
+type NoUserError struct {
+	Name  pki.Name
+	Cause error
+}
+
+func (e *NoUserError) Error() string {
+	return fmt.Sprintf("there is no %s: nobody of that name was found", e.Name)
+}
+
+// Unwrap returns what the home said.
+func (e *NoUserError) Unwrap() error { return e.Cause }
+
+// An UnfinishedError says that a message has not come as far as it was waited for.
+type UnfinishedError struct {
+	Status Status
+	Until  mor.State
+	After  time.Duration // that it was waited for; 0: not at all
+}
+
+func (e *UnfinishedError) Error() string {
+	if e.Status.State == mor.Expired {
+		return fmt.Sprintf("the message was not %s, and is not tried any more", e.Until)
+	}
+	waited := "yet"
+	if e.After > 0 {
+		waited = fmt.Sprintf("after %.0f s", e.After.Seconds())
+	}
+	return fmt.Sprintf("not %s %s. The message is %s and will be tried until %s",
+		e.Until, waited, e.Status.State, e.Status.Created.Add(mor.LetterLifetime).Format("2 Jan"))
+}
+
+// lookupError says in whose name a look-up failed.
+func lookupError(name pki.Name, err error) error {
+	var refused *session.Error
+	var unknown *NoServerError
+	if errors.As(err, &refused) && refused.Code == session.NotFound || errors.As(err, &unknown) {
+		return &NoUserError{name, err}
+	}
+	return err
+}

@@ -1,0 +1,234 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/p3do/p3do/internal/message"
+	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/internal/vault"
+	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/pki"
+)
+
+// fetch takes in what the home holds for us, and waits for something up to wait if it
+// holds nothing. It returns how many items there were. What is durable here is forgotten
+// there; what cannot be judged yet stays there.
+func (a *Agent) fetch(ctx context.Context, wait time.Duration) (int, error) {
+	items, err := a.items(ctx, wait)
+	if err != nil {
+		return 0, err
+	}
+	var done []int64
+	for _, item := range items {
+		a.after = max(a.after, item.Seq)
+		ok, err := a.take(ctx, item)
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			done = append(done, item.Seq)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	if err := a.client.Forget(ctx, done); err != nil {
+		return 0, a.dead(err)
+	}
+	return len(items), nil
+}
+
+func (a *Agent) items(ctx context.Context, wait time.Duration) ([]session.Item, error) {
+	asked, cancel := context.WithTimeout(ctx, wait+answerTimeout)
+	defer cancel()
+	items, err := a.client.Items(asked, session.Items{After: a.after, Wait: wait})
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, a.dead(err)
+	}
+	return items, nil
+}
+
+// take makes one item durable here. It returns false if it is to stay at the home.
+func (a *Agent) take(ctx context.Context, item session.Item) (done bool, err error) {
+	if item.Reply {
+		return true, a.receipt(item.SURB, item.Body)
+	}
+	letter, err := mor.ParseLetter(item.Body)
+	if err != nil {
+		a.counts.Unopened++
+		return true, nil
+	}
+	m, err := message.Open(a.self.keys, letter.Sealed[:])
+	if err != nil || m.ID != letter.ID {
+		a.counts.Unopened++ // in silence: whoever sent it learns nothing
+		return true, nil
+	}
+	from, err := a.vouched(ctx, m)
+	if err != nil {
+		return a.held(m, err)
+	}
+	done, err = a.accept(ctx, m, from)
+	var changed *pki.KeyChangedError
+	if errors.As(err, &changed) {
+		return a.held(m, err)
+	}
+	return done, err
+}
+
+// vouched finds out who wrote a message.
+func (a *Agent) vouched(ctx context.Context, m message.Content) (pki.UserCert, error) {
+	ca, err := a.knownAuthority(ctx, m.Name.Domain())
+	if err != nil {
+		return pki.UserCert{}, err
+	}
+	certificate, err := m.Vouched(ca, a.now())
+	if err != nil {
+		return pki.UserCert{}, &unvouchedError{err}
+	}
+	return certificate, nil
+}
+
+// An unvouchedError says that a message is not by whom it says, or not any more.
+type unvouchedError struct{ error }
+
+func (e *unvouchedError) Unwrap() error { return e.error }
+
+// held decides about a message that cannot be taken in for the reason err: it is left at
+// the home for some days if that may change, and dropped otherwise.
+func (a *Agent) held(m message.Content, err error) (drop bool, _ error) {
+	var (
+		changed   *pki.KeyChangedError
+		unknown   *NoServerError
+		unvouched *unvouchedError
+	)
+	switch {
+	case errors.As(err, &changed):
+		a.trouble[changed.Subject] = changed
+	case errors.As(err, &unvouched):
+		a.counts.Unknown++
+		return true, nil
+	case errors.As(err, &unknown):
+		a.counts.Unknown++
+	default:
+		return false, err
+	}
+	return a.now().Sub(m.At) > holdFor, nil
+}
+
+// accept takes in a message of somebody who is vouched for. What it leads to is one
+// transaction: the message, who is known, and the acknowledgement in the outbox.
+func (a *Agent) accept(ctx context.Context, m message.Content, from pki.UserCert) (done bool, err error) {
+	keys, err := a.keysOf(ctx, m, from)
+	if err != nil {
+		return false, err
+	}
+	var copies []mor.Submission
+	err = a.vault.Update(func(tx *vault.Tx) error {
+		copies = nil
+		c, err := a.meet(tx, m.Name, from.Key().Fingerprint())
+		if err != nil {
+			return err
+		}
+		if c.stated(m); keys != nil {
+			c.Seal = keys.Seal[:]
+		}
+		if err := save(tx, prefixContact+m.Name.String(), c); err != nil {
+			return err
+		}
+		if m.Kind == message.Acknowledgement {
+			done = true
+			return a.acknowledged(tx, m, from)
+		}
+		done, copies, err = a.received(tx, m, c)
+		return err
+	})
+	if err != nil || len(copies) == 0 {
+		return done, err
+	}
+	return done, a.handIn(ctx, copies)
+}
+
+// keysOf looks up the sender's card if the message has no room for her seal key and it is
+// not known: without it there is no answering. nil: nothing new is known.
+func (a *Agent) keysOf(ctx context.Context, m message.Content, from pki.UserCert) (*message.Keys, error) {
+	if m.Seal != nil || m.Kind == message.Acknowledgement {
+		return nil, nil
+	}
+	known := false
+	err := a.vault.View(func(tx *vault.Tx) error {
+		c, ok, err := load[contact](tx, prefixContact+m.Name.String())
+		known = ok && equal(c.Auth, m.Auth[:]) && len(c.Seal) > 0
+		return err
+	})
+	if err != nil || known {
+		return nil, err
+	}
+	card, err := a.look(ctx, m.Name)
+	var refused *session.Error
+	var nobody *NoUserError
+	switch {
+	case errors.As(err, &refused), errors.As(err, &nobody):
+		return nil, nil // the message is shown, and acknowledged when a card can be had
+	case err != nil:
+		return nil, err
+	case card.Certificate.Key() != from.Key() || card.Auth != m.Auth:
+		return nil, nil
+	}
+	return &message.Keys{Seal: card.Seal, Auth: card.Auth}, nil
+}
+
+// acknowledged ends the message that an acknowledgement is about.
+func (a *Agent) acknowledged(tx *vault.Tx, m message.Content, from pki.UserCert) error {
+	taken := false
+	_, err := a.change(tx, m.About, func(s *mor.Sender) (out mor.SenderOutput) {
+		out, taken = s.TakeAcknowledgement(from.Key().Fingerprint(), m.About)
+		return out
+	})
+	if !taken {
+		a.counts.Unasked++
+	}
+	return err
+}
+
+// received keeps a text, once, and puts its acknowledgement into the outbox, also if it
+// came before: the first one may be lost. One that is still on its way is enough.
+func (a *Agent) received(tx *vault.Tx, m message.Content, c contact) (done bool, copies []mor.Submission, err error) {
+	key := fmt.Sprintf("%s%s/%s", prefixGot, c.Identity, m.ID)
+	g, again, err := load[got](tx, key)
+	if err != nil {
+		return false, nil, err
+	}
+	if !again {
+		if g.Number, err = a.shelve(tx, m); err != nil {
+			return false, nil, err
+		}
+	}
+	if _, underway := tx.Get(prefixOutbox + mor.MessageID(pad16(g.Ack)).String()); underway {
+		return true, nil, nil
+	}
+	to, ok := c.correspondent(m.Name)
+	if !ok {
+		return false, nil, save(tx, key, g)
+	}
+	copies, err = a.enqueue(tx, to, draft{kind: kindAck, about: m.ID})
+	var lacking *mor.RouteError
+	if errors.As(err, &lacking) || errors.Is(err, mor.ErrOutboxFull) {
+		return false, nil, save(tx, key, g) // acknowledged when it is fetched again
+	}
+	if err != nil {
+		return false, nil, err
+	}
+	g.Ack = copies[0].Message[:]
+	return true, copies, save(tx, key, g)
+}
+
+// pad16 is b, or zeros if there is none.
+func pad16(b []byte) (id [16]byte) {
+	copy(id[:], b)
+	return id
+}

@@ -1,0 +1,203 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/p3do/p3do/internal/vault"
+	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/mor/onion"
+	"github.com/p3do/p3do/pki"
+)
+
+// What is in the vault, by key:
+//
+//	identity               identity
+//	fetched                when the directory was fetched
+//	pin/DOMAIN             pin: the authority key of a domain
+//	conflict/DOMAIN        pin: another key that the domain was seen with since
+//	server/DOMAIN          a signed descriptor, raw
+//	contact/NAME           contact
+//	outbox/ID              outgoing: a message on its way
+//	sealed/ID              its sealed part, raw
+//	surb/SURBID            the id of the message whose receipt comes over it, raw
+//	sent/ID                sent: what became of a text of ours
+//	inbox/NUMBER           Message
+//	unread/NUMBER          nothing; there until the message is shown
+//	got/FINGERPRINT/ID     got: a text that came, so that it comes only once
+//	next                   the number of the next message
+const (
+	keyIdentity    = "identity"
+	keyFetched     = "fetched"
+	keyNext        = "next"
+	prefixPin      = "pin/"
+	prefixConflict = "conflict/"
+	prefixServer   = "server/"
+	prefixContact  = "contact/"
+	prefixOutbox   = "outbox/"
+	prefixSealed   = "sealed/"
+	prefixSURB     = "surb/"
+	prefixSent     = "sent/"
+	prefixInbox    = "inbox/"
+	prefixUnread   = "unread/"
+	prefixGot      = "got/"
+)
+
+// recordVersion is of all records here: a record of another is refused, and nothing is lost.
+const recordVersion = 1
+
+// versioned is how a record stands in the vault.
+type versioned struct {
+	V int             `json:"v"`
+	R json.RawMessage `json:"r"`
+}
+
+// load reads the record at key; false if there is none.
+func load[R any](tx *vault.Tx, key string) (r R, ok bool, err error) {
+	raw, ok := tx.Get(key)
+	if !ok {
+		return r, false, nil
+	}
+	r, err = parseRecord[R](raw)
+	return r, err == nil, err
+}
+
+func parseRecord[R any](raw []byte) (r R, err error) {
+	var v versioned
+	if err := strict(raw, &v); err != nil {
+		return r, fmt.Errorf("agent: a record in the folder is malformed: %w", err)
+	}
+	if v.V != recordVersion {
+		return r, fmt.Errorf("agent: the folder has a record of version %d; this program knows %d", v.V, recordVersion)
+	}
+	if err := strict(v.R, &r); err != nil {
+		return r, fmt.Errorf("agent: a record in the folder is malformed: %w", err)
+	}
+	return r, nil
+}
+
+func strict(raw []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
+}
+
+// save writes the record at key.
+func save(tx *vault.Tx, key string, r any) error {
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("agent: writing a record: %w", err)
+	}
+	raw, err = json.Marshal(versioned{recordVersion, raw})
+	if err != nil {
+		return fmt.Errorf("agent: writing a record: %w", err)
+	}
+	tx.Put(key, raw)
+	return nil
+}
+
+// each calls f with every record whose key begins with prefix, in order.
+func each[R any](tx *vault.Tx, prefix string, f func(key string, r R) error) error {
+	return tx.Range(prefix, func(key string, raw []byte) error {
+		r, err := parseRecord[R](raw)
+		if err != nil {
+			return err
+		}
+		return f(key[len(prefix):], r)
+	})
+}
+
+// secret32 is 32 bytes that JSON writes as base64.
+type secret32 []byte
+
+func (s secret32) array() (a [32]byte) {
+	copy(a[:], s) // all zero if there are none
+	return a
+}
+
+// A pin is the key that was first seen for a subject.
+type pin struct {
+	Key   pki.Fingerprint `json:"key"`
+	Since time.Time       `json:"since"`
+}
+
+// A got remembers a text, and the acknowledgement that was made of it last.
+type got struct {
+	Number uint64 `json:"number"`
+	Ack    []byte `json:"ack"`
+}
+
+// A contact is somebody we wrote to or who wrote to us.
+type contact struct {
+	Identity pki.Fingerprint `json:"identity"` // pinned at first sight
+	Seal     []byte          `json:"seal"`     // their keys for messages, as last stated
+	Auth     []byte          `json:"auth"`
+	Theirs   secret32        `json:"theirs"` // what they gave us to write to them; empty: nothing yet
+	Spools   []pki.Domain    `json:"spools"`
+	Mine     secret32        `json:"mine"` // what we gave them
+	Stated   time.Time       `json:"stated"`
+	Met      time.Time       `json:"met"`
+}
+
+// An outgoing is a message on its way: mor.Outgoing but for the sealed part.
+type outgoing struct {
+	Kind     kind            `json:"kind"`
+	To       pki.Name        `json:"to"`
+	Mailbox  []byte          `json:"mailbox"`
+	Secret   secret32        `json:"secret"`
+	Identity pki.Fingerprint `json:"identity"`
+	Spools   []pki.Domain    `json:"spools"`
+	Hops     int             `json:"hops"`
+	Via      []pki.Domain    `json:"via"`
+	Reply    []byte          `json:"reply"`
+	State    mor.State       `json:"state"`
+	Created  time.Time       `json:"created"`
+	Next     time.Time       `json:"next"`
+	Attempts int             `json:"attempts"`
+	Last     mor.Route       `json:"last"`
+	Waiting  []waiting       `json:"waiting"`
+}
+
+type kind string
+
+const (
+	kindText kind = "text"
+	kindAck  kind = "acknowledgement"
+)
+
+type waiting struct {
+	ID   []byte `json:"id"`
+	Keys []byte `json:"keys"`
+}
+
+// record returns o as it is kept.
+func record(k kind, to pki.Name, o mor.Outgoing) outgoing {
+	r := outgoing{
+		Kind: k, To: to, Mailbox: o.To.Mailbox[:], Secret: o.To.Secret[:], Identity: o.To.Identity, Spools: o.To.Spools,
+		Hops: o.Hops, Via: o.Via, Reply: o.Reply[:], State: o.State, Created: o.Created, Next: o.Next,
+		Attempts: o.Attempts, Last: o.Last,
+	}
+	for _, w := range o.Waiting {
+		r.Waiting = append(r.Waiting, waiting{w.ID[:], w.Keys})
+	}
+	return r
+}
+
+// outgoing is the inverse of record.
+func (r outgoing) outgoing(id mor.MessageID, sealed []byte) mor.Outgoing {
+	o := mor.Outgoing{
+		ID: id, Sealed: sealed, Hops: r.Hops, Via: r.Via, State: r.State, Created: r.Created, Next: r.Next,
+		Attempts: r.Attempts, Last: r.Last,
+		To: mor.Address{Secret: r.Secret.array(), Identity: r.Identity, Spools: r.Spools},
+	}
+	copy(o.To.Mailbox[:], r.Mailbox)
+	copy(o.Reply[:], r.Reply)
+	for _, w := range r.Waiting {
+		var id onion.SURBID
+		copy(id[:], w.ID)
+		o.Waiting = append(o.Waiting, mor.Waiting{ID: id, Keys: w.Keys})
+	}
+	return o
+}

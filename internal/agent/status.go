@@ -1,0 +1,117 @@
+package agent
+
+import (
+	"errors"
+	"time"
+
+	"github.com/p3do/p3do/internal/vault"
+	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/pki"
+)
+
+// A Status is how far a text of ours has come.
+type Status struct {
+	ID       string    `json:"id"`
+	State    mor.State `json:"state"`
+	To       pki.Name  `json:"to"`
+	Text     string    `json:"text"`
+	Route    mor.Route `json:"route"` // of the last copy
+	Attempts int       `json:"attempts"`
+	Created  time.Time `json:"created"`
+	Changed  time.Time `json:"changed"` // when it came into this state
+}
+
+// Reached tells whether the message is at least as far as want, or at its end.
+func (s Status) Reached(want mor.State) bool { return rank(s.State) >= rank(want) }
+
+func rank(s mor.State) int {
+	switch s {
+	case mor.Sent:
+		return 1
+	case mor.StoredThere:
+		return 2
+	case mor.Acknowledged, mor.Expired:
+		return 3
+	}
+	return 0
+}
+
+// written begins the history of a text.
+func (a *Agent) written(tx *vault.Tx, to pki.Name, text string, o mor.Outgoing) error {
+	return save(tx, prefixSent+o.ID.String(), Status{
+		ID: o.ID.String(), State: o.State, To: to, Text: text, Route: o.Last, Attempts: 1, Created: o.Created, Changed: o.Created,
+	})
+}
+
+// progress notes what a Sender says of a text.
+func (a *Agent) progress(tx *vault.Tx, o mor.Outgoing) error {
+	key := prefixSent + o.ID.String()
+	s, ok, err := load[Status](tx, key)
+	if err != nil || !ok {
+		return err
+	}
+	if s.State != o.State {
+		s.State, s.Changed = o.State, a.now()
+	}
+	s.Route, s.Attempts = o.Last, o.Attempts
+	return save(tx, key, s)
+}
+
+// Status returns how far the text id has come, as this folder knows. ErrNoMessage: it is
+// none of ours.
+func (a *Agent) Status(id mor.MessageID) (s Status, err error) {
+	err = a.vault.View(func(tx *vault.Tx) error {
+		var ok bool
+		s, ok, err = load[Status](tx, prefixSent+id.String())
+		if err == nil && !ok {
+			err = ErrNoMessage
+		}
+		return err
+	})
+	return s, err
+}
+
+// A Summary is what there is in a folder.
+type Summary struct {
+	Outbox []Status `json:"outbox"` // texts that are on their way, by id
+	Sent   int      `json:"sent"`   // texts ever sent
+	Came   int      `json:"came"`   // texts ever received
+	Unread int      `json:"unread"`
+	Counts Counts   `json:"counts"`
+}
+
+// Summary returns what there is in the folder.
+func (a *Agent) Summary() (s Summary, err error) {
+	s.Outbox, s.Counts = []Status{}, a.counts
+	err = a.vault.View(func(tx *vault.Tx) error {
+		err := each(tx, prefixSent, func(_ string, text Status) error {
+			s.Sent++
+			if !finished(kindText, text.State) {
+				s.Outbox = append(s.Outbox, text)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if s.Came, err = count(tx, prefixInbox); err != nil {
+			return err
+		}
+		s.Unread, err = count(tx, prefixUnread)
+		return err
+	})
+	return s, err
+}
+
+func count(tx *vault.Tx, prefix string) (n int, err error) {
+	err = tx.Range(prefix, func(string, []byte) error { n++; return nil })
+	return n, err
+}
+
+// ignoring is err, or nil if err is the one that only ended a Range.
+func ignoring(err, end error) error {
+	if errors.Is(err, end) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,144 @@
+package message
+
+import (
+	"crypto/ecdh"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/cloudflare/circl/hpke"
+	"golang.org/x/crypto/cryptobyte"
+)
+
+// Every label of the format (docs/spec/message.md, "Keys").
+const (
+	labelSeal   = "p3do v1 message"     // HPKE info
+	labelExport = "p3do message mac"    // HPKE exporter context
+	labelMAC    = "p3do v1 message mac" // HKDF info, before both auth keys
+)
+
+// ErrOpen is returned for a sealed part that is not for these keys, was changed, or is
+// not by whom it says. Which of them is nobody's to know: drop it in silence.
+var ErrOpen = errors.New("message: does not open")
+
+// Seal encrypts c to the keys of its recipient and authenticates it by from, whose auth
+// key c.Auth must be (see [Content.Sign]). The result has Size bytes. It leaves the
+// seal key out of c where the text needs its place; a [TooLongError] says that the text
+// does not fit even then.
+//
+// Randomness: the encapsulation, 64 bytes of rand.
+func Seal(rand io.Reader, from *PrivateKeys, to Keys, c Content) ([]byte, error) {
+	if c.Auth != from.keys.Auth {
+		return nil, fmt.Errorf("%w: not the sender's auth key", ErrContent)
+	}
+	if err := c.valid(); err != nil {
+		return nil, err
+	}
+	c, err := c.fit()
+	if err != nil {
+		return nil, err
+	}
+	enc, sealer, err := setupSender(rand, to)
+	if err != nil {
+		return nil, err
+	}
+	body := c.padded()
+	mac, err := from.mac(to.Auth, c.Auth, to.Auth, sealer, body)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := sealer.Seal(append(mac, body...), nil)
+	if err != nil {
+		return nil, fmt.Errorf("message: sealing: %w", err)
+	}
+	return append(enc, sealed...), nil
+}
+
+// Open is the inverse of [Seal], with the recipient's keys: it returns what the holder of
+// Content.Auth wrote, or ErrOpen. Judge it by [Content.Vouched] before believing a name.
+func Open(to *PrivateKeys, sealed []byte) (Content, error) {
+	if len(sealed) != Size {
+		return Content{}, ErrOpen
+	}
+	receiver, err := suite().NewReceiver(to.seal, []byte(labelSeal))
+	if err != nil {
+		return Content{}, ErrOpen
+	}
+	opener, err := receiver.Setup(sealed[:encSize])
+	if err != nil {
+		return Content{}, ErrOpen
+	}
+	plain, err := opener.Open(sealed[encSize:], nil)
+	if err != nil || len(plain) != plainSize {
+		return Content{}, ErrOpen
+	}
+	body := plain[macSize:]
+	c, err := parseContent(body)
+	if err != nil {
+		return Content{}, fmt.Errorf("%w: %w", ErrOpen, err)
+	}
+	mac, err := to.mac(c.Auth, c.Auth, to.keys.Auth, opener, body)
+	if err != nil || !hmac.Equal(mac, plain[:macSize]) {
+		return Content{}, ErrOpen
+	}
+	return c, nil
+}
+
+func suite() hpke.Suite {
+	return hpke.NewSuite(hpke.KEM_XWING, hpke.KDF_HKDF_SHA256, hpke.AEAD_AES256GCM)
+}
+
+func setupSender(rand io.Reader, to Keys) (enc []byte, sealer hpke.Sealer, err error) {
+	public, err := hpke.KEM_XWING.Scheme().UnmarshalBinaryPublicKey(to.Seal[:])
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: the recipient's seal key", ErrKey)
+	}
+	sender, err := suite().NewSender(public, []byte(labelSeal))
+	if err != nil {
+		return nil, nil, fmt.Errorf("message: sealing: %w", err)
+	}
+	enc, sealer, err = sender.Setup(rand)
+	if err != nil {
+		return nil, nil, fmt.Errorf("message: sealing: %w", err)
+	}
+	return enc, sealer, nil
+}
+
+// padded is the plaintext behind the MAC. c fits.
+func (c Content) padded() []byte {
+	b := cryptobyte.NewBuilder(make([]byte, 0, plainSize))
+	c.marshal(b)
+	body := b.BytesOrPanic()
+	return append(body, make([]byte, bodySize-len(body))...)
+}
+
+// mac authenticates body between two users, of whom p is one and other is the auth key
+// of the other:
+//
+//	secret = X25519(p, other) | HPKE export(labelExport, 32)
+//	key    = HKDF-SHA-256(secret, salt empty, info = labelMAC | sender auth | recipient auth)
+//	mac    = HMAC-SHA-256(key, body)
+//
+// It fails for an other of low order, with which the secret would be nobody's.
+func (p *PrivateKeys) mac(other, sender, recipient [AuthSize]byte, context hpke.Context, body []byte) ([]byte, error) {
+	public, err := ecdh.X25519().NewPublicKey(other[:])
+	if err != nil {
+		return nil, ErrKey
+	}
+	shared, err := p.auth.ECDH(public)
+	if err != nil {
+		return nil, fmt.Errorf("%w: an auth key of low order", ErrKey)
+	}
+	secret := append(shared, context.Export([]byte(labelExport), macSize)...)
+	info := labelMAC + string(sender[:]) + string(recipient[:])
+	key, err := hkdf.Key(sha256.New, secret, nil, info, macSize)
+	if err != nil {
+		return nil, fmt.Errorf("message: %w", err)
+	}
+	h := hmac.New(sha256.New, key)
+	h.Write(body)
+	return h.Sum(nil), nil
+}

@@ -1,0 +1,86 @@
+package message
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"testing"
+)
+
+// hexBytes are bytes that JSON holds in hexadecimal.
+type hexBytes []byte
+
+// UnmarshalText reads hexadecimal.
+func (b *hexBytes) UnmarshalText(text []byte) (err error) {
+	*b, err = hex.DecodeString(string(text))
+	return err
+}
+
+type vector struct {
+	Name, Comment, Expect, Of string
+	Offset                    int
+	Sealed                    hexBytes
+	Inputs                    struct {
+		Recipient, Sender, Encapsulation, Plaintext hexBytes
+		OpenWith                                    hexBytes `json:"open_with"`
+	}
+	Outputs struct {
+		ID   hexBytes
+		Name string
+		Text string
+	}
+}
+
+// The checked-in vectors open and are refused as they say.
+func TestVectors(t *testing.T) {
+	raw, err := os.ReadFile("../../docs/spec/vectors/message.json")
+	check(t, err)
+	var file struct{ Vectors []vector }
+	check(t, json.Unmarshal(raw, &file))
+	named := make(map[string]vector)
+	opened := 0
+	for _, v := range file.Vectors {
+		named[v.Name] = v
+		if v.Of != "" {
+			of := named[v.Of]
+			v.Inputs, v.Sealed = of.Inputs, bytes.Clone(of.Sealed)
+			v.Sealed[v.Offset] ^= 1
+		}
+		t.Run(v.Name, v.check)
+		if v.Expect == "open" {
+			opened++
+		}
+	}
+	if opened < 5 || len(file.Vectors)-opened < 20 {
+		t.Errorf("%d of %d vectors open", opened, len(file.Vectors))
+	}
+}
+
+func (v vector) check(t *testing.T) {
+	keys := v.Inputs.Recipient
+	if v.Inputs.OpenWith != nil {
+		keys = v.Inputs.OpenWith
+	}
+	to, err := ParsePrivateKeys(keys)
+	check(t, err)
+	c, err := Open(to, v.Sealed)
+	if v.Expect == "refuse" {
+		if !errors.Is(err, ErrOpen) {
+			t.Errorf("%v, want ErrOpen", err)
+		}
+		return
+	}
+	check(t, err)
+	if c.Text != v.Outputs.Text || !bytes.Equal(c.ID[:], v.Outputs.ID) || c.Name.String() != v.Outputs.Name {
+		t.Errorf("opened as %q by %s", c.Text, c.Name)
+	}
+	from, err := ParsePrivateKeys(v.Inputs.Sender)
+	check(t, err)
+	again, err := Seal(bytes.NewReader(v.Inputs.Encapsulation), from, to.Public(), c)
+	check(t, err)
+	if !bytes.Equal(again, v.Sealed) {
+		t.Error("sealed again it is something else")
+	}
+}
