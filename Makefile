@@ -12,3 +12,5 @@ bench:
 vectors:
 	go run ./docs/spec/genvectors
 	go run ./docs/spec/genvectors/pki
+	go run ./docs/spec/genvectors/message
+	go run ./docs/spec/genvectors/mor

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/p3do/p3do/internal/lab"
+)
+
+const scriptWait = 60 * time.Second
+
+func readLab(path string) (m lab.Map, err error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return m, err
+	}
+	return m, json.Unmarshal(raw, &m)
+}
+
+func jsonField(raw, key string) (string, error) {
+	var object map[string]any
+	if err := json.Unmarshal([]byte(raw), &object); err != nil {
+		return "", err
+	}
+	value, ok := object[key]
+	if !ok {
+		return "", fmt.Errorf("no %q in %s", key, raw)
+	}
+	return fmt.Sprint(value), nil
+}
+
+// waitFile FILE waits until a program in the background has made it.
+func waitFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitfile FILE")
+	}
+	path := ts.MkAbs(args[0])
+	for deadline := time.Now().Add(scriptWait); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+	}
+	ts.Fatalf("%s did not appear", path)
+}
+
+// endNode LAB.JSON DOMAIN kills one node of a lab, and waits until it is gone.
+func endNode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: endnode LAB.JSON DOMAIN")
+	}
+	m, err := readLab(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for _, n := range m.Nodes {
+		if n.Domain != args[1] {
+			continue
+		}
+		ts.Check(syscall.Kill(n.PID, syscall.SIGKILL))
+		for deadline := time.Now().Add(scriptWait); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			if syscall.Kill(n.PID, 0) != nil {
+				return
+			}
+		}
+	}
+	ts.Fatalf("%s did not end", args[1])
+}

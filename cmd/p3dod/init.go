@@ -1,0 +1,75 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p3do/p3do/internal/cli"
+	"github.com/p3do/p3do/node"
+)
+
+const initHelp = `Make the folder of a new node: its keys, and a configuration to look through.
+It prints what to publish in DNS and what to do next. A folder that holds a node
+already is left as it is.`
+
+func initCommand(f *flags) *cobra.Command {
+	var registration, link, keys, resolver string
+	c := &cobra.Command{Use: "init DOMAIN", Short: "make a new node", Long: initHelp, Args: cobra.ExactArgs(1)}
+	c.Flags().StringVar(&registration, "registration", string(node.RegistrationClosed), `who may register a name: "open" or "closed"`)
+	c.Flags().StringVar(&link, "listen", "", "where to listen for links, host:port")
+	c.Flags().StringVar(&keys, "listen-keyserver", "", "where to listen as key server, host:port")
+	c.Flags().StringVar(&resolver, "dns", "", "the DNS resolver to ask, host:port")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		domain, err := parseDomain(args[0])
+		if err != nil {
+			return err
+		}
+		cfg := node.DefaultConfig(domain)
+		cfg.Registration = node.Registration(registration)
+		if link != "" {
+			cfg.Listen.Link, cfg.Publish.Links = link, nil
+		}
+		if keys != "" {
+			cfg.Listen.KeyServer, cfg.Publish.KeyServers = keys, nil
+		}
+		if resolver != "" {
+			cfg.DNS.Server = resolver
+		}
+		return initNode(c, f, cfg)
+	}
+	return c
+}
+
+// made is what init --json prints.
+type made struct {
+	Domain      string `json:"domain"`
+	Dir         string `json:"dir"`
+	Fingerprint string `json:"fingerprint"`
+	DNS         string `json:"dns,omitempty"`
+}
+
+func initNode(c *cobra.Command, f *flags, cfg node.Config) error {
+	authority, err := node.Init(f.dir, cfg, time.Now())
+	if errors.Is(err, node.ErrExists) {
+		return cli.Fail(cli.Input, "p3dod serve --dir "+f.dir, "%s holds a node already.", f.dir)
+	}
+	if err != nil {
+		return cli.Fail(cli.Input, "p3dod init --help", "%v", err)
+	}
+	m := made{Domain: cfg.Domain.String(), Dir: f.dir, Fingerprint: authority.CA().Fingerprint().String()}
+	var text strings.Builder
+	fmt.Fprintf(&text, "Made %s in %s\n  fingerprint: %s\n\n", m.Domain, m.Dir, m.Fingerprint)
+	if _, record, err := node.Record(f.dir); err == nil {
+		if m.DNS, err = record.ZoneLine(cfg.Domain, recordTTL); err != nil {
+			return err
+		}
+		fmt.Fprintf(&text, "Publish this line in your zone:\n  %s\n\n", m.DNS)
+	}
+	fmt.Fprintf(&text, "Next:\n  1. look through %s/%s\n  2. p3dod serve --dir %s\n  3. p3dod peer add DOMAIN --dir %s\n",
+		f.dir, node.ConfigFile, f.dir, f.dir)
+	return f.print(c, m, text.String())
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p3do/p3do/internal/cli"
+	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/node"
+	"github.com/p3do/p3do/pki"
+)
+
+const keysHelp = `Keys of users and servers, as key servers tell them.`
+
+const keysGetHelp = `Look up the key of a user (ann@a.test) or of a domain (a.test) and verify it. --server
+names the domain whose key server is asked; it may hold a copy while the home is down.
+P3DO_DNS names another resolver than the one in the node's configuration.`
+
+func keysCommand(f *flags) *cobra.Command {
+	c := &cobra.Command{Use: "keys", Short: "look up keys", Long: keysHelp, Args: cobra.NoArgs, RunE: help}
+	get := &cobra.Command{Use: "get NAME|DOMAIN", Short: "look up one key", Long: keysGetHelp, Args: cobra.ExactArgs(1)}
+	server := get.Flags().String("server", "", "domain whose key server is asked (default: the home)")
+	get.RunE = func(c *cobra.Command, args []string) error {
+		key, err := getKey(c, f, args[0], *server)
+		if errors.Is(err, keyserver.ErrNotFound) {
+			return cli.Fail(cli.Input, "", "there is no %s there.", args[0])
+		}
+		if err != nil {
+			return err
+		}
+		return f.print(c, key, fmt.Sprintf("%s\n  fingerprint: %s\n  signed by:   %s, until %s\n  said by:     %s\n",
+			key.Subject, key.Fingerprint, key.Signer, key.Expires.Format("2 Jan 2006"), key.Server))
+	}
+	c.AddCommand(get)
+	return c
+}
+
+func getKey(c *cobra.Command, f *flags, subject, server string) (node.Key, error) {
+	name, domain, err := parseSubject(subject)
+	if err != nil {
+		return node.Key{}, err
+	}
+	at := domain
+	if server != "" {
+		if at, err = parseDomain(server); err != nil {
+			return node.Key{}, err
+		}
+	}
+	getter, err := node.NewGetter(f.dir, os.Getenv("P3DO_DNS"), dial.Direct())
+	if err != nil {
+		return node.Key{}, failure(err, "")
+	}
+	var key node.Key
+	if name.IsZero() {
+		key, err = getter.Server(c.Context(), domain, at)
+	} else {
+		key, err = getter.User(c.Context(), name, at)
+	}
+	if errors.Is(err, keyserver.ErrNotFound) {
+		return node.Key{}, err
+	}
+	return key, failure(err, "p3dod keys get "+subject+" --server DOMAIN")
+}
+
+// parseSubject reads a name, or a domain of which the name is then zero.
+func parseSubject(text string) (pki.Name, pki.Domain, error) {
+	if !strings.Contains(text, "@") {
+		domain, err := parseDomain(text)
+		return pki.Name{}, domain, err
+	}
+	name, err := pki.ParseName(text)
+	if err != nil {
+		return pki.Name{}, pki.Domain{}, cli.Fail(cli.Input, "", "%v", err)
+	}
+	return name, name.Domain(), nil
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p3do/p3do/internal/cli"
+	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/internal/lab"
+)
+
+const labHelp = `Run a mesh of real nodes on this machine, and watch a message go through it: sent,
+stored, read, acknowledged, answered. Then see what each node could know of it.
+The lab stays until it is interrupted, for you to try it yourself; with --once it
+ends after the demonstration, with status 0 only if all of it happened.`
+
+func labCommand(f *flags) *cobra.Command {
+	var cfg lab.Config
+	c := &cobra.Command{Use: "lab", Short: "see a whole mesh on this machine", Long: labHelp, Args: cobra.NoArgs}
+	c.Flags().IntVarP(&cfg.Nodes, "nodes", "n", 5, "how many nodes")
+	c.Flags().BoolVar(&cfg.Once, "once", false, "end after the demonstration")
+	c.Flags().Float64Var(&cfg.Loss, "loss", 0, "probability that a packet between two nodes is lost")
+	c.Flags().DurationVar(&cfg.Delay, "delay", 0, "by which each packet between two nodes is late")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if cfg.Loss < 0 || cfg.Loss > 1 || cfg.Delay < 0 || cfg.Delay > time.Minute {
+			return cli.Fail(cli.Input, "p3dod lab --loss 0.1 --delay 50ms", "--loss is 0 to 1 and --delay is 0 to 1m.")
+		}
+		return runLab(c, f, cfg)
+	}
+	return c
+}
+
+func runLab(c *cobra.Command, f *flags, cfg lab.Config) (err error) {
+	cfg.Dir = f.dir
+	if !c.Flags().Changed("dir") {
+		if cfg.Dir, err = os.MkdirTemp("", "p3do-lab-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(cfg.Dir)
+	}
+	if cfg.Program, err = os.Executable(); err != nil {
+		return err
+	}
+	cfg.Dial = dial.Direct()
+	cfg.Report = func(s lab.Step) { report(c, f, cfg, s) }
+	if err := lab.Run(c.Context(), cfg); err != nil {
+		return cli.Fail(cli.Network, "look into DIR/*/log with p3dod lab --dir DIR", "%v", err)
+	}
+	return nil
+}
+
+func report(c *cobra.Command, f *flags, cfg lab.Config, s lab.Step) {
+	if f.json {
+		_ = json.NewEncoder(c.OutOrStdout()).Encode(s) // a closed pipe ends the program
+		return
+	}
+	fmt.Fprint(c.OutOrStdout(), s.Plain())
+	if s.Step == lab.StepDone && !cfg.Once {
+		fmt.Fprint(c.OutOrStdout(), tryIt(s))
+	}
+}
+
+// tryIt is what to type next.
+func tryIt(s lab.Step) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nThe mesh stays until you press Ctrl-C. Try it, in another terminal:\n\n")
+	fmt.Fprintf(&b, "  go build ./cmd/p3do\n")
+	fmt.Fprintf(&b, "  export P3DO_DNS=%s\n", s.DNS)
+	fmt.Fprintf(&b, "  ./p3do --home /tmp/ann new ann@a.test\n")
+	fmt.Fprintf(&b, "  ./p3do --home /tmp/bob new bob@b.test\n")
+	fmt.Fprintf(&b, "  ./p3do --home /tmp/ann send bob@b.test \"hello\"\n")
+	fmt.Fprintf(&b, "  ./p3do --home /tmp/bob read\n\n")
+	fmt.Fprintf(&b, "  p3dod status --dir %s/a.test\n", s.Dir)
+	return b.String()
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/node"
+)
+
+const serveHelp = `Run the node until it is interrupted. It then lets out what is under way and leaves
+nothing behind. What it logs, on standard error, names no user.`
+
+func serveCommand(f *flags) *cobra.Command {
+	var endWithStdin bool
+	c := &cobra.Command{Use: "serve", Short: "run the node", Long: serveHelp, Args: cobra.NoArgs}
+	c.Flags().BoolVar(&endWithStdin, "end-with-stdin", false, "end when standard input does")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		ctx := c.Context()
+		if endWithStdin {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithCancel(ctx)
+			go func() { // ends with standard input, or with the process
+				_, _ = io.Copy(io.Discard, c.InOrStdin())
+				cancel()
+			}()
+		}
+		log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
+		n, err := node.Open(ctx, f.dir, node.Options{Dial: dial.Direct(), Log: log})
+		if err != nil {
+			return failure(err, "p3dod init DOMAIN --dir "+f.dir)
+		}
+		return failure(n.Run(ctx, nil), "")
+	}
+	return c
+}

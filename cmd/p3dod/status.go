@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/p3do/p3do/node"
+)
+
+const statusHelp = `What the node hears, says and drops, context by context and link by link.`
+
+func statusCommand(f *flags) *cobra.Command {
+	c := &cobra.Command{Use: "status", Short: "show what the node does", Long: statusHelp, Args: cobra.NoArgs}
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		control, err := f.control()
+		if err != nil {
+			return err
+		}
+		status, err := control.Status(c.Context())
+		if err != nil {
+			return failure(err, "p3dod serve --dir "+f.dir)
+		}
+		return f.print(c, status, statusText(status))
+	}
+	return c
+}
+
+func statusText(s node.Status) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d servers and %d contexts of others known\n", s.Domain, s.Servers, s.Known)
+	for _, c := range s.Contexts {
+		fmt.Fprintf(&b, "context %s: %d listeners, %d members\n", c.ID, c.Listeners, c.Members)
+		fmt.Fprintf(&b, "  heard %d, duplicates %d, forwarded %d, rebroadcast %d, peeled %d, spoken %d%s\n",
+			c.Heard, c.Duplicates, c.Forwarded, c.Rebroadcast, c.Peeled, c.Spoken, dropText(c.Dropped))
+	}
+	slices.SortFunc(s.Links, func(a, b node.LinkStatus) int { return strings.Compare(a.Peer.String(), b.Peer.String()) })
+	for _, l := range s.Links {
+		fmt.Fprintf(&b, "link %s: %s\n", l.Peer, slotText(l))
+	}
+	return b.String()
+}
+
+func dropText(dropped map[string]uint64) string {
+	var parts []string
+	for reason, n := range dropped {
+		parts = append(parts, fmt.Sprintf("%s %d", reason, n))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	slices.Sort(parts)
+	return ", dropped: " + strings.Join(parts, ", ")
+}
+
+func slotText(l node.LinkStatus) string {
+	var sent, received uint64
+	for i := range l.Stats.Sent {
+		sent += l.Stats.Sent[i]
+		received += l.Stats.Received[i]
+	}
+	return fmt.Sprintf("%d slots sent, %d received, %d refused because it was slow", sent, received, l.Stats.Full)
+}

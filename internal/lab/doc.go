@@ -1,0 +1,18 @@
+// Package lab runs a mesh of real nodes on one machine: processes of p3dod serve on
+// loopback, each with a folder of its own, and a DNS server for the zone "test".
+//
+// The domains are a.test, b.test and so on. They stand in a ring with chords, each
+// federated with its neighbours, so that not everybody knows everybody:
+//
+//	   a
+//	 / | \
+//	e  |  b        5 nodes: ring a b c d e, chords a-c and b-d
+//	 \ | /|
+//	  d-c-+
+//
+// [Run] starts them, writes lab.json when all of them serve and know the mesh, and lets
+// two users write to each other: sent, stored, read, acknowledged, answered. Then it
+// searches what each node has on its disk for the users' names, the message and their
+// addresses, and says what it found. A lab of which Once is not set stays until its
+// context ends, and reports nodes that end before it.
+package lab

@@ -1,0 +1,264 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/p3do/p3do/dnstxt"
+	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/node"
+	"github.com/p3do/p3do/pki"
+)
+
+const (
+	// MinNodes is how many nodes a demonstration needs: two homes and two relays.
+	MinNodes = 4
+	// MaxNodes is how many letters there are for their names.
+	MaxNodes = 26
+
+	zone        = "test"
+	settleTime  = 40 * time.Second // for all nodes to serve and to know each other
+	pollEvery   = 20 * time.Millisecond
+	stopTime    = 5 * time.Second // for a node to drain before it is killed
+	labFile     = "lab.json"
+	demoTime    = 60 * time.Second // for each step of the demonstration
+	addPeerTime = 15 * time.Second
+)
+
+// Config is what a lab is made of.
+type Config struct {
+	Dir     string        // for the nodes' folders; it must be missing or empty
+	Nodes   int           // MinNodes to MaxNodes
+	Loss    float64       // probability that a packet slot between two nodes is lost
+	Delay   time.Duration // by which each is late
+	Once    bool          // end after the demonstration
+	Program string        // path of the p3dod that serves
+	Dial    dial.Func
+	Report  func(Step) // called for each step, in order
+}
+
+// A Placed is a node of the lab, as it stands in lab.json.
+type Placed struct {
+	Domain    string `json:"domain"`
+	PID       int    `json:"pid"`
+	Link      string `json:"link"`
+	KeyServer string `json:"keyserver"`
+	Dir       string `json:"dir"`
+}
+
+// A Map is lab.json.
+type Map struct {
+	DNS   string   `json:"dns"`
+	Nodes []Placed `json:"nodes"`
+}
+
+// A lab is one that runs.
+type lab struct {
+	cfg       Config
+	responder *dnstxt.Responder
+	nodes     []*process
+}
+
+// Run runs a lab until its demonstration is over (Once) or ctx ends. It leaves no process
+// behind. An error means that something of it did not happen.
+func Run(ctx context.Context, cfg Config) error {
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	responder, err := dnstxt.Listen("127.0.0.1:0", zone)
+	if err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	l := &lab{cfg: cfg, responder: responder}
+	living, cancel := context.WithCancel(ctx)
+	g, inner := errgroup.WithContext(living)
+	g.Go(func() error { return responder.Run(inner) })
+	g.Go(func() error {
+		defer cancel()
+		return l.run(inner)
+	})
+	err = g.Wait()
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil && !cfg.Once {
+		return nil // asked to end
+	}
+	return err
+}
+
+func (c Config) check() error {
+	if c.Nodes < MinNodes || c.Nodes > MaxNodes {
+		return fmt.Errorf("lab: %d nodes, from %d to %d are possible", c.Nodes, MinNodes, MaxNodes)
+	}
+	entries, err := os.ReadDir(c.Dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return os.MkdirAll(c.Dir, 0o700)
+	}
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("lab: %s is not empty", c.Dir)
+	}
+	return err
+}
+
+// run starts the nodes, demonstrates, and stops them.
+func (l *lab) run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, l.stop()) }()
+	if err := l.start(ctx); err != nil {
+		return err
+	}
+	placed := l.placed()
+	if err := l.write(placed); err != nil {
+		return err
+	}
+	l.cfg.Report(Step{Step: StepNodes, DNS: placed.DNS, Dir: l.cfg.Dir, Nodes: placed.Nodes})
+	if err := l.demonstrate(ctx, placed); err != nil {
+		return err
+	}
+	l.cfg.Report(Step{Step: StepDone, DNS: placed.DNS, Dir: l.cfg.Dir})
+	if l.cfg.Once {
+		return nil
+	}
+	return l.stay(ctx)
+}
+
+// start brings up all nodes and waits until each knows the whole mesh.
+func (l *lab) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	for i := range l.cfg.Nodes {
+		p, err := l.newProcess(i)
+		if err != nil {
+			return err
+		}
+		l.nodes = append(l.nodes, p)
+	}
+	for _, p := range l.nodes {
+		if err := l.publish(ctx, p); err != nil {
+			return err
+		}
+	}
+	for _, e := range edges(l.cfg.Nodes) {
+		if err := l.federate(ctx, l.nodes[e[0]], l.nodes[e[1]]); err != nil {
+			return err
+		}
+	}
+	for _, p := range l.nodes {
+		if err := l.settled(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publish puts the TXT record of a node that serves into the zone.
+func (l *lab) publish(ctx context.Context, p *process) error {
+	if err := p.serving(ctx); err != nil {
+		return err
+	}
+	domain, record, err := node.Record(p.dir)
+	if err != nil {
+		return err
+	}
+	return l.responder.Set(domain, record)
+}
+
+// federate has two nodes add each other.
+func (l *lab) federate(ctx context.Context, a, b *process) error {
+	ctx, cancel := context.WithTimeout(ctx, addPeerTime)
+	defer cancel()
+	for _, pair := range [][2]*process{{a, b}, {b, a}} {
+		if _, err := pair[0].control.AddPeer(ctx, pair[1].domain); err != nil {
+			return fmt.Errorf("lab: %s adds %s: %w", pair[0].domain, pair[1].domain, err)
+		}
+	}
+	return nil
+}
+
+// settled waits until a node knows every server and a way to each.
+func (l *lab) settled(ctx context.Context, p *process) error {
+	for {
+		status, err := p.control.Status(ctx)
+		if err == nil && status.Servers == len(l.nodes) && status.Known == len(l.nodes)-1 {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("lab: %s knows %d servers and %d contexts of %d nodes: %w",
+				p.domain, status.Servers, status.Known, len(l.nodes), errors.Join(ctx.Err(), err))
+		}
+		if err := p.pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// placed is the map of the lab.
+func (l *lab) placed() Map {
+	m := Map{DNS: l.responder.Addr()}
+	for _, p := range l.nodes {
+		m.Nodes = append(m.Nodes, Placed{
+			Domain: p.domain.String(), PID: p.cmd.Process.Pid,
+			Link: p.running.Link, KeyServer: p.running.KeyServer, Dir: p.dir,
+		})
+	}
+	return m
+}
+
+// write puts lab.json in place at once, so that whoever waits for it finds it whole.
+func (l *lab) write(m Map) error {
+	raw, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	path := filepath.Join(l.cfg.Dir, labFile)
+	if err := os.WriteFile(path+".new", append(raw, '\n'), 0o600); err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	return os.Rename(path+".new", path)
+}
+
+// stay waits for ctx to end, and reports nodes that end before it.
+func (l *lab) stay(ctx context.Context) error {
+	ended := make(chan *process)
+	for _, p := range l.nodes {
+		go func() { // ends with the lab: stop waits for every process
+			select {
+			case <-p.ended:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case ended <- p:
+			case <-ctx.Done():
+			}
+		}()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case p := <-ended:
+			l.cfg.Report(Step{Step: StepNodeEnded, Domain: p.domain.String(), Problem: p.how()})
+		}
+	}
+}
+
+// edges is a ring with chords from the first half of the nodes to the other side of it.
+func edges(n int) [][2]int {
+	var pairs [][2]int
+	for i := range n {
+		pairs = append(pairs, [2]int{i, (i + 1) % n})
+	}
+	for i := range n / 2 {
+		pairs = append(pairs, [2]int{i, i + n/2})
+	}
+	return pairs
+}
+
+func domainOf(i int) (pki.Domain, error) {
+	return pki.ParseDomain(string(rune('a'+i)) + "." + zone)
+}

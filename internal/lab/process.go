@@ -1,0 +1,137 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/p3do/p3do/node"
+	"github.com/p3do/p3do/pki"
+)
+
+// logFile is where a node of the lab writes what it logs, in its folder.
+const logFile = "log"
+
+// A process is one node of the lab: p3dod serve in its own folder. It ends when its
+// standard input does, so that it cannot outlive the lab, however that ends.
+type process struct {
+	domain  pki.Domain
+	dir     string
+	cmd     *exec.Cmd
+	alive   io.Closer // our end of its standard input
+	ended   chan struct{}
+	running node.Running
+	control *node.Control
+}
+
+func (l *lab) newProcess(i int) (*process, error) {
+	domain, err := domainOf(i)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{domain: domain, dir: filepath.Join(l.cfg.Dir, domain.String()), ended: make(chan struct{})}
+	if _, err := node.Init(p.dir, l.nodeConfig(domain, i), time.Now()); err != nil {
+		return nil, err
+	}
+	return p, p.start(l.cfg.Program)
+}
+
+// nodeConfig is the configuration of a node of the lab.
+func (l *lab) nodeConfig(domain pki.Domain, i int) node.Config {
+	c := node.DefaultConfig(domain)
+	c.Registration = node.RegistrationOpen
+	c.Listen = node.Listen{Link: "127.0.0.1:0", KeyServer: "127.0.0.1:0"}
+	c.Publish = node.Publish{}
+	c.DNS.Server = l.responder.Addr()
+	c.Lab = node.Lab{Enabled: true, Loss: l.cfg.Loss, Delay: node.Duration(l.cfg.Delay), Seed: uint64(i)}
+	return c
+}
+
+func (p *process) start(program string) error {
+	log, err := os.OpenFile(filepath.Join(p.dir, logFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	defer log.Close()
+	p.cmd = exec.Command(program, "serve", "--dir", p.dir, "--end-with-stdin")
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	if p.alive, err = p.cmd.StdinPipe(); err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		return fmt.Errorf("lab: starting %s: %w", p.domain, err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // how it ended is in its state
+		close(p.ended)
+	}()
+	return nil
+}
+
+// serving waits until the node says where it serves.
+func (p *process) serving(ctx context.Context) (err error) {
+	for {
+		if p.running, err = node.ReadRunning(p.dir); err == nil {
+			p.control, err = node.NewControl(p.dir)
+			return err
+		}
+		if err := p.pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// pause passes a little time; an error if the node or ctx has ended.
+func (p *process) pause(ctx context.Context) error {
+	timer := time.NewTimer(pollEvery)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-p.ended:
+		return fmt.Errorf("lab: %s ended: %s; its log is %s", p.domain, p.how(), filepath.Join(p.dir, logFile))
+	case <-ctx.Done():
+		return fmt.Errorf("lab: waiting for %s: %w", p.domain, ctx.Err())
+	}
+}
+
+// how says how the process ended.
+func (p *process) how() string {
+	select {
+	case <-p.ended:
+		return p.cmd.ProcessState.String()
+	default:
+		return "still running"
+	}
+}
+
+// stop ends all nodes: they drain, and are killed if they take too long.
+func (l *lab) stop() error {
+	var failed error
+	for _, p := range l.nodes {
+		if p.cmd != nil && p.cmd.Process != nil {
+			_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+		}
+	}
+	deadline := time.NewTimer(stopTime)
+	defer deadline.Stop()
+	for _, p := range l.nodes {
+		if p.cmd == nil || p.cmd.Process == nil {
+			continue
+		}
+		select {
+		case <-p.ended:
+		case <-deadline.C:
+			deadline.Reset(0)
+			failed = errors.Join(failed, fmt.Errorf("lab: %s did not end by itself", p.domain), p.cmd.Process.Kill())
+			<-p.ended
+		}
+	}
+	return failed
+}

@@ -1,0 +1,418 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/p3do/p3do/dnstxt"
+	"github.com/p3do/p3do/internal/agent"
+	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/internal/link"
+	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/mor/onion"
+	"github.com/p3do/p3do/node"
+	"github.com/p3do/p3do/pki"
+)
+
+// A watcher sees every link of a mesh from both sides: the slots inside TLS, and the bytes
+// outside of it.
+type watcher struct {
+	mu      sync.Mutex // guards what follows
+	slots   [][]byte   // every slot that a node sent
+	streams []*stream  // one for each direction of each link
+}
+
+func (w *watcher) tap(slot *[link.SlotSize]byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.slots = append(w.slots, bytes.Clone(slot[:]))
+}
+
+// A stream is one direction of a TCP connection.
+type stream struct {
+	mu    sync.Mutex
+	bytes []byte
+}
+
+func (s *stream) add(b []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bytes = append(s.bytes, b...)
+}
+
+type watchedConn struct {
+	*net.TCPConn
+	out, in *stream
+}
+
+func (c watchedConn) Write(b []byte) (int, error) {
+	n, err := c.TCPConn.Write(b)
+	c.out.add(b[:n])
+	return n, err
+}
+
+func (c watchedConn) Read(b []byte) (int, error) {
+	n, err := c.TCPConn.Read(b)
+	c.in.add(b[:n])
+	return n, err
+}
+
+// through watches the connections to link addresses.
+func (w *watcher) through(isLink func(string) bool) dial.Func {
+	direct := dial.Direct()
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := direct(ctx, network, address)
+		tcp, ok := conn.(*net.TCPConn)
+		if err != nil || !ok || !isLink(address) {
+			return conn, err
+		}
+		watched := watchedConn{tcp, new(stream), new(stream)}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.streams = append(w.streams, watched.out, watched.in)
+		return watched, nil
+	}
+}
+
+// records returns the lengths of the TLS records of s, header left out.
+func (s *stream) records(t *testing.T) (lengths []int) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for rest := s.bytes; len(rest) >= 5; {
+		length := int(rest[3])<<8 | int(rest[4])
+		if rest[0] < 20 || rest[0] > 23 || rest[1] != 3 {
+			t.Fatalf("bytes outside of a TLS record: % x", rest[:5])
+		}
+		lengths = append(lengths, length)
+		if len(rest) < 5+length {
+			break // the link ended in the middle of a record
+		}
+		rest = rest[5+length:]
+	}
+	return lengths
+}
+
+// sealedSlot is the length of a record that carries one slot: plaintext, content type, tag.
+const sealedSlot = link.SlotSize + 1 + 16
+
+// TestNothingShows: two people write to each other through five nodes, and neither who
+// taps all links inside TLS nor who captures them outside finds more than slots.
+func TestNothingShows(t *testing.T) {
+	w := &watcher{}
+	nodes := startWatched(t, w)
+	ann := meet(t, w, nodes, "ann@a.test")
+	bob := meet(t, w, nodes, "bob@b.test")
+	id := exchange(t, ann, bob)
+	for _, n := range nodes {
+		n.stop()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t.Run("inside", func(t *testing.T) { inside(t, w.slots, nodes, []*agent.Agent{ann, bob}, id) })
+	t.Run("outside", func(t *testing.T) { outside(t, w.streams) })
+}
+
+// outside: once the handshake is over, every record has one size, in both directions.
+func outside(t *testing.T, streams []*stream) {
+	slots := 0
+	for _, s := range streams {
+		lengths := s.records(t)
+		handshake := true
+		for i, n := range lengths {
+			if handshake && n != sealedSlot && i < 8 {
+				continue
+			}
+			handshake = false
+			slots++
+			if n != sealedSlot {
+				t.Errorf("record %d of %d has %d bytes, not %d", i, len(lengths), n, sealedSlot)
+			}
+		}
+	}
+	if len(streams) < 2*7 || slots < 100 {
+		t.Fatalf("only %d streams with %d slots were seen", len(streams), slots)
+	}
+}
+
+// inside: no packet shows a name, a fingerprint, a key, an address or an id; what nodes
+// tell each other beside packets names no user.
+func inside(t *testing.T, slots [][]byte, nodes []*watched, users []*agent.Agent, id mor.MessageID) {
+	people := []trace{textTrace("ann", "ann@a.test"), textTrace("bob", "bob@b.test"), bytesTrace("the id", id[:])}
+	for _, u := range users {
+		self, err := u.Self()
+		if err != nil {
+			t.Fatal(err)
+		}
+		people = append(people, bytesTrace("a user's fingerprint", self.Fingerprint[:]))
+	}
+	all := people
+	for _, n := range nodes {
+		all = append(all, n.secrets(t)...)
+	}
+	packets := 0
+	for _, slot := range slots {
+		against := all
+		switch kind := slot[0] >> 4; {
+		case kind == 1 || kind == 2:
+			packets++
+		case bytes.HasPrefix(slot[4:], []byte(`{"seq":`)):
+			continue // to a user, on her own link: her own name may be in it
+		default:
+			against = people
+		}
+		for _, trace := range against {
+			if trace.in(slot) {
+				t.Errorf("a slot of kind %#x shows %s", slot[0], trace.what)
+			}
+		}
+	}
+	if packets < 100 {
+		t.Fatalf("only %d packets were seen", packets)
+	}
+}
+
+// watched is a node in this process.
+type watched struct {
+	dir     string
+	domain  pki.Domain
+	running node.Running
+	stop    func()
+}
+
+// secrets are the fingerprints and keys of n that no packet may show.
+func (n *watched) secrets(t *testing.T) []trace {
+	t.Helper()
+	traces := []trace{textTrace("a domain", n.domain.String())}
+	raw, err := os.ReadFile(filepath.Join(n.dir, "keys", "context-0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := onion.ParseContextPrivateKey(raw[16:48])
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := key.Public().Bytes()
+	traces = append(traces, bytesTrace("a context's id", raw[:16]), bytesTrace("a context key", public[:]), bytesTrace("a hint", raw[48:80]))
+	files, err := filepath.Glob(filepath.Join(n.dir, "keys", "server-*"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no server keys", err)
+	}
+	for _, file := range files {
+		seed, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server, err := onion.ParseServerPrivateKey(seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := server.Public().ID()
+		traces = append(traces, bytesTrace("a server's fingerprint", id[:]), bytesTrace("a server key", server.Public().Bytes()[:64]))
+	}
+	return traces
+}
+
+// startWatched runs five nodes in this process, tapped, in the lab's ring with chords.
+func startWatched(t *testing.T, w *watcher) []*watched {
+	t.Helper()
+	dns, err := dnstxt.Listen("127.0.0.1:0", zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = dns.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	l := &lab{cfg: Config{Dir: t.TempDir(), Nodes: 5}, responder: dns}
+	var nodes []*watched
+	isLink := func(address string) bool {
+		for _, n := range nodes {
+			if n.running.Link == address {
+				return true
+			}
+		}
+		return false
+	}
+	for i := range l.cfg.Nodes {
+		nodes = append(nodes, startOne(t, l, i, node.Options{
+			Dial: w.through(isLink), Log: slog.New(slog.DiscardHandler), Faults: &link.Faults{Tap: w.tap},
+		}))
+	}
+	for _, e := range edges(len(nodes)) {
+		for _, pair := range [][2]int{e, {e[1], e[0]}} {
+			control, err := node.NewControl(nodes[pair[0]].dir)
+			if err == nil {
+				_, err = control.AddPeer(ctx, nodes[pair[1]].domain)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, n := range nodes {
+		settle(t, n, len(nodes))
+	}
+	return nodes
+}
+
+func startOne(t *testing.T, l *lab, i int, o node.Options) *watched {
+	t.Helper()
+	domain, err := domainOf(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &watched{dir: filepath.Join(l.cfg.Dir, domain.String()), domain: domain}
+	if _, err := node.Init(n.dir, l.nodeConfig(domain, i), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	server, err := node.Open(context.Background(), n.dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ready, ended := make(chan node.Running, 1), make(chan error, 1)
+	go func() { ended <- server.Run(ctx, func(r node.Running) { ready <- r }) }()
+	n.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("%s ended: %v", domain, err)
+		}
+	})
+	t.Cleanup(n.stop)
+	select {
+	case n.running = <-ready:
+	case err := <-ended:
+		t.Fatalf("%s: %v", domain, err)
+	}
+	_, record, err := node.Record(n.dir)
+	if err == nil {
+		err = l.responder.Set(domain, record)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// settle waits until n knows the whole mesh.
+func settle(t *testing.T, n *watched, nodes int) {
+	t.Helper()
+	control, err := node.NewControl(n.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var status node.Status
+	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline); time.Sleep(pollEvery) {
+		if status, err = control.Status(context.Background()); err == nil && status.Servers == nodes && status.Known == nodes-1 {
+			return
+		}
+	}
+	t.Fatalf("%s knows %d servers and %d contexts: %v", n.domain, status.Servers, status.Known, err)
+}
+
+// meet makes a user whose links are watched too.
+func meet(t *testing.T, w *watcher, nodes []*watched, text string) *agent.Agent {
+	t.Helper()
+	name, err := pki.ParseName(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	isLink := func(address string) bool {
+		for _, n := range nodes {
+			if n.running.Link == address {
+				return true
+			}
+		}
+		return false
+	}
+	config, err := node.ReadConfig(filepath.Join(nodes[0].dir, node.ConfigFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := agent.New(t.Context(), agent.Config{
+		Home: filepath.Join(t.TempDir(), "user"), Passphrase: []byte("correct horse"),
+		DNS: config.DNS.Server, Dial: w.through(isLink),
+	}, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	return a
+}
+
+// exchange sends a message and an answer.
+func exchange(t *testing.T, ann, bob *agent.Agent) mor.MessageID {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), demoTime)
+	defer cancel()
+	to := func(a *agent.Agent) pki.Name {
+		self, err := a.Self()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return self.Name
+	}
+	status, err := ann.Send(ctx, to(bob), "a question", agent.Way{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := mor.ParseMessageID(status.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustRead(t, ctx, bob, "a question")
+	if _, err := ann.Wait(ctx, id, mor.Acknowledged, ignore); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bob.Send(ctx, to(ann), "an answer", agent.Way{}); err != nil {
+		t.Fatal(err)
+	}
+	mustRead(t, ctx, ann, "an answer")
+	return id
+}
+
+func mustRead(t *testing.T, ctx context.Context, a *agent.Agent, want string) {
+	t.Helper()
+	err := a.Follow(ctx, func() error {
+		m, ok, err := a.Next()
+		if err != nil || !ok {
+			return err
+		}
+		if m.Text != want {
+			t.Errorf("read %q, want %q", m.Text, want)
+		}
+		return errRead
+	})
+	if !errors.Is(err, errRead) {
+		t.Fatal(err)
+	}
+	if err := a.Fetch(ctx); err != nil && !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+}
+
+// TestKnowledgeFinds: the search that says who knew what finds what is there.
+func TestKnowledgeFinds(t *testing.T) {
+	raw := []byte("sixteen bytes id")
+	for _, form := range []string{
+		string(raw), "x" + string(raw) + "y", `{"id":"c2l4dGVlbiBieXRlcyBpZA"}`, `{"all":"eHNpeHRlZW4gYnl0ZXMgaWR5"}`,
+	} {
+		if !bytesTrace("id", raw).in([]byte(form)) {
+			t.Errorf("not found in %q", form)
+		}
+	}
+	if bytesTrace("id", raw).in([]byte(strings.Repeat("another id ", 20))) {
+		t.Error("found where it is not")
+	}
+}
