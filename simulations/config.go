@@ -82,3 +82,29 @@ func mesh(random *rand.Rand, n, degree int) [][2]int {
 	}
 	return edges
 }
+
+// Diameter returns the greatest number of links between two nodes, on a shortest way; -1
+// if there is no way at all. Records travel three Asks, and their leads one link more: a
+// router finds ways to servers that are four links away.
+func (w *World) Diameter() int {
+	diameter := 0
+	for _, from := range w.nodes {
+		far := map[*Node]int{from: 0}
+		queue := []*Node{from}
+		for len(queue) > 0 {
+			n := queue[0]
+			queue = queue[1:]
+			diameter = max(diameter, far[n])
+			for _, next := range n.neighbours {
+				if _, seen := far[next]; !seen {
+					far[next] = far[n] + 1
+					queue = append(queue, next)
+				}
+			}
+		}
+		if len(far) < len(w.nodes) {
+			return -1
+		}
+	}
+	return diameter
+}
