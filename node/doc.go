@@ -13,9 +13,10 @@
 //	directory.go, lookup.go       server descriptors of all, the card of one
 //	desk.go, spool.go             users: registration, look-up, mailboxes, receipts
 //	control.go, status.go         what the operator sees and asks, over a local socket
+//	get.go                        keys looked up as anybody could, without a node
 //
 //	n, err := node.Open(ctx, dir, node.Options{Dial: dial.Direct(), Log: log})
-//	err = n.Run(ctx) // serves until ctx ends, drains, and leaves nothing behind
+//	err = n.Run(ctx, nil) // serves until ctx ends, drains, and leaves nothing behind
 //
 // All concurrency of a server lives here and in internal/link; Run returns when every
 // goroutine has. docs/operating.md is the operator's page.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/p3do/p3do/dnstxt"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -106,6 +107,41 @@ func TestChangedDomainKeyIsRefused(t *testing.T) {
 	err = a.node.peers.add(t.Context(), m.nodes["b.test"].domain)
 	if !errorsAs[*pki.KeyChangedError](err) {
 		t.Errorf("add: %v", err)
+	}
+}
+
+// What a peer hands on is refused if it is not under the domain's pin, and, of a domain not
+// seen before, if it is not under what DNS says.
+func TestHandedOnDescriptors(t *testing.T) {
+	m := newMesh(t, "a.test", "b.test", "c.test")
+	a, b := m.nodes["a.test"].node, m.nodes["b.test"]
+	signed, err := b.node.directory.descriptor(t.Context(), b.domain)
+	must(t, err)
+	take := func() error {
+		_, err := a.directory.take(t.Context(), signed)
+		return err
+	}
+	truth, err := m.nodes["c.test"].node.directory.descriptor(t.Context(), m.nodes["c.test"].domain)
+	must(t, err)
+	_, record, err := Record(b.dir)
+	must(t, err)
+	record.Fingerprint = truth.CA.Fingerprint()
+	must(t, m.dns.Set(b.domain, record))
+	if !errorsAs[*pki.KeyChangedError](take()) {
+		t.Error("taken against DNS")
+	}
+	must(t, m.dns.Remove(b.domain))
+	wantErr(t, take(), dnstxt.ErrNone)
+
+	record.Fingerprint = signed.CA.Fingerprint()
+	must(t, m.dns.Set(b.domain, record))
+	_, _, err = a.store.Pin(t.Context(), pinDomain, "b.test", truth.CA.Fingerprint())
+	must(t, err)
+	if !errorsAs[*pki.KeyChangedError](take()) {
+		t.Error("taken against the pin")
+	}
+	if _, known := a.directory.authority(b.domain); known {
+		t.Error("known all the same")
 	}
 }
 

@@ -169,8 +169,7 @@ func (l *loop) leave(p *peerLink) {
 	}
 }
 
-// listen makes a listener for each context of the peer, all or, if one is not its own or
-// is too many, none.
+// listen makes a listener for each context of the peer, all or, if they are too many, none.
 func (l *loop) listen(p *peerLink, contexts []mor.ContextID) bool {
 	if l.links[p.domain] != p {
 		return false

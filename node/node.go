@@ -104,6 +104,15 @@ func ReadRunning(dir string) (Running, error) {
 // ErrServing is returned by Open for a folder whose node serves already.
 var ErrServing = errors.New("node: the node in this folder serves already")
 
+// Forget removes what a node that was killed said of where it serves. Nobody else may run
+// in dir.
+func Forget(dir string) error {
+	if err := os.Remove(filepath.Join(dir, runningFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("node: %w", err)
+	}
+	return nil
+}
+
 // Open reads the folder of a node that [Init] made. Run or Close it.
 func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 	if o.Dial == nil {

@@ -41,10 +41,10 @@ func (m *mesh) rawPeers(to string, as ...string) []*rawPeer {
 func (m *mesh) rawPeer(to, as string) *rawPeer {
 	m.t.Helper()
 	p := &rawPeer{mesh: m, conn: m.rawLink(to, as), context: mor.ContextID{1, as[0]}}
-	p.say(peerMessage{Hello: &hello{Contexts: []mor.ContextID{p.context}, Cross: m.cross(as, to)}})
-	p.theirs = p.control().Hello.Contexts[0]
+	p.say(peerMessage{Hello: &hello{Contexts: []contextID{contextID(p.context)}, Cross: m.cross(as, to)}})
+	p.theirs = mor.ContextID(p.control().Hello.Contexts[0])
 	m.until("the listener of "+as, func() error {
-		if !m.listens(to, p.context) {
+		if !m.listens(to, as, p.context) {
 			return errors.New("not yet")
 		}
 		return nil
@@ -52,14 +52,14 @@ func (m *mesh) rawPeer(to, as string) *rawPeer {
 	return p
 }
 
-// listens reports whether the node has a listener on a context.
-func (m *mesh) listens(domain string, on mor.ContextID) bool {
+// listens reports whether the node has a listener on a context of owner.
+func (m *mesh) listens(domain, owner string, on mor.ContextID) bool {
 	m.t.Helper()
 	l := m.nodes[domain].node.loop
 	listens, err := ask(m.t.Context(), l, func(l *loop, _ time.Time) bool {
 		for _, p := range l.links {
 			for _, id := range p.listening {
-				if id == on {
+				if id == place(m.nodes[owner].domain, contextID(on)) {
 					return true
 				}
 			}
@@ -140,7 +140,7 @@ func (p *rawPeer) packet() link.Message {
 // records asks on a context of the node, and returns what it says, verified.
 func (p *rawPeer) records(node string) []mor.Record {
 	p.mesh.t.Helper()
-	p.say(peerMessage{Ask: &query{p.theirs}})
+	p.say(peerMessage{Ask: &query{contextID(p.theirs)}})
 	answered, err := mor.ParseAnswer(p.control().Answer.Records)
 	must(p.mesh.t, err)
 	records := make([]mor.Record, len(answered))
@@ -203,6 +203,26 @@ func TestHeardTwice(t *testing.T) {
 	}
 }
 
+// In a lab links lose what the configuration says, and count it; what they say of control
+// arrives.
+func TestLabLoss(t *testing.T) {
+	m := newMesh(t)
+	m.add("a.test", func(c *Config) { c.Lab.Loss = 1 }).start()
+	y := m.rawPeers("a.test", "y.test")[0]
+	before := m.counters("a.test")
+	must(t, y.conn.SendPacket(0, packetForNobody(t).Bytes()))
+	m.counted("a.test", before, 1, 0, 1, 0, 0)
+	m.until("the rebroadcast to be lost", func() error {
+		if s := m.status("a.test").Links[0].Stats; s.Lost != 1 || s.Sent[link.KindPacket] != 0 {
+			return fmt.Errorf("%d lost, %d sent", s.Lost, s.Sent[link.KindPacket])
+		}
+		return nil
+	})
+	if len(y.records("a.test")) == 0 {
+		t.Error("no answer")
+	}
+}
+
 // A packet whose owner is a peer is forwarded to it and said again; one of the node's own
 // is said again like any other, and peeled.
 func TestHeardForKnownOwner(t *testing.T) {
@@ -256,10 +276,10 @@ func TestAsk(t *testing.T) {
 		t.Errorf("%d records", len(records))
 	}
 	b := ownedBy(t, records, "b.test")
-	z.say(peerMessage{Ask: &query{b.ID}})             // of b.test, and asked at a.test
-	z.say(peerMessage{Ask: &query{mor.ContextID{9}}}) // of nobody
-	z.say(peerMessage{Ask: &query{z.theirs}})
-	if got := z.control(); got.Answer == nil || got.Answer.Context != z.theirs {
+	z.say(peerMessage{Ask: &query{contextID(b.ID)}}) // of b.test, and asked at a.test
+	z.say(peerMessage{Ask: &query{contextID{9}}})    // of nobody
+	z.say(peerMessage{Ask: &query{contextID(z.theirs)}})
+	if got := z.control(); got.Answer == nil || mor.ContextID(got.Answer.Context) != z.theirs {
 		t.Errorf("the first answer is %+v", got)
 	}
 
@@ -277,22 +297,36 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-// A peer that claims a context of somebody else loses its link, and takes nothing away
-// from the true owner.
+// A peer that claims the context of somebody else takes nothing away from its owner, who
+// is heard as before, also if it comes later.
 func TestContextsCannotBeTakenOver(t *testing.T) {
 	m := newMesh(t, "a.test", "b.test")
 	m.federate("a.test", "b.test")
 	b := ownedBy(t, m.rawPeers("a.test", "z.test")[0].records("a.test"), "b.test")
-	conn := m.rawLink("a.test", "z.test")
-	thief := &rawPeer{mesh: m, conn: conn}
-	thief.say(peerMessage{Hello: &hello{Contexts: []mor.ContextID{{1}, b.ID}, Cross: m.cross("z.test", "a.test")}})
-	for {
-		if _, err := conn.Receive(); err != nil {
-			break
+	thief := &rawPeer{mesh: m, conn: m.rawLink("a.test", "z.test")}
+	thief.say(peerMessage{Hello: &hello{Contexts: []contextID{contextID(b.ID)}, Cross: m.cross("z.test", "a.test")}})
+	m.until("the thief to be heard", func() error {
+		if !m.listens("a.test", "z.test", b.ID) {
+			return errors.New("not yet")
 		}
+		return nil
+	})
+	if !m.listens("a.test", "b.test", b.ID) {
+		t.Error("b.test is not heard any more")
 	}
+	must(t, m.nodes["b.test"].end())
 	m.linked("a.test", 1)
-	if !m.listens("a.test", b.ID) || m.listens("a.test", mor.ContextID{1}) || m.counters("a.test").Listeners != 1 {
+	m.nodes["b.test"].start()
+	m.linked("a.test", 2)
+	m.until("b.test to be heard again", func() error {
+		if !m.listens("a.test", "b.test", b.ID) {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	thief.conn.Close()
+	m.linked("a.test", 1)
+	if !m.listens("a.test", "b.test", b.ID) || m.counters("a.test").Listeners != 1 {
 		t.Errorf("%d listeners are left", m.counters("a.test").Listeners)
 	}
 }
@@ -303,9 +337,9 @@ func TestNewLinkReplacesOld(t *testing.T) {
 	old := m.rawPeers("a.test", "z.test")[0]
 	for i := range 5 {
 		p := &rawPeer{mesh: m, conn: m.rawLink("a.test", "z.test"), context: mor.ContextID{2, byte(i)}}
-		p.say(peerMessage{Hello: &hello{Contexts: []mor.ContextID{p.context}, Cross: m.cross("z.test", "a.test")}})
+		p.say(peerMessage{Hello: &hello{Contexts: []contextID{contextID(p.context)}, Cross: m.cross("z.test", "a.test")}})
 		m.until("the new listener", func() error {
-			if !m.listens("a.test", p.context) {
+			if !m.listens("a.test", "z.test", p.context) {
 				return errors.New("not yet")
 			}
 			return nil
@@ -333,8 +367,9 @@ func TestMalformedPeers(t *testing.T) {
 		"nothing":        func(p *rawPeer) { p.say(peerMessage{}) },
 		"unknown field":  func(p *rawPeer) { must(t, p.conn.SendControl([]byte(`{"news":{},"ann":1}`))) },
 		"a second hello": func(p *rawPeer) { p.say(peerMessage{Hello: &hello{}}) },
+		"a short name":   func(p *rawPeer) { must(t, p.conn.SendControl([]byte(`{"ask":{"context":"AAAA"}}`))) },
 		"unknown suite":  func(p *rawPeer) { must(t, p.conn.SendPacket(0, bad)) },
-		"17 contexts":    func(p *rawPeer) { p.say(peerMessage{Hello: &hello{Contexts: make([]mor.ContextID, 17)}}) },
+		"17 contexts":    func(p *rawPeer) { p.say(peerMessage{Hello: &hello{Contexts: make([]contextID, 17)}}) },
 	} {
 		t.Run(what, func(t *testing.T) {
 			p := m.rawPeer("a.test", "z.test")

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -67,7 +68,7 @@ type peerLink struct {
 	conn   *link.Conn
 	end    context.CancelFunc
 
-	heard     []mor.ContextID // the peer's contexts by channel; the reader's, nil before the hello
+	heard     []mor.ContextID // the places of the peer's contexts by channel; the reader's, nil before the hello
 	listening []mor.ContextID // the same; the loop's
 
 	// What the reader hands to the second goroutine. Each has room for one; what comes while
@@ -121,7 +122,7 @@ func (p *peerLink) greet(ctx context.Context) error {
 		return err
 	}
 	cross, _ := p.n.peers.crossOf(p.domain)
-	return p.send(peerMessage{Hello: &hello{Contexts: []mor.ContextID{p.n.loop.own}, Cross: cross.DER()}})
+	return p.send(peerMessage{Hello: &hello{Contexts: []contextID{contextID(p.n.loop.own)}, Cross: cross.DER()}})
 }
 
 // read hears what the peer says until the link ends.
@@ -151,7 +152,7 @@ func (p *peerLink) take(ctx context.Context, raw []byte) error {
 	case m.Hello != nil:
 		return p.greeted(ctx, *m.Hello)
 	case m.Ask != nil:
-		return p.answer(ctx, m.Ask.Context)
+		return p.answer(ctx, mor.ContextID(m.Ask.Context))
 	case m.Answer != nil:
 		offer(p.answers, *m.Answer)
 	case m.News != nil:
@@ -173,16 +174,27 @@ func (p *peerLink) greeted(ctx context.Context, h hello) error {
 	if p.heard != nil {
 		return fmt.Errorf("%w: a second hello", errPeerMessage)
 	}
-	listening, err := ask(ctx, p.n.loop, func(l *loop, _ time.Time) bool { return l.listen(p, h.Contexts) })
+	contexts := make([]mor.ContextID, len(h.Contexts)) // not nil: that is before the hello
+	for i, id := range h.Contexts {
+		contexts[i] = place(p.domain, id)
+	}
+	listening, err := ask(ctx, p.n.loop, func(l *loop, _ time.Time) bool { return l.listen(p, contexts) })
 	switch {
 	case err != nil:
 		return err
 	case !listening:
-		return fmt.Errorf("%w: hello with a context of somebody else, or too many", errPeerMessage)
+		return errors.New("node: no room for more listeners, or a newer link has come")
 	}
-	p.heard = h.Contexts
+	p.heard = contexts
 	offer(p.hello, h)
 	return nil
+}
+
+// place is the name that our router has for a peer's context. The peer is part of it: one
+// that says the id of somebody else's context takes nobody's place.
+func place(owner pki.Domain, id contextID) mor.ContextID {
+	sum := sha256.Sum256(append(id[:], owner.String()...))
+	return mor.ContextID(sum[:len(mor.ContextID{})])
 }
 
 // answer answers a member (row M8). Whoever is none hears nothing. An answer for which the
@@ -199,7 +211,7 @@ func (p *peerLink) answer(ctx context.Context, on mor.ContextID) error {
 	if err != nil {
 		return err
 	}
-	if err := p.send(peerMessage{Answer: &answer{on, raw}}); !errors.Is(err, link.ErrFull) {
+	if err := p.send(peerMessage{Answer: &answer{contextID(on), raw}}); !errors.Is(err, link.ErrFull) {
 		return err
 	}
 	return nil
@@ -208,7 +220,7 @@ func (p *peerLink) answer(ctx context.Context, on mor.ContextID) error {
 // converse asks the peer for all that it knows when the link is new, when it has news, and
 // every now and then.
 func (p *peerLink) converse(ctx context.Context) {
-	var contexts []mor.ContextID
+	var contexts []contextID
 	select {
 	case <-ctx.Done():
 		return
@@ -243,7 +255,7 @@ func (p *peerLink) rest(ctx context.Context, pause time.Duration) {
 
 // inquire pulls the descriptors that the peer has, which its records are verified by, and
 // then asks for the records.
-func (p *peerLink) inquire(ctx context.Context, contexts []mor.ContextID) error {
+func (p *peerLink) inquire(ctx context.Context, contexts []contextID) error {
 	failed := p.n.directory.pull(ctx, p.domain)
 	for _, id := range contexts {
 		failed = errors.Join(failed, p.ask(ctx, id))
@@ -252,7 +264,7 @@ func (p *peerLink) inquire(ctx context.Context, contexts []mor.ContextID) error 
 }
 
 // ask asks for the records that may be had on one context of the peer, and learns them.
-func (p *peerLink) ask(ctx context.Context, on mor.ContextID) error {
+func (p *peerLink) ask(ctx context.Context, on contextID) error {
 	select {
 	case <-p.answers: // too late, or not asked for
 	default:

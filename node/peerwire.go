@@ -2,9 +2,11 @@ package node
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/p3do/p3do/mor"
 )
@@ -27,23 +29,38 @@ type peerMessage struct {
 // hello is the first message of both: the contexts that the sender speaks on, in the order
 // of their channel numbers, and its countersignature of the receiver.
 type hello struct {
-	Contexts []mor.ContextID `json:"contexts"`
-	Cross    []byte          `json:"cross"` // pki.CrossCert over the receiver's authority
+	Contexts []contextID `json:"contexts"`
+	Cross    []byte      `json:"cross"` // pki.CrossCert over the receiver's authority
 }
 
 // query asks for the records that may be had on a context of the receiver.
 type query struct {
-	Context mor.ContextID `json:"context"`
+	Context contextID `json:"context"`
 }
 
 // answer holds records as mor.MarshalAnswer writes them.
 type answer struct {
-	Context mor.ContextID `json:"context"`
-	Records []byte        `json:"records"`
+	Context contextID `json:"context"`
+	Records []byte    `json:"records"`
 }
 
 // news says that the sender knows more than before, so that asking it again is worth while.
 type news struct{}
+
+// contextID is a mor.ContextID as text: 22 characters of base64url (RFC 4648, section 5),
+// without padding and canonical.
+type contextID mor.ContextID
+
+func (id contextID) MarshalText() ([]byte, error) { return []byte(mor.ContextID(id).String()), nil }
+
+func (id *contextID) UnmarshalText(text []byte) error {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(string(text))
+	if err != nil || len(raw) != len(id) || len(text) != 22 { // the decoder skips line ends
+		return errPeerMessage
+	}
+	*id = contextID(raw)
+	return nil
+}
 
 var errPeerMessage = errors.New("node: malformed message from a peer")
 
@@ -59,7 +76,10 @@ func parsePeerMessage(raw []byte) (peerMessage, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	var m peerMessage
-	if err := d.Decode(&m); err != nil || d.More() {
+	if err := d.Decode(&m); err != nil {
+		return peerMessage{}, errPeerMessage
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return peerMessage{}, errPeerMessage
 	}
 	set := 0

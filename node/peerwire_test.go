@@ -3,14 +3,12 @@ package node
 import (
 	"errors"
 	"testing"
-
-	"github.com/p3do/p3do/mor"
 )
 
 var peerMessages = []peerMessage{
-	{Hello: &hello{Contexts: []mor.ContextID{{1}, {2}}, Cross: []byte("certificate")}},
-	{Ask: &query{mor.ContextID{3}}},
-	{Answer: &answer{mor.ContextID{4}, []byte("records")}},
+	{Hello: &hello{Contexts: []contextID{{1}, {2}}, Cross: []byte("certificate")}},
+	{Ask: &query{contextID{3}}},
+	{Answer: &answer{contextID{4}, []byte("records")}},
 	{News: &news{}},
 }
 

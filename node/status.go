@@ -25,7 +25,7 @@ type Status struct {
 
 // A ContextStatus counts what became of the packets on one of our contexts.
 type ContextStatus struct {
-	ID          mor.ContextID     `json:"id"`
+	ID          string            `json:"id"` // mor.ContextID: 22 characters
 	Listeners   int               `json:"listeners"`
 	Members     int               `json:"members"`
 	Heard       uint64            `json:"heard"`
@@ -77,7 +77,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 
 func contextStatus(c mor.ContextStatus) ContextStatus {
 	return ContextStatus{
-		ID: c.ID, Listeners: c.Listeners, Members: c.Members,
+		ID: c.ID.String(), Listeners: c.Listeners, Members: c.Members,
 		Heard: c.Counters.Heard, Duplicates: c.Counters.Duplicates, Forwarded: c.Counters.Forwarded,
 		Rebroadcast: c.Counters.Rebroadcast, Peeled: c.Counters.Peeled, Spoken: c.Counters.Spoken,
 		Dropped: c.Counters.DropsByReason(),

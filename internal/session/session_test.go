@@ -131,14 +131,17 @@ func TestLoginFirst(t *testing.T) {
 func TestRequestsAreStrict(t *testing.T) {
 	h := newHome(t)
 	_, c := h.ann(t)
+	claim := string(must(json.Marshal(Mailbox{Kind: Contact, Until: 1})))
 	for _, x := range []struct{ request, answer string }{
 		{`{"seq":90,"op":"shout"}`, `{"seq":90,"error":{"code":"bad-request","text":"unknown operation \"shout\""}}`},
 		{`{"seq":91,"op":"lookup","body":{"name":"ann@a.test","color":"red"}}`, `unknown field \"color\"`},
 		{`{"seq":92,"op":"lookup","body":{"name":"Ann@a.test"}}`, `"bad-request"`},
 		{`{"seq":93,"op":"lookup"}`, `malformed lookup`},
 		{`{"seq":94,"op":"lookup","body":{"name":"ann@a.test"} }`, `"not-found"`},
-		{`{"seq":95,"op":"claim","body":{"mailboxes":[` + strings.Repeat(`{"address":[],"kind":"","until":0},`, MaxClaims) + `{"address":[],"kind":"","until":0}]}}`, `1025 at once, at most 1024`},
+		{`{"seq":95,"op":"claim","body":{"mailboxes":[` + strings.Repeat(claim+`,`, MaxClaims) + claim + `]}}`, `1025 at once, at most 1024`},
 		{`{"seq":96,"op":"forget","body":{"seqs":[` + strings.Repeat(`1,`, MaxForget) + `1]}}`, `1025 at once, at most 1024`},
+		{`{"seq":98,"op":"claim","body":{"mailboxes":[{"address":"AAAA","kind":"contact","until":1}]}}`, `a mailbox address of 3 bytes, not 32`},
+		{`{"seq":99,"op":"claim","body":{"mailboxes":[` + strings.Replace(claim, `"kind"`, `"Color":1,"kind"`, 1) + `]}}`, `unknown field`},
 		{`{"seq":97,"op":"directory","body":{"after":"no domain"}}`, `malformed directory`},
 	} {
 		answered := make(chan message, 1)
@@ -251,6 +254,7 @@ func TestFramesAreAnsweredInOrder(t *testing.T) {
 func TestMaxPending(t *testing.T) {
 	h := newHome(t)
 	_, c := h.ann(t)
+	other := h.client(t)
 	slow := must(pki.ParseName("slow@a.test"))
 	const more = 3
 	var all sync.WaitGroup
@@ -265,6 +269,10 @@ func TestMaxPending(t *testing.T) {
 	}
 	for c.conn.Stats().Sent[link.KindControl] < 2+MaxPending+more { // with register and login
 		runtime.Gosched()
+	}
+	for range 50 { // the node has time to go on, if it wants to
+		_, err := other.Directory(t.Context())
+		check(t, err)
 	}
 	close(h.release)
 	all.Wait()
@@ -412,7 +420,7 @@ func FuzzMessage(f *testing.F) {
 	f.Add([]byte(`{"seq":1,"op":"login","body":{"name":"ann@a.test","certificate":"","proof":""}}`))
 	f.Add([]byte(`{"seq":2,"error":{"code":"full","text":"too many"}}`))
 	f.Add([]byte(`{"seq":3,"op":"submitted","body":{}}`))
-	f.Add([]byte(`{"seq":18446744073709551615,"body":{"items":[{"seq":1,"reply":true,"surb":[1],"body":"AA=="}]}}`))
+	f.Add([]byte(`{"seq":18446744073709551615,"body":{"items":[{"seq":1,"surb":"AAAAAAAAAAAAAAAAAAAAAA==","body":"AA=="}]}}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		m, err := parseMessage(raw)
 		if err != nil {

@@ -158,9 +158,34 @@ const (
 
 // A Mailbox is an address that its user claims.
 type Mailbox struct {
-	Address onion.Mailbox `json:"address"`
-	Kind    MailboxKind   `json:"kind"`
-	Until   uint32        `json:"until"` // the last day, mor.Day, on which it is kept
+	Address onion.Mailbox
+	Kind    MailboxKind
+	Until   uint32 // the last day, mor.Day, on which it is kept
+}
+
+// mailbox is a Mailbox on the wire: JSON has no arrays of a fixed length.
+type mailbox struct {
+	Address []byte      `json:"address"` // 32 bytes
+	Kind    MailboxKind `json:"kind"`
+	Until   uint32      `json:"until"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (m Mailbox) MarshalJSON() ([]byte, error) {
+	return json.Marshal(mailbox{m.Address[:], m.Kind, m.Until})
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It refuses addresses that have not 32 bytes.
+func (m *Mailbox) UnmarshalJSON(raw []byte) error {
+	var w mailbox
+	if err := strict(raw, &w); err != nil {
+		return err
+	}
+	if len(w.Address) != len(m.Address) {
+		return fmt.Errorf("a mailbox address of %d bytes, not %d", len(w.Address), len(m.Address))
+	}
+	*m = Mailbox{onion.Mailbox(w.Address), w.Kind, w.Until}
+	return nil
 }
 
 // A Claim makes mailbox addresses the user's; one that is another's is refused.
@@ -177,10 +202,40 @@ type Items struct {
 
 // An Item is one thing in a mailbox.
 type Item struct {
-	Seq   int64        `json:"seq"`
-	Reply bool         `json:"reply"`
-	SURB  onion.SURBID `json:"surb"` // of a reply
-	Body  []byte       `json:"body"` // a letter's sealed part with its header, or a reply's body
+	Seq   int64
+	Reply bool
+	SURB  onion.SURBID // of a reply
+	Body  []byte       // a letter as mor.Letter marshals it, without its reply block; or a reply's body
+}
+
+// item is an Item on the wire. A reply has a SURB, a letter has none.
+type item struct {
+	Seq  int64  `json:"seq"`
+	SURB []byte `json:"surb,omitempty"` // 16 bytes
+	Body []byte `json:"body"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (i Item) MarshalJSON() ([]byte, error) {
+	w := item{Seq: i.Seq, Body: i.Body}
+	if i.Reply {
+		w.SURB = i.SURB[:]
+	}
+	return json.Marshal(w)
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It refuses SURB names that have not 16 bytes.
+func (i *Item) UnmarshalJSON(raw []byte) error {
+	var w item
+	if err := strict(raw, &w); err != nil {
+		return err
+	}
+	*i = Item{Seq: w.Seq, Body: w.Body, Reply: len(w.SURB) > 0}
+	if i.Reply && len(w.SURB) != len(i.SURB) {
+		return fmt.Errorf("a name of %d bytes for a reply block, not %d", len(w.SURB), len(i.SURB))
+	}
+	copy(i.SURB[:], w.SURB)
+	return nil
 }
 
 // A Held is the answer to Items, in the order of their coming.
