@@ -72,7 +72,7 @@ func checkLink(leaf *x509.Certificate) (Domain, error) {
 	}
 	authority := authoritySubject(domain, roleDomain)
 	if !bytes.Equal(leaf.RawIssuer, authority) {
-		return Domain{}, fmt.Errorf("its issuer is not the authority of %s", domain)
+		return Domain{}, otherIssuer(leaf, domain)
 	}
 	return domain, checkProfile(leaf, emptySubject(), authority, linkProfile(domain, issuer))
 }

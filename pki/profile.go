@@ -2,8 +2,11 @@ package pki
 
 import (
 	"bytes"
+	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -212,6 +215,22 @@ func authoritySubject(domain Domain, role string) []byte {
 		addAttribute(b, oidCommonName, cbasn1.UTF8String, role)
 	})
 	return b.BytesOrPanic()
+}
+
+// otherIssuer says why cert is not by the authority of named: by whose it is, if its issuer
+// is the authority of another domain (row K1).
+func otherIssuer(cert *x509.Certificate, named Domain) error {
+	var labels []string
+	for _, attribute := range cert.Issuer.Names {
+		if label, ok := attribute.Value.(string); ok && attribute.Type.Equal(oidDomainComponent) {
+			labels = append([]string{label}, labels...)
+		}
+	}
+	other, err := ParseDomain(strings.Join(labels, "."))
+	if err != nil || other == named || !bytes.Equal(cert.RawIssuer, authoritySubject(other, roleDomain)) {
+		return fmt.Errorf("its issuer is not the authority of %s", named)
+	}
+	return mayName(other, named)
 }
 
 func addAttribute(b *cryptobyte.Builder, id asn1.ObjectIdentifier, tag cbasn1.Tag, value string) {

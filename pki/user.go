@@ -148,7 +148,7 @@ func parseUserCert(der []byte) (UserCert, error) {
 	}
 	authority := authoritySubject(name.domain, roleDomain)
 	if !bytes.Equal(cert.RawIssuer, authority) {
-		return UserCert{}, fmt.Errorf("its issuer is not the authority of %s", name.domain)
+		return UserCert{}, otherIssuer(cert, name.domain)
 	}
 	if err := checkProfile(cert, emptySubject(), authority, userProfile(name, issuer)); err != nil {
 		return UserCert{}, err
