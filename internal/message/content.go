@@ -93,19 +93,22 @@ func (c Content) Vouched(ca pki.CACert, now time.Time) (pki.UserCert, error) {
 }
 
 // MaxText is how many bytes of text fit beside the rest of c.
-func (c Content) MaxText() int {
+func (c Content) MaxText() int { return max(0, c.room()) }
+
+// room is MaxText, or below zero if not even the rest of c fits.
+func (c Content) room() int {
 	c.Seal, c.Text = nil, ""
 	var b cryptobyte.Builder
 	c.marshal(&b)
-	return max(0, bodySize-len(b.BytesOrPanic()))
+	return bodySize - len(b.BytesOrPanic())
 }
 
 // fit returns c, without the seal key if the text needs its place.
 func (c Content) fit() (Content, error) {
-	room := c.MaxText()
+	room := c.room()
 	switch {
 	case len(c.Text) > room:
-		return Content{}, &TooLongError{len(c.Text), room}
+		return Content{}, &TooLongError{len(c.Text), max(0, room)}
 	case len(c.Text) > room-pki.SealSize:
 		c.Seal = nil
 	}

@@ -6,14 +6,14 @@
 // their public halves as in her card: the seal key, to which messages to her are
 // encrypted, and the auth key, by which hers are told from anybody else's.
 //
-//	sealed, err := message.Seal(rand, mine, hers, content)
-//	content, err := message.Open(mine, sealed)   // ErrOpen: drop it in silence
+//	sealed, err := message.Seal(rand, mine, hers, herName, content)
+//	content, err := message.Open(mine, myName, sealed)   // ErrOpen: drop it in silence
 //
 // # Who can read it, and who wrote it
 //
 // The seal is HPKE (RFC 9180) with MLKEM768X25519, HKDF-SHA-256 and AES-256-GCM, in
 // base mode. Inside, a MAC over everything is keyed with the X25519 secret of both auth
-// keys and a secret of this HPKE encryption. Either of the two could have computed it:
+// keys and a secret of this HPKE encryption, and names the recipient. Either of the two could have computed it:
 // it convinces the recipient and nobody else (row C13). No message is signed. What is
 // signed is a statement that never changes: which two keys are an identity's.
 //

@@ -22,6 +22,10 @@ func sealAndOpen() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	bobName, err := pki.ParseName("bob@b.test")
+	if err != nil {
+		return "", err
+	}
 	home, err := pki.NewAuthority(rand.Reader, name.Domain(), now)
 	if err != nil {
 		return "", err
@@ -52,11 +56,11 @@ func sealAndOpen() (string, error) {
 		Certificate: certificate.DER(), Spools: []pki.Domain{name.Domain()},
 	}
 	content.Sign(identity, ann.Public())
-	sealed, err := message.Seal(rand.Reader, ann, bob.Public(), content)
+	sealed, err := message.Seal(rand.Reader, ann, bob.Public(), bobName, content)
 	if err != nil {
 		return "", err
 	}
-	opened, err := message.Open(bob, sealed)
+	opened, err := message.Open(bob, bobName, sealed)
 	if err != nil {
 		return "", err
 	}

@@ -24,6 +24,7 @@ type world struct {
 	ann            pki.IdentityKey
 	certificate    pki.UserCert
 	annKeys, bob   *PrivateKeys
+	bobName        pki.Name
 	otherHome      *pki.Authority
 	stranger       pki.IdentityKey
 	strangersProof pki.UserCert
@@ -35,6 +36,9 @@ func newWorld(t testing.TB) *world {
 	w.home, w.ann, w.certificate = user(t, w, "ann@a.test")
 	w.otherHome, w.stranger, w.strangersProof = user(t, w, "eve@a.test")
 	w.annKeys, w.bob = keys(t, w), keys(t, w)
+	var err error
+	w.bobName, err = pki.ParseName("bob@b.test")
+	check(t, err)
 	return w
 }
 
@@ -83,7 +87,7 @@ func (w *world) content(text string) Content {
 
 func (w *world) seal(t testing.TB, c Content) []byte {
 	t.Helper()
-	sealed, err := Seal(w.rand, w.annKeys, w.bob.Public(), c)
+	sealed, err := Seal(w.rand, w.annKeys, w.bob.Public(), w.bobName, c)
 	check(t, err)
 	return sealed
 }
@@ -98,7 +102,7 @@ func TestRoundTrip(t *testing.T) {
 		if len(sealed) != Size {
 			t.Fatalf("%d bytes, want %d", len(sealed), Size)
 		}
-		got, err := Open(w.bob, sealed)
+		got, err := Open(w.bob, w.bobName, sealed)
 		check(t, err)
 		if got.Kind != c.Kind || got.ID != c.ID || got.About != c.About || !got.At.Equal(c.At) || got.Text != c.Text ||
 			got.Name != c.Name || got.Secret != c.Secret || len(got.Spools) != 1 || got.Spools[0] != c.Spools[0] {
@@ -123,7 +127,7 @@ func TestSizeIsConstant(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		n := rapid.IntRange(1, room).Draw(r, "bytes")
 		sealed := w.seal(t, w.content(strings.Repeat("a", n)))
-		got, err := Open(w.bob, sealed)
+		got, err := Open(w.bob, w.bobName, sealed)
 		if err != nil || len(sealed) != Size || len(got.Text) != n {
 			r.Fatalf("%d bytes sealed, text of %d, %v", len(sealed), len(got.Text), err)
 		}
@@ -132,7 +136,7 @@ func TestSizeIsConstant(t *testing.T) {
 		}
 	})
 	var tooLong *TooLongError
-	_, err := Seal(w.rand, w.annKeys, w.bob.Public(), w.content(strings.Repeat("a", room+1)))
+	_, err := Seal(w.rand, w.annKeys, w.bob.Public(), w.bobName, w.content(strings.Repeat("a", room+1)))
 	if !errors.As(err, &tooLong) || tooLong.Max != room || tooLong.Size != room+1 {
 		t.Errorf("got %v, want a TooLongError with %d", err, room)
 	}
@@ -145,7 +149,7 @@ func TestAnyFlipIsRefused(t *testing.T) {
 		bit := rapid.IntRange(0, Size*8-1).Draw(r, "bit")
 		changed := bytes.Clone(sealed)
 		changed[bit/8] ^= 1 << (bit % 8)
-		if _, err := Open(w.bob, changed); !errors.Is(err, ErrOpen) {
+		if _, err := Open(w.bob, w.bobName, changed); !errors.Is(err, ErrOpen) {
 			r.Fatalf("bit %d: %v, want ErrOpen", bit, err)
 		}
 	})
@@ -155,12 +159,12 @@ func TestOnlyItsRecipientOpens(t *testing.T) {
 	w := newWorld(t)
 	sealed := w.seal(t, w.content("hello"))
 	for name, k := range map[string]*PrivateKeys{"the sender": w.annKeys, "a stranger": keys(t, w)} {
-		if _, err := Open(k, sealed); !errors.Is(err, ErrOpen) {
+		if _, err := Open(k, w.bobName, sealed); !errors.Is(err, ErrOpen) {
 			t.Errorf("%s: %v, want ErrOpen", name, err)
 		}
 	}
 	for _, size := range []int{0, encSize, Size - 1, Size + 1} {
-		if _, err := Open(w.bob, make([]byte, size)); !errors.Is(err, ErrOpen) {
+		if _, err := Open(w.bob, w.bobName, make([]byte, size)); !errors.Is(err, ErrOpen) {
 			t.Errorf("%d bytes: %v, want ErrOpen", size, err)
 		}
 	}
@@ -171,15 +175,37 @@ func TestForgery(t *testing.T) {
 	w := newWorld(t)
 	eve := keys(t, w)
 	c := w.content("I am ann")
-	if _, err := Seal(w.rand, eve, w.bob.Public(), c); !errors.Is(err, ErrContent) {
+	if _, err := Seal(w.rand, eve, w.bob.Public(), w.bobName, c); !errors.Is(err, ErrContent) {
 		t.Errorf("sealed with another's auth key: %v", err)
 	}
 	lying := *eve
 	lying.keys.Auth = w.annKeys.keys.Auth // says ann's key, computes with eve's
-	sealed, err := Seal(w.rand, &lying, w.bob.Public(), c)
+	sealed, err := Seal(w.rand, &lying, w.bob.Public(), w.bobName, c)
 	check(t, err)
-	if _, err := Open(w.bob, sealed); !errors.Is(err, ErrOpen) {
+	if _, err := Open(w.bob, w.bobName, sealed); !errors.Is(err, ErrOpen) {
 		t.Errorf("opened a forgery: %v", err)
+	}
+}
+
+// What was written to somebody who states bob's keys as her own does not pass for written
+// to bob when she hands it on.
+func TestHandedOn(t *testing.T) {
+	w := newWorld(t)
+	toEve, err := Seal(w.rand, w.annKeys, w.bob.Public(), w.strangersProof.Name(), w.content("you, eve"))
+	check(t, err)
+	if _, err := Open(w.bob, w.bobName, toEve); !errors.Is(err, ErrOpen) {
+		t.Errorf("opened what was written to eve: %v", err)
+	}
+}
+
+// A certificate that leaves no room is an error, not a panic.
+func TestNoRoom(t *testing.T) {
+	w := newWorld(t)
+	c := w.content("")
+	c.Kind, c.About[0], c.Certificate = Acknowledgement, 1, make([]byte, pki.MaxCertificateSize)
+	var tooLong *TooLongError
+	if _, err := Seal(w.rand, w.annKeys, w.bob.Public(), w.bobName, c); !errors.As(err, &tooLong) || tooLong.Max != 0 {
+		t.Errorf("%v, want a TooLongError", err)
 	}
 }
 
@@ -187,18 +213,18 @@ func TestForgery(t *testing.T) {
 // it convinces anybody else (row C13).
 func TestDeniable(t *testing.T) {
 	w := newWorld(t)
-	true1, err := Open(w.bob, w.seal(t, w.content("what ann wrote")))
+	true1, err := Open(w.bob, w.bobName, w.seal(t, w.content("what ann wrote")))
 	check(t, err)
 	invented := true1
 	invented.Text = "what bob made up"
 	body := invented.padded()
 	enc, sealer, err := setupSender(w.rand, w.bob.Public())
 	check(t, err)
-	mac, err := w.bob.mac(invented.Auth, invented.Auth, w.bob.keys.Auth, sealer, body)
+	mac, err := w.bob.mac(invented.Auth, parties{invented.Auth, w.bob.keys.Auth, w.bobName}, sealer, body)
 	check(t, err)
 	sealed, err := sealer.Seal(append(mac, body...), nil)
 	check(t, err)
-	got, err := Open(w.bob, append(enc, sealed...))
+	got, err := Open(w.bob, w.bobName, append(enc, sealed...))
 	check(t, err)
 	if _, err := got.Vouched(w.home.CA(), w.now); err != nil || got.Text != "what bob made up" {
 		t.Errorf("the transcript can be told apart: %v", err)
@@ -248,7 +274,7 @@ func TestContentThatCannotBe(t *testing.T) {
 	} {
 		c := w.content("hello")
 		change(&c)
-		if _, err := Seal(w.rand, w.annKeys, w.bob.Public(), c); !errors.Is(err, ErrContent) {
+		if _, err := Seal(w.rand, w.annKeys, w.bob.Public(), w.bobName, c); !errors.Is(err, ErrContent) {
 			t.Errorf("%s: %v, want ErrContent", name, err)
 		}
 	}
@@ -283,12 +309,12 @@ func TestKeys(t *testing.T) {
 	for i := range bad.Seal {
 		bad.Seal[i] = 0xff
 	}
-	if _, err := Seal(w.rand, w.annKeys, bad, w.content("x")); err == nil {
+	if _, err := Seal(w.rand, w.annKeys, bad, w.bobName, w.content("x")); err == nil {
 		t.Error("sealed to a key that is none")
 	}
 	lowOrder := w.bob.Public()
 	lowOrder.Auth = [AuthSize]byte{}
-	if _, err := Seal(w.rand, w.annKeys, lowOrder, w.content("x")); !errors.Is(err, ErrKey) {
+	if _, err := Seal(w.rand, w.annKeys, lowOrder, w.bobName, w.content("x")); !errors.Is(err, ErrKey) {
 		t.Errorf("low order: %v, want ErrKey", err)
 	}
 }
@@ -301,7 +327,7 @@ func FuzzOpenSeal(f *testing.F) {
 	f.Add(sealed[:encSize])
 	f.Add(make([]byte, Size))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if _, err := Open(w.bob, raw); (err == nil) != bytes.Equal(raw, sealed) {
+		if _, err := Open(w.bob, w.bobName, raw); (err == nil) != bytes.Equal(raw, sealed) {
 			t.Errorf("opened: %v", err)
 		}
 	})

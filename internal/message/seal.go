@@ -11,26 +11,28 @@ import (
 
 	"github.com/cloudflare/circl/hpke"
 	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/p3do/p3do/pki"
 )
 
 // Every label of the format (docs/spec/message.md, "Keys").
 const (
 	labelSeal   = "p3do v1 message"     // HPKE info
 	labelExport = "p3do message mac"    // HPKE exporter context
-	labelMAC    = "p3do v1 message mac" // HKDF info, before both auth keys
+	labelMAC    = "p3do v1 message mac" // HKDF info, before both auth keys and the recipient's name
 )
 
 // ErrOpen is returned for a sealed part that is not for these keys, was changed, or is
 // not by whom it says. Which of them is nobody's to know: drop it in silence.
 var ErrOpen = errors.New("message: does not open")
 
-// Seal encrypts c to the keys of its recipient and authenticates it by from, whose auth
-// key c.Auth must be (see [Content.Sign]). The result has Size bytes. It leaves the
+// Seal encrypts c to the keys of its recipient, called name, and authenticates it by from,
+// whose auth key c.Auth must be (see [Content.Sign]). The result has Size bytes. It leaves the
 // seal key out of c where the text needs its place; a [TooLongError] says that the text
 // does not fit even then.
 //
 // Randomness: the encapsulation, 64 bytes of rand.
-func Seal(rand io.Reader, from *PrivateKeys, to Keys, c Content) ([]byte, error) {
+func Seal(rand io.Reader, from *PrivateKeys, to Keys, name pki.Name, c Content) ([]byte, error) {
 	if c.Auth != from.keys.Auth {
 		return nil, fmt.Errorf("%w: not the sender's auth key", ErrContent)
 	}
@@ -46,7 +48,7 @@ func Seal(rand io.Reader, from *PrivateKeys, to Keys, c Content) ([]byte, error)
 		return nil, err
 	}
 	body := c.padded()
-	mac, err := from.mac(to.Auth, c.Auth, to.Auth, sealer, body)
+	mac, err := from.mac(to.Auth, parties{c.Auth, to.Auth, name}, sealer, body)
 	if err != nil {
 		return nil, err
 	}
@@ -57,9 +59,9 @@ func Seal(rand io.Reader, from *PrivateKeys, to Keys, c Content) ([]byte, error)
 	return append(enc, sealed...), nil
 }
 
-// Open is the inverse of [Seal], with the recipient's keys: it returns what the holder of
-// Content.Auth wrote, or ErrOpen. Judge it by [Content.Vouched] before believing a name.
-func Open(to *PrivateKeys, sealed []byte) (Content, error) {
+// Open is the inverse of [Seal], with the recipient's keys and name: it returns what the
+// holder of Content.Auth wrote to that name, or ErrOpen. Judge it by [Content.Vouched] before believing a name.
+func Open(to *PrivateKeys, name pki.Name, sealed []byte) (Content, error) {
 	if len(sealed) != Size {
 		return Content{}, ErrOpen
 	}
@@ -80,7 +82,7 @@ func Open(to *PrivateKeys, sealed []byte) (Content, error) {
 	if err != nil {
 		return Content{}, fmt.Errorf("%w: %w", ErrOpen, err)
 	}
-	mac, err := to.mac(c.Auth, c.Auth, to.keys.Auth, opener, body)
+	mac, err := to.mac(c.Auth, parties{c.Auth, to.keys.Auth, name}, opener, body)
 	if err != nil || !hmac.Equal(mac, plain[:macSize]) {
 		return Content{}, ErrOpen
 	}
@@ -115,15 +117,23 @@ func (c Content) padded() []byte {
 	return append(body, make([]byte, bodySize-len(body))...)
 }
 
+// parties are who a message is between. The recipient's name is among them because anybody
+// may state another's public keys as her own: else she could hand on what was written to
+// her to whom it was sealed, and it would pass for written to him.
+type parties struct {
+	sender, recipient [AuthSize]byte
+	name              pki.Name // of the recipient
+}
+
 // mac authenticates body between two users, of whom p is one and other is the auth key
 // of the other:
 //
 //	secret = X25519(p, other) | HPKE export(labelExport, 32)
-//	key    = HKDF-SHA-256(secret, salt empty, info = labelMAC | sender auth | recipient auth)
+//	key    = HKDF-SHA-256(secret, salt empty, info = labelMAC | sender auth | recipient auth | recipient name)
 //	mac    = HMAC-SHA-256(key, body)
 //
 // It fails for an other of low order, with which the secret would be nobody's.
-func (p *PrivateKeys) mac(other, sender, recipient [AuthSize]byte, context hpke.Context, body []byte) ([]byte, error) {
+func (p *PrivateKeys) mac(other [AuthSize]byte, between parties, context hpke.Context, body []byte) ([]byte, error) {
 	public, err := ecdh.X25519().NewPublicKey(other[:])
 	if err != nil {
 		return nil, ErrKey
@@ -133,7 +143,7 @@ func (p *PrivateKeys) mac(other, sender, recipient [AuthSize]byte, context hpke.
 		return nil, fmt.Errorf("%w: an auth key of low order", ErrKey)
 	}
 	secret := append(shared, context.Export([]byte(labelExport), macSize)...)
-	info := labelMAC + string(sender[:]) + string(recipient[:])
+	info := labelMAC + string(between.sender[:]) + string(between.recipient[:]) + between.name.String()
 	key, err := hkdf.Key(sha256.New, secret, nil, info, macSize)
 	if err != nil {
 		return nil, fmt.Errorf("message: %w", err)

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"os"
 	"testing"
+
+	"github.com/p3do/p3do/pki"
 )
 
 // hexBytes are bytes that JSON holds in hexadecimal.
@@ -25,6 +27,8 @@ type vector struct {
 	Inputs                    struct {
 		Recipient, Sender, Encapsulation, Plaintext hexBytes
 		OpenWith                                    hexBytes `json:"open_with"`
+		OpenAs                                      pki.Name `json:"open_as"`
+		Name                                        pki.Name `json:"recipient_name"`
 	}
 	Outputs struct {
 		ID   hexBytes
@@ -65,7 +69,11 @@ func (v vector) check(t *testing.T) {
 	}
 	to, err := ParsePrivateKeys(keys)
 	check(t, err)
-	c, err := Open(to, v.Sealed)
+	as := v.Inputs.Name
+	if !v.Inputs.OpenAs.IsZero() {
+		as = v.Inputs.OpenAs
+	}
+	c, err := Open(to, as, v.Sealed)
 	if v.Expect == "refuse" {
 		if !errors.Is(err, ErrOpen) {
 			t.Errorf("%v, want ErrOpen", err)
@@ -78,7 +86,7 @@ func (v vector) check(t *testing.T) {
 	}
 	from, err := ParsePrivateKeys(v.Inputs.Sender)
 	check(t, err)
-	again, err := Seal(bytes.NewReader(v.Inputs.Encapsulation), from, to.Public(), c)
+	again, err := Seal(bytes.NewReader(v.Inputs.Encapsulation), from, to.Public(), v.Inputs.Name, c)
 	check(t, err)
 	if !bytes.Equal(again, v.Sealed) {
 		t.Error("sealed again it is something else")

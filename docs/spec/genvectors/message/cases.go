@@ -81,7 +81,7 @@ func (w *world) flips(of vector) (vectors []vector, err error) {
 	} {
 		changed := bytes.Clone(of.Sealed)
 		changed[flip.offset] ^= 1
-		if _, err := message.Open(w.bob, changed); !errors.Is(err, message.ErrOpen) {
+		if _, err := message.Open(w.bob, w.bobName, changed); !errors.Is(err, message.ErrOpen) {
 			return nil, fmt.Errorf("opened with octet %d changed: %w", flip.offset, err)
 		}
 		vectors = append(vectors, vector{
@@ -113,13 +113,19 @@ func (w *world) forgeries(of vector) ([]vector, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := message.Open(w.nobody, of.Sealed); !errors.Is(err, message.ErrOpen) {
+	if _, err := message.Open(w.nobody, w.bobName, of.Sealed); !errors.Is(err, message.ErrOpen) {
 		return nil, fmt.Errorf("opened by somebody else: %w", err)
 	}
 	in := *of.Inputs
 	in.OpenWith = w.nobody.Seed()
 	other := vector{Name: "another recipient", Comment: "not for these keys", Expect: "refuse", Inputs: &in, Sealed: of.Sealed}
-	return []vector{forged, swapped, low, other}, nil
+	if _, err := message.Open(w.bob, w.certificate.Name(), of.Sealed); !errors.Is(err, message.ErrOpen) {
+		return nil, fmt.Errorf("opened by another name: %w", err)
+	}
+	handed := *of.Inputs
+	handed.OpenAs = w.certificate.Name().String()
+	another := vector{Name: "another name", Comment: "for these keys, and written to another name", Expect: "refuse", Inputs: &handed, Sealed: of.Sealed}
+	return []vector{forged, swapped, low, other, another}, nil
 }
 
 // malformations: the code is right, and what it is over is no message.

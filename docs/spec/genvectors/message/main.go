@@ -29,12 +29,14 @@ type vector struct {
 
 // inputs are all that a sealed part is made of.
 type inputs struct {
-	Recipient     octets `json:"recipient"`           // seed of the seal key 32, auth scalar 32
+	Recipient     octets `json:"recipient"` // seed of the seal key 32, auth scalar 32
+	Name          string `json:"recipient_name"`
 	Sender        octets `json:"sender"`              // the same of the sender
 	Encapsulation octets `json:"encapsulation"`       // randomness of the encapsulation, 64
 	CodeKey       octets `json:"code_key"`            // section 4, key
 	Plaintext     octets `json:"plaintext"`           // 5 118
 	OpenWith      octets `json:"open_with,omitempty"` // keys to open with, if not the recipient's
+	OpenAs        string `json:"open_as,omitempty"`   // name to open as, if not the recipient\'s
 }
 
 // fields are what an opened message says.

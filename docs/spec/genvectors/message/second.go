@@ -38,7 +38,7 @@ func sealRaw(in *inputs, body []byte, codeScalar, statedAuth []byte) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	in.CodeKey, err = codeKey(codeScalar, recipientAuth, sealer.Export([]byte("p3do message mac"), 32), statedAuth, recipientAuth)
+	in.CodeKey, err = codeKey(codeScalar, recipientAuth, sealer.Export([]byte("p3do message mac"), 32), statedAuth, recipientAuth, in.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func sealRaw(in *inputs, body []byte, codeScalar, statedAuth []byte) ([]byte, er
 }
 
 // openRaw returns the plaintext if it decrypts and its code is right.
-func openRaw(keys, sealed []byte, senderAuth []byte) ([]byte, error) {
+func openRaw(keys []byte, name string, sealed, senderAuth []byte) ([]byte, error) {
 	private, err := hpke.MLKEM768X25519().NewPrivateKey(keys[:32])
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func openRaw(keys, sealed []byte, senderAuth []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := codeKey(keys[32:], senderAuth, export, senderAuth, auth)
+	key, err := codeKey(keys[32:], senderAuth, export, senderAuth, auth, name)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func openRaw(keys, sealed []byte, senderAuth []byte) ([]byte, error) {
 	return plain, nil
 }
 
-func codeKey(scalar, other, export, sender, recipient []byte) ([]byte, error) {
+func codeKey(scalar, other, export, sender, recipient []byte, name string) ([]byte, error) {
 	private, err := ecdh.X25519().NewPrivateKey(scalar)
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func codeKey(scalar, other, export, sender, recipient []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	label := slices.Concat([]byte("p3do v1 message mac"), sender, recipient)
+	label := slices.Concat([]byte("p3do v1 message mac"), sender, recipient, []byte(name))
 	return hkdf.Key(sha256.New, append(dh, export...), nil, string(label), 32)
 }
 

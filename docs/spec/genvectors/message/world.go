@@ -19,6 +19,7 @@ type world struct {
 	identity         pki.IdentityKey
 	certificate      pki.UserCert
 	ann, bob, nobody *message.PrivateKeys
+	bobName          pki.Name
 }
 
 func newWorld() (w *world, err error) {
@@ -26,6 +27,9 @@ func newWorld() (w *world, err error) {
 	now := time.Unix(1_795_000_000, 0).UTC()
 	name, err := pki.ParseName("ann@a.test")
 	if err != nil {
+		return nil, err
+	}
+	if w.bobName, err = pki.ParseName("bob@b.test"); err != nil {
 		return nil, err
 	}
 	home, err := pki.NewAuthority(w.rand, name.Domain(), now)
@@ -68,19 +72,19 @@ func (w *world) fill(b []byte) []byte {
 }
 
 func (w *world) inputs() *inputs {
-	return &inputs{Recipient: w.bob.Seed(), Sender: w.ann.Seed(), Encapsulation: w.fill(make([]byte, 64))}
+	return &inputs{Recipient: w.bob.Seed(), Name: w.bobName.String(), Sender: w.ann.Seed(), Encapsulation: w.fill(make([]byte, 64))}
 }
 
 // opening is a vector that opens: sealed by package message, and again by the second
 // implementation, which must agree to the octet.
 func (w *world) opening(name, comment string, c message.Content) (vector, error) {
 	in := w.inputs()
-	sealed, err := message.Seal(&fixed{in.Encapsulation}, w.ann, w.bob.Public(), c)
+	sealed, err := message.Seal(&fixed{in.Encapsulation}, w.ann, w.bob.Public(), w.bobName, c)
 	if err != nil {
 		return vector{}, fmt.Errorf("%s: %w", name, err)
 	}
 	auth := w.ann.Public().Auth
-	plain, err := openRaw(in.Recipient, sealed, auth[:])
+	plain, err := openRaw(in.Recipient, in.Name, sealed, auth[:])
 	if err != nil {
 		return vector{}, fmt.Errorf("%s: the second implementation: %w", name, err)
 	}
@@ -88,7 +92,7 @@ func (w *world) opening(name, comment string, c message.Content) (vector, error)
 	if err != nil || !bytes.Equal(again, sealed) {
 		return vector{}, errors.Join(fmt.Errorf("%s: the implementations differ", name), err)
 	}
-	got, err := message.Open(w.bob, sealed)
+	got, err := message.Open(w.bob, w.bobName, sealed)
 	if err != nil {
 		return vector{}, fmt.Errorf("%s: %w", name, err)
 	}
@@ -113,7 +117,7 @@ func (w *world) refused(name, comment string, body []byte, codeScalar, statedAut
 	if err != nil {
 		return vector{}, fmt.Errorf("%s: %w", name, err)
 	}
-	if _, err := message.Open(w.bob, sealed); !errors.Is(err, message.ErrOpen) {
+	if _, err := message.Open(w.bob, w.bobName, sealed); !errors.Is(err, message.ErrOpen) {
 		return vector{}, fmt.Errorf("%s: opened: %w", name, err)
 	}
 	return vector{Name: name, Comment: comment, Expect: "refuse", Inputs: in, Sealed: sealed}, nil
