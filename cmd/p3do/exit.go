@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/p3do/p3do/internal/agent"
 	"github.com/p3do/p3do/internal/cli"
@@ -36,6 +37,10 @@ func typed(err error) *cli.Failure {
 }
 
 func changed(err error) *cli.Failure {
+	var card *agent.CardError
+	if errors.As(err, &card) {
+		return cli.Fail(cli.KeyChanged, "p3do status   (ask them by another way what has happened; what is here stays)", "%v. Nothing was sent.", card)
+	}
 	var key *pki.KeyChangedError
 	if !errors.As(err, &key) {
 		return nil
@@ -46,6 +51,7 @@ func changed(err error) *cli.Failure {
 
 func ofFolder(err error) *cli.Failure {
 	var taken *agent.TakenError
+	var path *fs.PathError // the folder is none, or not hers to read or write
 	switch {
 	case errors.Is(err, agent.ErrNoIdentity):
 		return cli.Fail(cli.Input, "p3do new yourname@some.server", "%v.", err)
@@ -55,7 +61,7 @@ func ofFolder(err error) *cli.Failure {
 		return cli.Fail(cli.Input, "p3do --home ANOTHER-FOLDER new yourname@some.server", "%v.", taken)
 	case errors.Is(err, vault.ErrPassphrase):
 		return cli.Fail(cli.Input, "p3do whoami   (and type it again, or look into the file named by P3DO_PASSPHRASE_FILE)", "wrong passphrase.")
-	case errors.Is(err, vault.ErrMode), errors.Is(err, vault.ErrDamaged), errors.Is(err, vault.ErrLimit):
+	case errors.Is(err, vault.ErrMode), errors.Is(err, vault.ErrDamaged), errors.Is(err, vault.ErrLimit), errors.As(err, &path):
 		return cli.Fail(cli.Input, "p3do --home ANOTHER-FOLDER whoami", "%v.", err)
 	}
 	return nil
@@ -110,7 +116,9 @@ func ofHome(err error) *cli.Failure {
 func refusal(r *session.Error) *cli.Failure {
 	later := "p3do status   (and again in a while)"
 	switch r.Code {
-	case session.Refused, session.WrongKey:
+	case session.WrongKey:
+		return cli.Fail(cli.KeyChanged, "p3do status   (ask them by another way whether they changed it; what is here stays)", "%s. Nothing was sent.", r.Text)
+	case session.Refused:
 		return cli.Fail(cli.Refused, "p3do new anothername@some.server", "%s.", r.Text)
 	case session.Full:
 		return cli.Fail(cli.Quota, later, "%s.", r.Text)

@@ -44,6 +44,11 @@ func (c *command) create(ctx context.Context, name pki.Name) (err error) {
 		return err
 	}
 	a, err := agent.New(ctx, cfg, name)
+	var away *agent.HomeError
+	var changed *pki.KeyChangedError
+	if errors.As(err, &away) && !errors.As(err, &changed) {
+		return cli.Fail(cli.Network, "p3do new "+name.String()+"   (it goes on where it was)", "%v.", away)
+	}
 	if err != nil {
 		return err
 	}

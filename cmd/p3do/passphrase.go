@@ -41,7 +41,7 @@ func passphraseIn(name string) ([]byte, error) {
 	defer file.Close()
 	raw, err := io.ReadAll(io.LimitReader(file, maxPassphrase+3))
 	if err != nil {
-		return nil, fmt.Errorf("reading the passphrase: %w", err)
+		return nil, cli.Fail(cli.Input, hint, "the file named by P3DO_PASSPHRASE_FILE cannot be read: %v.", errors.Unwrap(err))
 	}
 	passphrase := bytes.TrimSuffix(bytes.TrimSuffix(raw, []byte("\n")), []byte("\r"))
 	if len(passphrase) == 0 || len(passphrase) > maxPassphrase {

@@ -1,11 +1,17 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/p3do/p3do/internal/agent"
+	"github.com/p3do/p3do/internal/cli"
+	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/pki"
 )
 
 func TestMain(m *testing.M) {
@@ -64,6 +70,26 @@ func TestIndented(t *testing.T) {
 	} {
 		if got := indented(text); got != want {
 			t.Errorf("indented(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Keys that changed and cards that nobody vouches for end a command with exit status 4,
+// also when it is the server that found out (rows K1, T3).
+func TestUntrusted(t *testing.T) {
+	name, err := pki.ParseName("x@b.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, err := range map[string]error{
+		"b.test's key server shows another key.": session.Errorf(session.WrongKey, "b.test's key server shows another key"),
+		"a.test may not sign for b.test.":        &agent.CardError{Name: name, Cause: errors.New("a.test may not sign for b.test")},
+		"b.test now shows a different key":       &pki.KeyChangedError{Subject: "b.test"},
+	} {
+		var f *cli.Failure
+		if !errors.As(failure(err), &f) || f.Status != cli.KeyChanged ||
+			!strings.Contains(f.Text, text) || !strings.Contains(f.Text, "Nothing was sent.") {
+			t.Errorf("%v: %+v", err, f)
 		}
 	}
 }

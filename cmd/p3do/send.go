@@ -49,12 +49,13 @@ type sending struct {
 
 func (c *command) sendCommand() *cobra.Command {
 	var s sending
-	cmd := c.subcommand("send NAME@DOMAIN [TEXT|-]", sendHelp, cobra.RangeArgs(1, 2), func(ctx context.Context, args []string) error {
+	var cmd *cobra.Command
+	cmd = c.subcommand("send NAME@DOMAIN [TEXT|-]", sendHelp, cobra.RangeArgs(1, 2), func(ctx context.Context, args []string) error {
 		to, err := parseName(args[0], "p3do send bob@b.test TEXT")
 		if err != nil {
 			return err
 		}
-		if err := s.check(); err != nil {
+		if err := s.check(cmd.Flags().Changed("hops")); err != nil {
 			return err
 		}
 		if s.dryRun {
@@ -74,8 +75,8 @@ func (c *command) sendCommand() *cobra.Command {
 	return cmd
 }
 
-// check reads the flags that need reading.
-func (s *sending) check() error {
+// check reads the flags that need reading. counted says that --hops was given.
+func (s *sending) check(counted bool) error {
 	hint := "leave --hops away or give 2 or 3"
 	switch {
 	case s.hops == 1:
@@ -94,10 +95,10 @@ func (s *sending) check() error {
 	if s.via == "" {
 		return nil
 	}
-	return s.checkVia()
+	return s.checkVia(counted)
 }
 
-func (s *sending) checkVia() error {
+func (s *sending) checkVia(counted bool) error {
 	hint := "leave --via away or name 2 or 3 servers: --via c.test,d.test"
 	for _, text := range strings.Split(s.via, ",") {
 		domain, err := pki.ParseDomain(text)
@@ -111,6 +112,8 @@ func (s *sending) checkVia() error {
 		return cli.Fail(cli.Input, hint, "--via names one server: it would know both ends.")
 	case n > mor.MaxHops:
 		return cli.Fail(cli.Input, hint, "--via names %d servers.", n)
+	case counted && n != s.hops:
+		return cli.Fail(cli.Input, "leave one of the two away", "--via names %d servers, and --hops says %d.", n, s.hops)
 	default:
 		s.way.Hops = n
 	}

@@ -24,7 +24,7 @@ type Agent struct {
 
 	client  *session.Client                 // nil: not connected
 	after   int64                           // the last item seen on this link
-	claimed map[pki.Name]int64              // day up to which this link has claimed a contact's mailboxes
+	claimed map[pki.Name]int64              // day up to which this link has claimed a contact's mailboxes; of no name: our own
 	keys    map[[32]byte]onion.ServerKey    // parsed, by the hash of their bytes: parsing is dear
 	trouble map[string]*pki.KeyChangedError // whose messages were held back, by subject
 	counts  Counts

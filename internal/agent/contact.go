@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/p3do/p3do/internal/message"
@@ -21,6 +22,12 @@ const (
 	daysAhead = 8
 	daysKept  = 8   // after its day
 	longKept  = 366 // days, for the mailboxes that do not change
+
+	// maxClaimed is for how many contacts mailboxes are claimed. Anybody can become a contact
+	// by writing to us; what we claim stays within the 16 384 addresses that a home gives to
+	// one user (eighteen days of each contact), or nobody could reach us any more. Those whom
+	// we wrote to come first, then those who were met first.
+	maxClaimed = 900
 )
 
 // meet returns the contact of that name, made and pinned if need be. Errors: a
@@ -75,27 +82,10 @@ func (c contact) address() (mor.Address, bool) {
 func equal(a, b []byte) bool { return string(a) == string(b) } // public keys
 
 // claim makes our mailboxes ours at the home: those for strangers and for receipts, and
-// those of every contact for the days around today. On one link each is claimed once a day.
+// those of our contacts for the days around today. On one link each is claimed once a day.
 func (a *Agent) claim(ctx context.Context) error {
 	today := mor.DayAt(a.now())
-	var wanted []session.Mailbox
-	var names []pki.Name
-	if a.claimed[a.self.name] != int64(today) {
-		wanted = append(wanted,
-			session.Mailbox{Address: a.self.requests, Kind: session.Requests, Until: uint32(today) + longKept},
-			session.Mailbox{Address: a.self.replies, Kind: session.Replies, Until: uint32(today) + longKept})
-		names = append(names, a.self.name)
-	}
-	err := a.vault.View(func(tx *vault.Tx) error {
-		return each(tx, prefixContact, func(key string, c contact) error {
-			name, err := pki.ParseName(key)
-			if err != nil || name != a.self.name && a.claimed[name] == int64(today) {
-				return err
-			}
-			wanted, names = append(wanted, mailboxes(c, today)...), append(names, name)
-			return nil
-		})
-	})
+	wanted, names, err := a.unclaimed(today)
 	if err != nil || len(wanted) == 0 {
 		return err
 	}
@@ -106,6 +96,66 @@ func (a *Agent) claim(ctx context.Context) error {
 		a.claimed[name] = int64(today)
 	}
 	return nil
+}
+
+// unclaimed lists the mailboxes that this link has not claimed today, and whose they are.
+func (a *Agent) unclaimed(today mor.Day) (wanted []session.Mailbox, names []pki.Name, err error) {
+	if a.claimed[pki.Name{}] != int64(today) {
+		wanted = []session.Mailbox{
+			{Address: a.self.requests, Kind: session.Requests, Until: uint32(today) + longKept},
+			{Address: a.self.replies, Kind: session.Replies, Until: uint32(today) + longKept},
+		}
+		names = []pki.Name{{}} // of ourselves
+	}
+	reachable, err := a.reachable()
+	for _, r := range reachable {
+		if a.claimed[r.name] != int64(today) {
+			wanted, names = append(wanted, mailboxes(r.contact, today)...), append(names, r.name)
+		}
+	}
+	return wanted, names, err
+}
+
+// A named is a contact with its name.
+type named struct {
+	contact
+	name  pki.Name
+	wrote bool // we to them
+}
+
+// reachable lists the contacts for whom mailboxes are claimed.
+func (a *Agent) reachable() (all []named, err error) {
+	err = a.vault.View(func(tx *vault.Tx) error {
+		err := each(tx, prefixContact, func(key string, c contact) error {
+			name, err := pki.ParseName(key)
+			all = append(all, named{contact: c, name: name})
+			return err
+		})
+		if err != nil || len(all) <= maxClaimed {
+			return err
+		}
+		return markWrote(tx, all)
+	})
+	slices.SortStableFunc(all, func(x, y named) int {
+		switch {
+		case x.wrote && !y.wrote:
+			return -1
+		case y.wrote && !x.wrote:
+			return 1
+		}
+		return x.Met.Compare(y.Met)
+	})
+	return all[:min(len(all), maxClaimed)], err
+}
+
+// markWrote marks those to whom we ever wrote.
+func markWrote(tx *vault.Tx, all []named) error {
+	to := make(map[pki.Name]bool)
+	err := each(tx, prefixSent, func(_ string, s Status) error { to[s.To] = true; return nil })
+	for i := range all {
+		all[i].wrote = to[all[i].name]
+	}
+	return err
 }
 
 // mailboxes are those into which a contact writes to us around today.
@@ -120,13 +170,13 @@ func mailboxes(c contact, today mor.Day) []session.Mailbox {
 }
 
 // look finds the card of a user by the home, and judges it: by the pinned authority of her
-// own home, at now.
+// own home, at now. Errors beside those of Send: a *CardError.
 func (a *Agent) look(ctx context.Context, name pki.Name) (pki.SignedCard, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*answerTimeout)
 	defer cancel()
 	raw, err := a.client.Lookup(ctx, name)
 	if err != nil {
-		return pki.SignedCard{}, lookupError(name, err)
+		return pki.SignedCard{}, lookupError(name, a.homeError(err))
 	}
 	ca, err := a.knownAuthority(ctx, name.Domain())
 	if err != nil {
@@ -134,17 +184,17 @@ func (a *Agent) look(ctx context.Context, name pki.Name) (pki.SignedCard, error)
 	}
 	unvouched, err := pki.ParseCard(raw)
 	if err != nil {
-		return pki.SignedCard{}, fmt.Errorf("agent: the card of %s: %w", name, err)
+		return pki.SignedCard{}, &CardError{name, err}
 	}
 	if unvouched.Name() != name {
-		return pki.SignedCard{}, fmt.Errorf("agent: the home gave the card of %s for that of %s", unvouched.Name(), name)
+		return pki.SignedCard{}, &CardError{name, fmt.Errorf("it is the card of %s", unvouched.Name())}
 	}
 	if err := pki.CheckPin(ca.Fingerprint(), unvouched.Issuer(), name.Domain().String()); err != nil {
 		return pki.SignedCard{}, err
 	}
 	card, err := ca.VerifyCard(raw, a.now())
 	if err != nil {
-		return pki.SignedCard{}, fmt.Errorf("agent: the card of %s: %w", name, err)
+		return pki.SignedCard{}, &CardError{name, err}
 	}
 	return card, nil
 }
@@ -157,7 +207,7 @@ func (a *Agent) knownAuthority(ctx context.Context, domain pki.Domain) (pki.CACe
 		return ca, err
 	}
 	if err := a.refreshDirectory(ctx, time.Second); err != nil {
-		return pki.CACert{}, err
+		return pki.CACert{}, a.homeError(err)
 	}
 	return a.authority(domain)
 }

@@ -80,6 +80,19 @@ func (e *UnfinishedError) Error() string {
 		e.Until, waited, e.Status.State, e.Status.Created.Add(mor.LetterLifetime).Format("2 Jan"))
 }
 
+// A CardError says that what was shown as somebody's card is not vouched for by her home.
+type CardError struct {
+	Name  pki.Name
+	Cause error
+}
+
+func (e *CardError) Error() string {
+	return fmt.Sprintf("what is shown for %s is not to be trusted: %v", e.Name, e.Cause)
+}
+
+// Unwrap returns what is wrong with it.
+func (e *CardError) Unwrap() error { return e.Cause }
+
 // lookupError says in whose name a look-up failed.
 func lookupError(name pki.Name, err error) error {
 	var refused *session.Error

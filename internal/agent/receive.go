@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -63,7 +64,7 @@ func (a *Agent) take(ctx context.Context, item session.Item) (done bool, err err
 		a.counts.Unopened++
 		return true, nil
 	}
-	m, err := message.Open(a.self.keys, letter.Sealed[:])
+	m, err := message.Open(a.self.keys, a.self.name, letter.Sealed[:])
 	if err != nil || m.ID != letter.ID {
 		a.counts.Unopened++ // in silence: whoever sent it learns nothing
 		return true, nil
@@ -171,12 +172,13 @@ func (a *Agent) keysOf(ctx context.Context, m message.Content, from pki.UserCert
 	card, err := a.look(ctx, m.Name)
 	var refused *session.Error
 	var nobody *NoUserError
+	var bad *CardError
 	switch {
-	case errors.As(err, &refused), errors.As(err, &nobody):
+	case errors.As(err, &refused), errors.As(err, &nobody), errors.As(err, &bad):
 		return nil, nil // the message is shown, and acknowledged when a card can be had
 	case err != nil:
 		return nil, err
-	case card.Certificate.Key() != from.Key() || card.Auth != m.Auth:
+	case card.Certificate.Key() != from.Key(), card.Auth != m.Auth, sha256.Sum256(card.Seal[:]) != m.SealHash:
 		return nil, nil
 	}
 	return &message.Keys{Seal: card.Seal, Auth: card.Auth}, nil
@@ -217,10 +219,12 @@ func (a *Agent) received(tx *vault.Tx, m message.Content, c contact) (done bool,
 	}
 	copies, err = a.enqueue(tx, to, draft{kind: kindAck, about: m.ID})
 	var lacking *mor.RouteError
-	if errors.As(err, &lacking) || errors.Is(err, mor.ErrOutboxFull) {
+	switch {
+	case errors.As(err, &lacking), errors.Is(err, mor.ErrOutboxFull):
 		return false, nil, save(tx, key, g) // acknowledged when it is fetched again
-	}
-	if err != nil {
+	case errors.Is(err, message.ErrKey):
+		return true, nil, save(tx, key, g) // the sender stated a key that is none: there is no answering
+	case err != nil:
 		return false, nil, err
 	}
 	g.Ack = copies[0].Message[:]

@@ -170,6 +170,8 @@ const (
 type waiting struct {
 	ID   []byte `json:"id"`
 	Keys []byte `json:"keys"`
+
+	Relays []pki.Domain `json:"relays"`
 }
 
 // record returns o as it is kept.
@@ -180,7 +182,7 @@ func record(k kind, to pki.Name, o mor.Outgoing) outgoing {
 		Attempts: o.Attempts, Last: o.Last,
 	}
 	for _, w := range o.Waiting {
-		r.Waiting = append(r.Waiting, waiting{w.ID[:], w.Keys})
+		r.Waiting = append(r.Waiting, waiting{w.ID[:], w.Keys, w.Relays})
 	}
 	return r
 }
@@ -197,7 +199,7 @@ func (r outgoing) outgoing(id mor.MessageID, sealed []byte) mor.Outgoing {
 	for _, w := range r.Waiting {
 		var id onion.SURBID
 		copy(id[:], w.ID)
-		o.Waiting = append(o.Waiting, mor.Waiting{ID: id, Keys: w.Keys})
+		o.Waiting = append(o.Waiting, mor.Waiting{ID: id, Keys: w.Keys, Relays: w.Relays})
 	}
 	return o
 }

@@ -56,8 +56,8 @@ func (a *Agent) Plan(ctx context.Context, to pki.Name, w Way) (route mor.Route, 
 
 // Send puts a text for somebody into the outbox, durably, and hands its first copy to the
 // home. What becomes of it Status tells and Wait waits for. Errors, with which nothing is
-// sent and nothing kept: a *message.TooLongError, a *NoUserError, a *pki.KeyChangedError,
-// a *mor.RouteError, a *HomeError, a *session.Error.
+// sent and nothing kept: a *message.TooLongError, a *NoUserError, a *CardError, a
+// *pki.KeyChangedError, a *mor.RouteError, a *HomeError, a *session.Error.
 func (a *Agent) Send(ctx context.Context, to pki.Name, text string, w Way) (Status, error) {
 	if err := a.Connect(ctx); err != nil {
 		return Status{}, err
@@ -241,7 +241,7 @@ func (a *Agent) outgoing(tx *vault.Tx, c contact, to correspondent, d draft) (mo
 		return mor.Outgoing{}, err
 	}
 	content.Sign(a.self.key, a.self.keys.Public())
-	sealed, err := message.Seal(a.cfg.Rand, a.self.keys, to.keys, content)
+	sealed, err := message.Seal(a.cfg.Rand, a.self.keys, to.keys, to.name, content)
 	if err != nil {
 		return mor.Outgoing{}, err
 	}

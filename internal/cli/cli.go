@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -72,9 +73,16 @@ func Main(ctx context.Context, root *cobra.Command, args []string, s Streams) in
 			failure = Fail(Input, root.Name()+" help", "%v", err)
 		}
 	}
-	fmt.Fprintf(s.Err, "%s: error: %s\n", root.Name(), failure.Text)
+	fmt.Fprintf(s.Err, "%s: error: %s\n", root.Name(), oneLine(failure.Text))
 	if failure.Hint != "" {
 		fmt.Fprintf(s.Err, "%s: hint: %s\n", root.Name(), failure.Hint)
 	}
 	return failure.Status
+}
+
+// oneLine is text in one line: joined errors come in several, those of servers with a
+// newline at their end.
+func oneLine(text string) string {
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
+	return strings.Join(lines, "; ")
 }
