@@ -34,12 +34,13 @@ func (s *Sender) copy(now time.Time, o *Outgoing) (Submission, error) {
 	}
 	spool := o.To.Spools[o.Attempts%len(o.To.Spools)]
 	there := ends{s.cfg.Entry, spool}
-	relays, err := choose(s.cfg.Rand, s.servers, there, o.Hops, o.Via, o.Last)
+	doubts := s.doubts(o)
+	relays, err := choose(s.cfg.Rand, s.servers, there, o.Hops, o.Via, preference{o.Last, doubts})
 	if err != nil {
 		return Submission{}, err
 	}
 	route := routeOf(there, relays)
-	letter, waiting, err := s.letter(now, o, spool, route)
+	letter, waiting, err := s.letter(now, o, spool, preference{route, doubts})
 	if err != nil {
 		return Submission{}, err
 	}
@@ -48,6 +49,7 @@ func (s *Sender) copy(now time.Time, o *Outgoing) (Submission, error) {
 		return Submission{}, err
 	}
 	if waiting != nil {
+		waiting.Relays = append(waiting.Relays, route[1:len(route)-1]...)
 		o.Waiting = append(o.Waiting[max(0, len(o.Waiting)-maxWaiting+1):], *waiting)
 	}
 	o.Last = route
@@ -68,7 +70,7 @@ func (s *Sender) inner(now time.Time, relays []Server, spool pki.Domain, letter 
 
 // letter makes the payload, with a SURB back to our own mailbox, over other relays than
 // those of the way there, if there are any.
-func (s *Sender) letter(now time.Time, o *Outgoing, spool pki.Domain, there Route) (Letter, *Waiting, error) {
+func (s *Sender) letter(now time.Time, o *Outgoing, spool pki.Domain, p preference) (Letter, *Waiting, error) {
 	l := Letter{ID: o.ID, Day: DayAt(now), Sealed: [SealedSize]byte(o.Sealed)}
 	if o.To.stranger() {
 		l.Work(o.To.Mailbox)
@@ -77,7 +79,7 @@ func (s *Sender) letter(now time.Time, o *Outgoing, spool pki.Domain, there Rout
 		return l, nil, nil
 	}
 	back := ends{spool, s.cfg.Home}
-	relays, err := choose(s.cfg.Rand, s.servers, back, o.Hops, nil, there)
+	relays, err := choose(s.cfg.Rand, s.servers, back, o.Hops, nil, p)
 	if err != nil {
 		return Letter{}, nil, fmt.Errorf("mor: way back: %w", err)
 	}
@@ -94,7 +96,30 @@ func (s *Sender) letter(now time.Time, o *Outgoing, spool pki.Domain, there Rout
 		return Letter{}, nil, err
 	}
 	l.SURB = &surb
-	return l, &Waiting{ID: id, Keys: keys.Bytes()}, nil
+	w := &Waiting{ID: id, Keys: keys.Bytes()}
+	for _, r := range relays {
+		w.Relays = append(w.Relays, r.Domain)
+	}
+	return l, w, nil
+}
+
+// doubts counts, for each relay, the copies over it that nothing has come back of: all of
+// those of o, whose time is over, and all but the newest of the other messages. So a relay
+// that is dead stands out, whatever messages went over it.
+func (s *Sender) doubts(o *Outgoing) map[pki.Domain]int {
+	doubts := make(map[pki.Domain]int)
+	for _, other := range s.outbox {
+		overdue := other.Waiting
+		if other.ID != o.ID && len(overdue) > 0 {
+			overdue = overdue[:len(overdue)-1]
+		}
+		for _, w := range overdue {
+			for _, relay := range w.Relays {
+				doubts[relay]++
+			}
+		}
+	}
+	return doubts
 }
 
 // hops are the layers of an inner packet: relays, then the server of last.

@@ -18,7 +18,7 @@ const (
 	LetterLifetime = 7 * 24 * time.Hour
 
 	notTaken     = time.Second      // mean time to the second try, if our node does not take the first
-	firstRetry   = 8 * time.Second  // mean time to the first copy, if no receipt has come
+	firstRetry   = 5 * time.Second  // mean time to the first copy, if no receipt has come
 	longestRetry = 10 * time.Minute // mean time between copies at most, until stored
 	patientRetry = 5 * time.Minute  // mean time to the first copy once stored, if no acknowledgement has come
 	longestWait  = 6 * time.Hour    // mean time between copies at most, once stored
@@ -79,8 +79,9 @@ type Outgoing struct {
 
 // Waiting is a SURB whose receipt has not come yet.
 type Waiting struct {
-	ID   onion.SURBID
-	Keys []byte // onion.SURBKeys
+	ID     onion.SURBID
+	Keys   []byte       // onion.SURBKeys
+	Relays []pki.Domain // of the copy that it went with, there and back
 }
 
 // A Submission is an entry frame for our node, with the message and the route it is of.
@@ -138,7 +139,7 @@ func (s *Sender) Plan(to Address, hops int, via []pki.Domain) (Route, error) {
 		return nil, routeErrorf("the recipient names no server that keeps her messages")
 	}
 	e := ends{s.cfg.Entry, to.Spools[0]}
-	relays, err := choose(s.cfg.Rand, s.servers, e, hops, via, nil)
+	relays, err := choose(s.cfg.Rand, s.servers, e, hops, via, preference{doubts: s.doubts(&Outgoing{})})
 	if err != nil {
 		return nil, err
 	}

@@ -277,7 +277,7 @@ func TestRetransmission(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now, mean := start, 8*time.Second
+	now, mean := start, 5*time.Second
 	waits, surbs := map[float64]bool{}, map[onion.SURBID]bool{}
 	for range 30 {
 		s := out.Submit[0]

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -50,30 +51,48 @@ func routeErrorf(format string, args ...any) error {
 // ends are the two domains that no relay may be in.
 type ends struct{ entry, mailbox pki.Domain }
 
-// choose picks relays for hops at random, or takes via as given. Those in avoid come last:
-// a retransmission goes another way if there is one.
-func choose(rand io.Reader, servers []Server, e ends, hops int, via []pki.Domain, avoid Route) ([]Server, error) {
+// A preference says which relays are better left alone for one packet. None of it rules a
+// relay out.
+type preference struct {
+	avoid  Route              // of the packet before, or of the other way
+	doubts map[pki.Domain]int // copies over a relay that nothing has come back of
+}
+
+// avoided is what being in the route to avoid weighs, in doublings of doubts.
+const avoided = 2
+
+// cost grows with the number of digits of the doubts, so that a relay must have failed
+// some times more often than others before it is passed over for them.
+func (p preference) cost(domain pki.Domain) int {
+	cost := bits.Len(uint(p.doubts[domain]))
+	if slices.Contains(p.avoid, domain) {
+		cost += avoided
+	}
+	return cost
+}
+
+// choose picks the relays of the least cost for hops, at random among equals, or takes via
+// as given.
+func choose(rand io.Reader, servers []Server, e ends, hops int, via []pki.Domain, p preference) ([]Server, error) {
 	switch {
 	case hops < MinHops || hops > MaxHops:
 		return nil, routeErrorf("%d hops are not allowed: %d or %d", hops, MinHops, MaxHops)
 	case len(via) > 0:
 		return given(servers, e, via)
 	}
-	candidates, later := candidates(servers, e, avoid)
-	if have := len(candidates) + len(later); have < hops {
-		return nil, routeErrorf("%d relays outside %s and %s are needed, %d known", hops, e.entry, e.mailbox, have)
+	chosen := candidates(servers, e)
+	if len(chosen) < hops {
+		return nil, routeErrorf("%d relays outside %s and %s are needed, %d known", hops, e.entry, e.mailbox, len(chosen))
 	}
-	if err := shuffle(rand, candidates); err != nil {
-		return nil, err
-	}
-	if err := shuffle(rand, later); err != nil {
-		return nil, err
-	}
-	chosen := append(candidates, later...)[:hops]
 	if err := shuffle(rand, chosen); err != nil {
 		return nil, err
 	}
-	if slices.Equal(routeOf(e, chosen), avoid) {
+	slices.SortStableFunc(chosen, func(a, b Server) int { return p.cost(a.Domain) - p.cost(b.Domain) })
+	chosen = chosen[:hops]
+	if err := shuffle(rand, chosen); err != nil {
+		return nil, err
+	}
+	if slices.Equal(routeOf(e, chosen), p.avoid) {
 		slices.Reverse(chosen) // there is no other relay, but another order
 	}
 	return chosen, nil
@@ -100,21 +119,16 @@ func given(servers []Server, e ends, via []pki.Domain) ([]Server, error) {
 	return chosen, nil
 }
 
-// candidates lists one server of each domain that may relay, those to avoid apart.
-func candidates(servers []Server, e ends, avoid []pki.Domain) (first, later []Server) {
+// candidates lists one server of each domain that may relay.
+func candidates(servers []Server, e ends) []Server {
 	taken := []pki.Domain{e.entry, e.mailbox}
+	var relays []Server
 	for _, s := range servers {
-		if slices.Contains(taken, s.Domain) {
-			continue
-		}
-		taken = append(taken, s.Domain)
-		if slices.Contains(avoid, s.Domain) {
-			later = append(later, s)
-		} else {
-			first = append(first, s)
+		if !slices.Contains(taken, s.Domain) {
+			taken, relays = append(taken, s.Domain), append(relays, s)
 		}
 	}
-	return first, later
+	return relays
 }
 
 // shuffle is Fisher and Yates's, without bias.
