@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -26,13 +27,35 @@ func labCommand(f *flags) *cobra.Command {
 	c.Flags().BoolVar(&cfg.Once, "once", false, "end after the demonstration")
 	c.Flags().Float64Var(&cfg.Loss, "loss", 0, "probability that a packet between two nodes is lost")
 	c.Flags().DurationVar(&cfg.Delay, "delay", 0, "by which each packet between two nodes is late")
+	c.Flags().StringVar((*string)(&cfg.Scenario), "scenario", "", `what happens instead of the demonstration: "lossy" (7 nodes, loss 0.1 and delay 50ms if not given)`)
+	c.Flags().IntVar(&cfg.Messages, "messages", 200, "how many messages each user of a scenario writes")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if cfg.Loss < 0 || cfg.Loss > 1 || cfg.Delay < 0 || cfg.Delay > time.Minute {
+		if cfg.Scenario == lab.Lossy {
+			lossyDefaults(c, &cfg)
+		}
+		if !(cfg.Loss >= 0 && cfg.Loss <= 1) || cfg.Delay < 0 || cfg.Delay > time.Minute {
 			return cli.Fail(cli.Input, "p3dod lab --loss 0.1 --delay 50ms", "--loss is 0 to 1 and --delay is 0 to 1m.")
+		}
+		if cfg.Nodes < lab.MinNodes || cfg.Nodes > lab.MaxNodes {
+			return cli.Fail(cli.Input, "p3dod lab -n 5", "-n is %d to %d.", lab.MinNodes, lab.MaxNodes)
 		}
 		return runLab(c, f, cfg)
 	}
 	return c
+}
+
+// lossyDefaults are what the scenario is about, where nothing else was asked for.
+func lossyDefaults(c *cobra.Command, cfg *lab.Config) {
+	given := c.Flags().Changed
+	if !given("nodes") {
+		cfg.Nodes = 7
+	}
+	if !given("loss") {
+		cfg.Loss = 0.1
+	}
+	if !given("delay") {
+		cfg.Delay = 50 * time.Millisecond
+	}
 }
 
 func runLab(c *cobra.Command, f *flags, cfg lab.Config) (err error) {
@@ -48,7 +71,11 @@ func runLab(c *cobra.Command, f *flags, cfg lab.Config) (err error) {
 	}
 	cfg.Dial = dial.Direct()
 	cfg.Report = func(s lab.Step) { report(c, f, cfg, s) }
-	if err := lab.Run(c.Context(), cfg); err != nil {
+	err = lab.Run(c.Context(), cfg)
+	if errors.Is(err, lab.ErrNotEmpty) {
+		return cli.Fail(cli.Input, "p3dod lab --dir ANOTHER-FOLDER", "%s is not empty.", cfg.Dir)
+	}
+	if err != nil {
 		return cli.Fail(cli.Network, "look into DIR/*/log with p3dod lab --dir DIR", "%v", err)
 	}
 	return nil

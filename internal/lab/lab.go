@@ -32,14 +32,21 @@ const (
 	addPeerTime = 15 * time.Second
 )
 
+// ErrNotEmpty: there is something in the folder already.
+var ErrNotEmpty = errors.New("lab: the folder is not empty")
+
 // Config is what a lab is made of.
 type Config struct {
-	Dir     string        // for the nodes' folders; it must be missing or empty
-	Nodes   int           // MinNodes to MaxNodes
-	Loss    float64       // probability that a packet slot between two nodes is lost
-	Delay   time.Duration // by which each is late
-	Once    bool          // end after the demonstration
-	Program string        // path of the p3dod that serves
+	Dir   string        // for the nodes' folders; it must be missing or empty
+	Nodes int           // MinNodes to MaxNodes
+	Loss  float64       // probability that a packet slot between two nodes is lost
+	Delay time.Duration // by which each is late
+	Once  bool          // end after the demonstration
+
+	Scenario Scenario // instead of the demonstration; empty: none
+	Messages int      // that each user of a scenario writes
+
+	Program string // path of the p3dod that serves
 	Dial    dial.Func
 	Report  func(Step) // called for each step, in order
 }
@@ -95,12 +102,18 @@ func (c Config) check() error {
 	if c.Nodes < MinNodes || c.Nodes > MaxNodes {
 		return fmt.Errorf("lab: %d nodes, from %d to %d are possible", c.Nodes, MinNodes, MaxNodes)
 	}
+	if c.Scenario != "" && c.Scenario != Lossy {
+		return fmt.Errorf("lab: no scenario %q; there is %q", c.Scenario, Lossy)
+	}
+	if c.Scenario != "" && c.Messages < 1 {
+		return errors.New("lab: a scenario wants messages, 1 or more")
+	}
 	entries, err := os.ReadDir(c.Dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return os.MkdirAll(c.Dir, 0o700)
 	}
 	if err == nil && len(entries) > 0 {
-		err = fmt.Errorf("lab: %s is not empty", c.Dir)
+		err = fmt.Errorf("%w: %s", ErrNotEmpty, c.Dir)
 	}
 	return err
 }
@@ -116,7 +129,7 @@ func (l *lab) run(ctx context.Context) (err error) {
 		return err
 	}
 	l.cfg.Report(Step{Step: StepNodes, DNS: placed.DNS, Dir: l.cfg.Dir, Nodes: placed.Nodes})
-	if err := l.demonstrate(ctx, placed); err != nil {
+	if err := l.play(ctx, placed); err != nil {
 		return err
 	}
 	l.cfg.Report(Step{Step: StepDone, DNS: placed.DNS, Dir: l.cfg.Dir})
@@ -124,6 +137,14 @@ func (l *lab) run(ctx context.Context) (err error) {
 		return nil
 	}
 	return l.stay(ctx)
+}
+
+// play shows what the lab is for.
+func (l *lab) play(ctx context.Context, m Map) error {
+	if l.cfg.Scenario == Lossy {
+		return l.lossy(ctx, m)
+	}
+	return l.demonstrate(ctx, m)
 }
 
 // start brings up all nodes and waits until each knows the whole mesh.

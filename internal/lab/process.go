@@ -67,10 +67,10 @@ func (p *process) start(program string) error {
 	if err := p.cmd.Start(); err != nil {
 		return fmt.Errorf("lab: starting %s: %w", p.domain, err)
 	}
-	go func() {
-		_ = p.cmd.Wait() // how it ended is in its state
-		close(p.ended)
-	}()
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		_ = cmd.Wait() // how it ended is in its state
+		close(ended)
+	}(p.cmd, p.ended)
 	return nil
 }
 
@@ -109,6 +109,37 @@ func (p *process) how() string {
 	default:
 		return "still running"
 	}
+}
+
+// kill ends the node as a power cut would, and waits until it has ended.
+func (p *process) kill() error {
+	if err := p.cmd.Process.Kill(); err != nil {
+		return fmt.Errorf("lab: killing %s: %w", p.domain, err)
+	}
+	<-p.ended
+	return nil
+}
+
+// restart starts a node that has ended, at the addresses that it had, and waits until it
+// serves.
+func (p *process) restart(ctx context.Context, program string) error {
+	path := filepath.Join(p.dir, node.ConfigFile)
+	c, err := node.ReadConfig(path)
+	if err != nil {
+		return err
+	}
+	c.Listen = node.Listen{Link: p.running.Link, KeyServer: p.running.KeyServer}
+	if err := os.WriteFile(path, []byte(c.Text()), 0o600); err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	if err := node.Forget(p.dir); err != nil {
+		return err
+	}
+	p.ended = make(chan struct{})
+	if err := p.start(program); err != nil {
+		return err
+	}
+	return p.serving(ctx)
 }
 
 // stop ends all nodes: they drain, and are killed if they take too long.

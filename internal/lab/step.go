@@ -19,6 +19,8 @@ const (
 	StepAcknowledged StepName = "acknowledged" // its sender knows that she has
 	StepReply        StepName = "reply"        // the answer was read
 	StepKnowledge    StepName = "knowledge"    // what the nodes hold of all this
+	StepAccident     StepName = "accident"     // a scenario broke something
+	StepTally        StepName = "tally"        // what came of a scenario
 	StepDone         StepName = "done"
 	StepNodeEnded    StepName = "node-ended" // a node ended before the lab
 )
@@ -38,6 +40,7 @@ type Step struct {
 	Route   []string `json:"route,omitempty"`
 	Millis  int64    `json:"ms,omitempty"`
 	Found   []Found  `json:"found,omitempty"`
+	Tally   *Tally   `json:"tally,omitempty"`
 	Domain  string   `json:"domain,omitempty"`
 	Problem string   `json:"problem,omitempty"`
 }
@@ -63,6 +66,10 @@ func (s Step) Plain() string {
 		return fmt.Sprintf("%s reads the answer %q from %s (%s)\n", s.User, s.Text, s.From, s.Trust)
 	case StepKnowledge:
 		return knowledgeText(s.Found)
+	case StepAccident:
+		return fmt.Sprintf("  %s%s: %s\n", s.Domain, s.User, s.Problem)
+	case StepTally:
+		return tallyText(*s.Tally, s.Millis)
 	case StepNodeEnded:
 		return fmt.Sprintf("%s has ended (%s); the others go on\n", s.Domain, s.Problem)
 	default:
@@ -90,4 +97,9 @@ func knowledgeText(found []Found) string {
 		fmt.Fprintf(&b, "  %s  %d files, %d bytes: %s\n", f.Domain, f.Files, f.Bytes, what)
 	}
 	return b.String()
+}
+
+func tallyText(t Tally, millis int64) string {
+	return fmt.Sprintf("%d messages in %.1f s: %d acknowledged, %d lost, %d shown twice; %.2f copies of each,\n%.0f MiB sent by each node, %.0f KiB for each message\n",
+		t.Messages, float64(millis)/1000, t.Acknowledged, t.Lost, t.Twice, t.Copies, t.MiBPerNode, t.KiBPerMessage)
 }
