@@ -4,6 +4,7 @@ package p3do_test
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -55,6 +56,22 @@ func TestImports(t *testing.T) {
 // Every test that ARCHITECTURE.md names as holding an invariant exists.
 func TestInvariants(t *testing.T) {
 	report(t, house.Rules(tree(t), text(t, "ARCHITECTURE.md")))
+}
+
+// Every row that this version must meet stands in docs/acceptance.md, with tests and
+// scripts that exist.
+func TestAcceptance(t *testing.T) {
+	rows := strings.Fields(`P1 P3a P3b P4 K1 K2 K3 K4 K6 M1 M2 M3 M4 M5 M6 M7 M8 T1 C2 C11 E2
+		H1 H6 H7 H8 H10 X1 G1 G2 G10 G13 Y3 V8`)
+	var scripts []string
+	for _, pattern := range []string{"cmd/*/testdata/script/*.txtar", "mor/testdata/*.txtar"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scripts = append(scripts, found...)
+	}
+	report(t, house.Acceptance(tree(t), text(t, "docs/acceptance.md"), rows, scripts))
 }
 
 // Every package explains itself, and so does every exported name.

@@ -15,10 +15,11 @@
 //	}
 //
 // The rules, one function each: [Imports] (the table of ARCHITECTURE.md against
-// the real imports), [Rules] (the tests that its invariants name exist),
-// [Comments], [Purity], [Doors] (only internal/dial opens connections), [Weak]
-// (no MD5, SHA-1, OpenPGP), [Licences], [Hosts] (no host name built in), [Sizes],
-// [Marks], [State] (no init, no variables that change), [Raced], [Skips] and [Libc].
+// the real imports), [Rules] (the tests that its invariants name exist), [Acceptance]
+// (so do those of docs/acceptance.md, and no row is left out), [Comments], [Purity],
+// [Doors] (only internal/dial opens connections), [Weak] (no MD5, SHA-1, OpenPGP),
+// [Licences], [Hosts] (no host name built in), [Sizes], [Marks], [State] (no init, no
+// variables that change), [Raced], [Skips] and [Libc].
 //
 // [Load] runs "go list" and reads files; everything else is a pure function of
 // what it returned, so each rule is tested on small made-up sources with [Parse].

@@ -92,6 +92,26 @@ func TestRules(t *testing.T) {
 	expect(t, Rules(tree, "nothing"), "has no table")
 }
 
+func TestAcceptance(t *testing.T) {
+	files := one("a", "")
+	files["m.test/a/a_test.go"] = "package a\nimport \"testing\"\nfunc TestIt(*testing.T) {}"
+	tree, err := Parse("m.test", files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const head = "| row | shown by |\n|---|---|\n"
+	check := func(table string, want ...string) []Finding {
+		return Acceptance(tree, head+table, want, []string{"a/it.txtar"})
+	}
+	expect(t, check("| M1 | `a: TestIt`, `a/it.txtar` |\n| M2 | `a: TestIt` |\n", "M1", "M2"), "")
+	expect(t, check("| M1 | `a: TestIt` |\n", "M1", "M2"), "M2: has 0 rows")
+	expect(t, check("| M1 | `a: TestIt` |\n| M1 | `a: TestIt` |\n", "M1"), "M1: has 2 rows")
+	expect(t, check("| M1 | `a: TestIt` |\n"), "not on the list")
+	expect(t, check("| M1 | `a: TestNot` |\n", "M1"), "which does not exist")
+	expect(t, check("| M1 | `a/not.txtar` |\n", "M1"), "which does not exist")
+	expect(t, check("| M1 | by eye |\n", "M1"), "names no test")
+}
+
 func TestCompile(t *testing.T) {
 	tree, err := Parse("m.test", one("p", "func F() int { return \"\" }"))
 	if err != nil {

@@ -176,12 +176,48 @@ func Rules(t *Tree, markdown string) []Finding {
 	if len(rows) == 0 {
 		return []Finding{{"ARCHITECTURE.md", "has no table whose first column is headed \"invariant\""}}
 	}
-	tests := make(map[string]bool)
-	for _, p := range t.Packages {
-		for _, name := range testsOf(p) {
-			tests[p.Path+": "+name] = true
+	return unheld(rows, t.tests())
+}
+
+// Acceptance checks the table of docs/acceptance.md, the first whose first column is
+// headed "row", as Rules checks that of the invariants; beside tests, its last column may
+// name scripts, which are the paths given. Each of want has one row, and there are no
+// others.
+func Acceptance(t *Tree, markdown string, want, scripts []string) []Finding {
+	rows := tableUnder(markdown, "row")
+	have := make([]string, len(rows))
+	for i, cells := range rows {
+		have[i] = cells[0]
+	}
+	var out []Finding
+	for _, id := range want {
+		if n := count(have, id); n != 1 {
+			out = append(out, Finding{id, fmt.Sprintf("has %d rows in the acceptance table, not one", n)})
 		}
 	}
+	for _, id := range have {
+		if !slices.Contains(want, id) {
+			out = append(out, Finding{id, "has a row in the acceptance table, and is not on the list"})
+		}
+	}
+	exists := t.tests()
+	for _, path := range scripts {
+		exists[path] = true
+	}
+	return append(out, unheld(rows, exists)...)
+}
+
+func count(list []string, item string) (n int) {
+	for _, s := range list {
+		if s == item {
+			n++
+		}
+	}
+	return n
+}
+
+// unheld finds the rows whose last column names nothing, or what does not exist.
+func unheld(rows [][]string, exists map[string]bool) []Finding {
 	var out []Finding
 	for _, cells := range rows {
 		held, err := entries(cells[len(cells)-1])
@@ -189,12 +225,23 @@ func Rules(t *Tree, markdown string) []Finding {
 			out = append(out, Finding{cells[0], "names no test that holds it: write `package: TestName`"})
 		}
 		for _, e := range held {
-			if !tests[e.Path] {
+			if !exists[e.Path] {
 				out = append(out, Finding{cells[0], fmt.Sprintf("is said to be held by %q, which does not exist", e.Path)})
 			}
 		}
 	}
 	return out
+}
+
+// tests are all tests of the tree, as `package: TestName`.
+func (t *Tree) tests() map[string]bool {
+	tests := make(map[string]bool)
+	for _, p := range t.Packages {
+		for _, name := range testsOf(p) {
+			tests[p.Path+": "+name] = true
+		}
+	}
+	return tests
 }
 
 // testsOf lists the test, fuzz, benchmark and example functions of a package.
