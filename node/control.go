@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -91,14 +92,14 @@ func (n *Node) serveControl(ctx context.Context, listener net.Listener) error {
 	return fmt.Errorf("node: answering the operator: %w", err)
 }
 
-// errInput marks a mistake of who asks.
-var errInput = errors.New("node: input")
+// ErrInput marks a mistake of who asks.
+var ErrInput = errors.New("node: cannot be done")
 
 // AddPeer federates with a domain. The link comes up when that has done the same.
 func (n *Node) AddPeer(ctx context.Context, domain string) (PeerStatus, error) {
 	d, err := pki.ParseDomain(domain)
 	if err != nil {
-		return PeerStatus{}, fmt.Errorf("%w: %w", errInput, err)
+		return PeerStatus{}, fmt.Errorf("%w: %w", ErrInput, err)
 	}
 	if err := n.peers.add(ctx, d); err != nil {
 		return PeerStatus{}, err
@@ -124,7 +125,7 @@ func respond(w http.ResponseWriter, body any, err error) {
 		_ = json.NewEncoder(w).Encode(body) // whoever asked has gone
 	case errors.As(err, &changed), errors.Is(err, keyserver.ErrWrongKey), errors.Is(err, link.ErrPeer):
 		http.Error(w, err.Error(), http.StatusConflict)
-	case errors.Is(err, errInput):
+	case errors.Is(err, ErrInput):
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	default:
 		http.Error(w, err.Error(), http.StatusBadGateway)
@@ -182,8 +183,10 @@ func (c *Control) call(ctx context.Context, method, path string, into any) error
 	case http.StatusOK:
 		return json.Unmarshal(raw, into)
 	case http.StatusConflict:
-		return fmt.Errorf("%w: %s", ErrKeyChanged, raw)
+		return fmt.Errorf("%w: %s", ErrKeyChanged, bytes.TrimSpace(raw))
+	case http.StatusBadRequest:
+		return fmt.Errorf("%w: %s", ErrInput, bytes.TrimSpace(raw))
 	default:
-		return errors.New(string(raw))
+		return errors.New(string(bytes.TrimSpace(raw)))
 	}
 }

@@ -87,7 +87,7 @@ func TestPeerAdd(t *testing.T) {
 	_, err = m.nodes["a.test"].control.AddPeer(t.Context(), parse(t, pki.ParseDomain, "nobody.test"))
 	wantText(t, err, "no record")
 	_, err = m.nodes["a.test"].node.AddPeer(t.Context(), "No Domain")
-	wantErr(t, err, errInput)
+	wantErr(t, err, ErrInput)
 }
 
 // A domain whose key has changed since it was pinned is refused, whether DNS shows the new

@@ -57,6 +57,9 @@ func (g Getter) User(ctx context.Context, name pki.Name, at pki.Domain) (Key, er
 	err = g.each(ctx, at, func(e keyserver.Endpoint) error {
 		unvouched, err := g.client.User(ctx, e, name)
 		if err == nil {
+			err = pki.CheckPin(descriptor.CA.Fingerprint(), unvouched.Issuer(), name.Domain().String())
+		}
+		if err == nil {
 			card, err = descriptor.CA.VerifyCard(unvouched.Raw(), time.Now())
 		}
 		return err

@@ -183,7 +183,10 @@ func (k keyring) write(name string, secret []byte) error {
 // beside it, synced, renamed, and the folder synced.
 func writeFile(path string, content []byte) error {
 	beside := path + ".new"
-	f, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err := os.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a crash, with whatever mode
+		return fmt.Errorf("node: writing: %w", err)
+	}
+	f, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("node: writing: %w", err)
 	}

@@ -162,7 +162,7 @@ func TestKeyFiles(t *testing.T) {
 func TestWriteFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	must(t, writeFile(path, []byte("old")))
-	must(t, os.Mkdir(path+".new", 0o700)) // so the new one cannot be written
+	must(t, os.MkdirAll(path+".new/full", 0o700)) // so the new one cannot be written
 	if err := writeFile(path, []byte("new")); err == nil {
 		t.Error("written")
 	}

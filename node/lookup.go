@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -33,8 +34,11 @@ func (n *Node) card(ctx context.Context, name pki.Name) (pki.SignedCard, error) 
 		return card, notFound(err, name)
 	}
 	var changed *pki.KeyChangedError
-	if errors.As(err, &changed) {
+	switch {
+	case errors.As(err, &changed):
 		return pki.SignedCard{}, session.Errorf(session.WrongKey, "%s's key server shows another key than the one that is known", name.Domain())
+	case errors.Is(err, errForged): // and not "does not answer": a sender would go on with older keys
+		return pki.SignedCard{}, session.Errorf(session.WrongKey, "%s's key server shows a card that %s did not sign", name.Domain(), name.Domain())
 	}
 	return n.copiedCard(ctx, home, name)
 }
@@ -89,6 +93,9 @@ func (n *Node) copiedCard(ctx context.Context, home pki.SignedDescriptor, name p
 	return pki.SignedCard{}, session.Errorf(session.Unavailable, "%s's key server does not answer, and no peer has a copy", name.Domain())
 }
 
+// errForged says that a key server answered with a card that its home did not sign.
+var errForged = errors.New("node: card not signed by its home")
+
 // foreignCard asks the key servers of at for a user of home, and verifies what they say.
 func (n *Node) foreignCard(ctx context.Context, home, at pki.SignedDescriptor, name pki.Name) (pki.SignedCard, error) {
 	var failed error
@@ -96,7 +103,7 @@ func (n *Node) foreignCard(ctx context.Context, home, at pki.SignedDescriptor, n
 		unvouched, err := n.client.User(ctx, keyserver.Endpoint{Address: address, CA: at.CA.Fingerprint()}, name)
 		var card pki.SignedCard
 		if err == nil {
-			card, err = home.CA.VerifyCard(unvouched.Raw(), time.Now())
+			card, err = vouched(home.CA, unvouched)
 		}
 		if err == nil {
 			return card, nil
@@ -104,6 +111,15 @@ func (n *Node) foreignCard(ctx context.Context, home, at pki.SignedDescriptor, n
 		failed = errors.Join(failed, err)
 	}
 	return pki.SignedCard{}, failed
+}
+
+// vouched verifies a card under its home's key. A card that has only run out is no forgery.
+func vouched(home pki.CACert, card pki.UnvouchedCard) (pki.SignedCard, error) {
+	signed, err := home.VerifyCard(card.Raw(), time.Now())
+	if err != nil && !errors.Is(err, pki.ErrTime) {
+		err = fmt.Errorf("%w: %w", errForged, err)
+	}
+	return signed, err
 }
 
 func (n *Node) ownCard(ctx context.Context, name pki.Name) (pki.SignedCard, error) {

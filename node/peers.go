@@ -79,7 +79,7 @@ func (p *peers) crossOf(domain pki.Domain) (pki.CrossCert, bool) {
 // connected to as soon as it has done the same (row K3).
 func (p *peers) add(ctx context.Context, domain pki.Domain) error {
 	if domain == p.n.cfg.Domain {
-		return fmt.Errorf("node: %s is this node's own domain", domain)
+		return fmt.Errorf("%w: %s is this node's own domain", ErrInput, domain)
 	}
 	descriptor, err := p.n.directory.discover(ctx, domain)
 	if err != nil {

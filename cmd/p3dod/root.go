@@ -82,6 +82,8 @@ func failure(err error, hint string) error {
 		return nil
 	case errors.As(err, &changed), errors.Is(err, node.ErrKeyChanged):
 		return cli.Fail(cli.KeyChanged, hint, "%v", err)
+	case errors.Is(err, node.ErrInput):
+		return cli.Fail(cli.Input, "p3dod peer list", "%v", err)
 	case errors.Is(err, fs.ErrNotExist):
 		return cli.Fail(cli.Input, "p3dod init DOMAIN", "no node here: %v", err)
 	default:
@@ -92,7 +94,7 @@ func failure(err error, hint string) error {
 func parseDomain(text string) (pki.Domain, error) {
 	domain, err := pki.ParseDomain(text)
 	if err != nil {
-		return pki.Domain{}, cli.Fail(cli.Input, "", "%v", err)
+		return pki.Domain{}, cli.Fail(cli.Input, "p3dod peer add b.test   (a domain in lower case)", "%v", err)
 	}
 	return domain, nil
 }
