@@ -41,8 +41,8 @@ const (
 	partTimeout = time.Second
 	partBytes   = 64 << 10
 
-	// MaxHandshakes is how many connections of a listener may be in the midst of the handshake, or done with it and not
-	// yet accepted. The newest beyond it is closed at once.
+	// MaxHandshakes is how many connections of a listener may be in the midst of the handshake. One more, and the oldest
+	// of them is closed: who says nothing keeps nobody out for longer than it takes others to come.
 	MaxHandshakes = 256
 
 	// DefaultMaxNodes and DefaultMaxUsers are how many node links and user links a listener holds at a time. The newest

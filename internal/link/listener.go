@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -23,9 +24,9 @@ type Listener struct {
 	config     Config // but for its certificate
 	shown      atomic.Pointer[tls.Certificate]
 	tcp        net.Listener
-	ready      chan *Conn    // unbuffered: a judged link waits in its handshake's place
-	handshakes chan struct{} // places: a send takes one
-	nodes      chan struct{}
+	ready      chan *Conn // unbuffered: a judged link waits in its place among nodes or users
+	handshakes waitingRoom
+	nodes      chan struct{} // places: a send takes one
 	users      chan struct{}
 	closing    <-chan struct{} // closed when Close is called: handshakes end with it
 	cancel     context.CancelFunc
@@ -60,9 +61,8 @@ func Listen(c Config, address string) (*Listener, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Listener{
 		config: c, tcp: ln, closing: ctx.Done(), cancel: cancel, ready: make(chan *Conn),
-		handshakes: make(chan struct{}, MaxHandshakes),
-		nodes:      make(chan struct{}, c.MaxNodes),
-		users:      make(chan struct{}, c.MaxUsers),
+		nodes: make(chan struct{}, c.MaxNodes),
+		users: make(chan struct{}, c.MaxUsers),
 	}
 	l.shown.Store(&c.Certificate)
 	l.running.Go(func() { l.serve(ctx) })
@@ -124,13 +124,11 @@ func (l *Listener) serve(ctx context.Context) {
 			l.pause()
 			continue
 		}
-		select {
-		case l.handshakes <- struct{}{}:
-			l.running.Go(func() { l.handshake(ctx, raw) })
-		default: // full: the newest goes
+		if gone := l.handshakes.enter(raw); gone != nil {
 			l.full.Add(1)
-			raw.Close()
+			gone.Close() // and its handshake ends
 		}
+		l.running.Go(func() { l.handshake(ctx, raw) })
 	}
 }
 
@@ -145,15 +143,15 @@ func (l *Listener) pause() {
 
 // handshake turns one connection into a link and hands it to Accept.
 func (l *Listener) handshake(ctx context.Context, raw net.Conn) {
-	defer func() { <-l.handshakes }()
 	config := l.config
 	config.Certificate = *l.shown.Load()
 	conn, err := listenSide(ctx, config, raw, l.admit)
+	l.handshakes.leave(raw)
 	if err != nil {
 		if !errors.Is(err, errNoPlace) {
 			l.refused.Add(1)
 		}
-		l.config.Log.Info("refused a link", "error", err)
+		l.logRefusal(ctx, err)
 		return
 	}
 	select {
@@ -161,6 +159,17 @@ func (l *Listener) handshake(ctx context.Context, raw net.Conn) {
 	case <-l.closing:
 		conn.Close()
 	}
+}
+
+// logRefusal tells of those that an operator may have to help: a node that is not welcome, a
+// program that is too old. Of mere noise it tells only those who ask for more.
+func (l *Listener) logRefusal(ctx context.Context, err error) {
+	level := slog.LevelDebug
+	var lack *LackError
+	if errors.Is(err, ErrPeer) || errors.Is(err, ErrRefused) || errors.As(err, &lack) {
+		level = slog.LevelInfo
+	}
+	l.config.Log.Log(ctx, level, "refused a link", "error", err)
 }
 
 // admit takes a place for a link of its sort; release gives it back.
