@@ -29,7 +29,8 @@
 //
 //	r, err := mor.NewRouter(cfg)
 //	out := r.Hear(now, heard, packet)
-//	// carry out, in this order: out.Remember, out.Broadcast, out.Forward, out.Deliver
+//	// rebroadcast at once; then, in this order: out.Remember, and the rest of out.Broadcast,
+//	// out.Forward, out.Deliver
 //	// and call r.Tick no later than out.Wake
 //
 // The slices of an Output belong to the Router and hold until its next call.

@@ -7,10 +7,13 @@ import (
 	"github.com/p3do/p3do/pki"
 )
 
-// Output is what the caller must now do, in field order. Its slices are the Router's
-// until the next call.
+// Output is what the caller must now do, in field order, but that rebroadcasts (Again) wait
+// for nothing: if they waited for Remember, everybody could tell by the delay who had peeled
+// something. What is of our own making is said only when everything is durable that this
+// Output and those before it wanted remembered. The slices are the Router's until the next
+// call.
 type Output struct {
-	Remember  []Mark     // make durable before anything else
+	Remember  []Mark     // make durable before anything of our own making
 	Broadcast []Speech   // say to every member of one of our contexts
 	Forward   []Forward  // hand to an owner over the link that we have with it
 	Deliver   []Delivery // for the mailboxes of this server
@@ -38,6 +41,7 @@ const (
 type Speech struct {
 	On     ContextID
 	Packet onion.Packet
+	Again  bool // a rebroadcast; else of our own making
 }
 
 // A Forward is a packet handed to the owner of its key. It takes a slot of the link like
@@ -47,6 +51,7 @@ type Forward struct {
 	To     pki.Domain
 	On     ContextID
 	Packet onion.Packet
+	Again  bool // beside a rebroadcast; else beside a packet of our own making
 }
 
 // A Delivery is what the last layer of an inner packet held for a mailbox here.

@@ -288,10 +288,10 @@ func (r *Router) say(s speaking) {
 	} else {
 		count.Spoken++
 	}
-	r.output.Broadcast = append(r.output.Broadcast, Speech{s.on.ID, s.packet})
+	r.output.Broadcast = append(r.output.Broadcast, Speech{s.on.ID, s.packet, s.again})
 	if s.owner != (pki.Domain{}) {
 		count.Forwarded++
-		r.output.Forward = append(r.output.Forward, Forward{s.owner, s.on.ID, s.packet})
+		r.output.Forward = append(r.output.Forward, Forward{s.owner, s.on.ID, s.packet, s.again})
 	}
 }
 

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/p3do/p3do/internal/link"
-	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/pki"
@@ -33,7 +33,8 @@ type loop struct {
 	links  map[pki.Domain]*peerLink
 	jobs   chan job
 
-	store   *store.Store
+	entries chan entry // to the scribe
+	waiting int        // entries that are with it
 	spooled chan mor.Delivery
 	log     *slog.Logger
 	wasted  wasted
@@ -44,7 +45,7 @@ type wasted struct {
 	LinkFull  uint64 `json:"link_full"`  // packets that a slow link did not take
 	NoLink    uint64 `json:"no_link"`    // forwards for an owner whose link is gone
 	SpoolFull uint64 `json:"spool_full"` // deliveries while the disk was behind
-	MarksFull uint64 `json:"marks_full"` // outputs dropped because no more can be remembered
+	MarksFull uint64 `json:"marks_full"` // of our own making, not done because it could not be remembered
 	Refused   uint64 `json:"refused"`    // deliveries that no mailbox took
 }
 
@@ -68,16 +69,12 @@ func (l *loop) run(ctx context.Context) error {
 		now := time.Now()
 		if !now.Before(wake) { // first, or jobs that never pause could put it off
 			out := l.router.Tick(now)
-			if err := l.carryOut(ctx, out); err != nil {
-				return err
-			}
+			l.carryOut(out)
 			wake = nextWake(out, now)
 		}
 		if j != nil {
 			if out, ok := j(l, now); ok {
-				if err := l.carryOut(ctx, out); err != nil {
-					return err
-				}
+				l.carryOut(out)
 				wake = nextWake(out, now)
 			}
 		}
@@ -92,29 +89,47 @@ func nextWake(out mor.Output, now time.Time) time.Time {
 	return out.Wake
 }
 
-// carryOut does what the router wants, in the order of its fields. What cannot be
-// remembered is not done; but for a full table that ends the node, which must not repeat
-// itself.
-func (l *loop) carryOut(ctx context.Context, out mor.Output) error {
-	err := l.remember(ctx, out.Remember)
-	switch {
-	case errors.Is(err, store.ErrFull):
-		l.wasted.MarksFull++
-		return nil
-	case err != nil:
-		return err
-	}
+// carryOut does what the router wants. Rebroadcasts leave at once, as they do at every
+// other node. What is of our own making, and all deliveries, wait until everything that was
+// to be remembered before them is durable.
+func (l *loop) carryOut(out mor.Output) {
 	for _, s := range out.Broadcast {
-		for _, p := range l.links {
-			l.count(p.conn.SendPacket(ownChannel, s.Packet.Bytes()))
+		if s.Again {
+			l.say(s)
 		}
 	}
 	for _, f := range out.Forward {
-		if p, ok := l.links[f.To]; ok {
-			l.count(p.conn.Forward(ownChannel, f.Packet.Bytes()))
-		} else {
-			l.wasted.NoLink++
+		if f.Again {
+			l.forward(f)
 		}
+	}
+	e := entry{slices.Clone(out.Remember), owned(out)}
+	switch {
+	case len(e.marks) == 0 && l.waiting == 0:
+		l.doOwn(e.then)
+	case len(e.marks) == 0 && isNothing(e.then):
+	default:
+		l.write(e)
+	}
+}
+
+// write hands an entry to the scribe.
+func (l *loop) write(e entry) {
+	select {
+	case l.entries <- e:
+		l.waiting++
+	default:
+		l.wasted.MarksFull++
+	}
+}
+
+// doOwn says and delivers what is of our own making.
+func (l *loop) doOwn(out mor.Output) {
+	for _, s := range out.Broadcast {
+		l.say(s)
+	}
+	for _, f := range out.Forward {
+		l.forward(f)
 	}
 	for _, d := range out.Deliver {
 		select {
@@ -123,21 +138,22 @@ func (l *loop) carryOut(ctx context.Context, out mor.Output) error {
 			l.wasted.SpoolFull++
 		}
 	}
-	return nil
 }
 
-func (l *loop) remember(ctx context.Context, marks []mor.Mark) error {
-	if len(marks) == 0 {
-		return nil
+// say speaks on our context: to all of its members that have a link.
+func (l *loop) say(s mor.Speech) {
+	for _, p := range l.links {
+		l.count(p.conn.SendPacket(ownChannel, s.Packet.Bytes()))
 	}
-	kept := make([]store.Mark, len(marks))
-	for i, m := range marks {
-		kept[i] = store.Mark{ID: m.ID, Kind: uint8(m.Kind), Until: m.Until}
+}
+
+// forward hands a packet to its owner.
+func (l *loop) forward(f mor.Forward) {
+	if p, ok := l.links[f.To]; ok {
+		l.count(p.conn.Forward(ownChannel, f.Packet.Bytes()))
+	} else {
+		l.wasted.NoLink++
 	}
-	if err := l.store.Remember(ctx, kept); err != nil {
-		return fmt.Errorf("node: remembering what was peeled: %w", err)
-	}
-	return nil
 }
 
 func (l *loop) count(err error) {

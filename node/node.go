@@ -217,7 +217,7 @@ func (n *Node) newLoop(ctx context.Context, now time.Time) (*loop, error) {
 		return nil, err
 	}
 	return &loop{
-		router: router, own: own.ID, store: n.store, spooled: n.spooled, log: n.log,
+		router: router, own: own.ID, entries: make(chan entry, maxEntries), spooled: n.spooled, log: n.log,
 		jobs: make(chan job, maxJobs), links: make(map[pki.Domain]*peerLink),
 	}, nil
 }
@@ -333,6 +333,7 @@ func (n *Node) serveKeys(ctx context.Context, listener net.Listener) error {
 func (n *Node) start(ctx context.Context, g *errgroup.Group, d doors) {
 	var links sync.WaitGroup
 	g.Go(func() error { return n.loop.run(ctx) })
+	g.Go(func() error { return (&scribe{n.store, n.loop.entries, n.loop}).run(ctx) })
 	g.Go(func() error { return n.acceptLinks(ctx, &links, d.link) })
 	g.Go(func() error { return n.peers.run(ctx) })
 	g.Go(func() error { return n.serveKeys(ctx, d.keys) })
