@@ -2,6 +2,7 @@ package mor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 
 // Ask answers a query that asker made on our context on (row M8): with the records of our
 // own contexts, those of contexts that we heard of from their owners, and those that these
-// heard of, three Asks deep at most. Whoever is not a member gets no answer: ok is false.
+// heard of, three Asks deep at most. What is known from the asker alone is left out. Whoever
+// is not a member gets no answer: ok is false.
 func (r *Router) Ask(now time.Time, on ContextID, asker pki.Domain) (answer []Answered, ok bool) {
 	if !slices.Contains(r.members[on], asker) {
 		return nil, false
@@ -26,7 +28,7 @@ func (r *Router) Ask(now time.Time, on ContextID, asker pki.Domain) (answer []An
 	for _, depth := range [...]uint8{1, 2} { // the nearest first, should there be too many
 		for i := range r.routes.foreign {
 			k := &r.routes.foreign[i]
-			if k.depth == depth && k.Owner != asker && now.Before(k.NotAfter) && len(answer) < MaxAnswered {
+			if k.depthBut(asker) == depth && k.Owner != asker && now.Before(k.NotAfter) && len(answer) < MaxAnswered {
 				answer = append(answer, Answered{depth + 1, k.raw})
 			}
 		}
@@ -34,31 +36,63 @@ func (r *Router) Ask(now time.Time, on ContextID, asker pki.Domain) (answer []An
 	return answer, true
 }
 
-// Learn keeps the records of an answer that the owner of a context we listen to gave us.
-// Each is verified. It returns how many told something new (a context, a newer record or
-// a nearer one), and the error of the last that was refused.
+// A Learnt says what an answer did.
+type Learnt struct {
+	Kept int  // records that were new, or newer than what was known
+	News bool // contexts have come or gone, or are nearer or farther: members should ask anew
+}
+
+// Learn keeps the records of the answer that from, the owner of a context we listen to, gave
+// us last. Each is verified. What an earlier answer of from had and this one lacks is
+// forgotten, unless others still tell of it. The error is that of the last record that was
+// refused.
 //
 // Depths are the answerer's word. A record whose Depth is 1 should be the answerer's own,
-// which the caller knows and Learn does not.
-func (r *Router) Learn(now time.Time, answer []Answered, authorities Authorities) (kept int, err error) {
+// which the caller sees to.
+func (r *Router) Learn(now time.Time, from pki.Domain, answer []Answered, authorities Authorities) (Learnt, error) {
+	var learnt Learnt
+	var failed error
+	before, told := r.routes.depths(), make(map[place]bool)
 	for _, a := range answer {
-		if a.Depth < 1 || a.Depth > MaxDepth {
-			err = fmt.Errorf("%w: travelled %d Asks", ErrRecord, a.Depth)
+		record, err := r.judge(now, a, authorities)
+		if err != nil {
+			failed = err
 			continue
 		}
-		if r.routes.has(a) {
-			continue // judged before; it expires as it did
+		if record.Owner == r.cfg.Domain {
+			continue // our own record, come back to us
 		}
-		record, bad := ParseRecord(a.Raw, authorities, now)
-		switch {
-		case bad != nil:
-			err = bad
-		case record.Owner == r.cfg.Domain: // our own record, come back to us
-		case r.routes.learn(record, a):
-			kept++
+		is, kept := r.routes.learn(from, record, a)
+		if is {
+			told[record.place()] = true
+		}
+		if kept {
+			learnt.Kept++
 		}
 	}
-	return kept, err
+	r.routes.untell(from, func(record Record) bool { return told[record.place()] })
+	learnt.News = !maps.Equal(before, r.routes.depths())
+	return learnt, failed
+}
+
+// judge reads a record and verifies it, unless these very bytes were judged before: then it
+// expires as it did.
+func (r *Router) judge(now time.Time, a Answered, authorities Authorities) (Record, error) {
+	if a.Depth < 1 || a.Depth > MaxDepth {
+		return Record{}, fmt.Errorf("%w: travelled %d Asks", ErrRecord, a.Depth)
+	}
+	if record, known := r.routes.has(a); known {
+		return record, nil
+	}
+	return ParseRecord(a.Raw, authorities, now)
+}
+
+// Forget takes back all that from has told: it is gone, and what nobody else tells of is
+// gone with it. It reports whether that is news for the members, as [Learnt] does.
+func (r *Router) Forget(from pki.Domain) (news bool) {
+	before := r.routes.depths()
+	r.routes.untell(from, func(Record) bool { return false })
+	return !maps.Equal(before, r.routes.depths())
 }
 
 // record returns the signed record of c. It is made anew when the epoch has turned and

@@ -53,6 +53,7 @@ func BenchmarkHear(b *testing.B) {
 func learnContexts(b *testing.B, r *server, n int) {
 	b.Helper()
 	var owners []*server
+	var answer []mor.Answered
 	for i := range (n + mor.MaxOwned - 1) / mor.MaxOwned {
 		owners = append(owners, newServer(fmt.Sprintf("o%d", i), 1, nil))
 	}
@@ -61,8 +62,9 @@ func learnContexts(b *testing.B, r *server, n int) {
 		c := record(owner)
 		c.ID, c.NotAfter = mor.ContextID{byte(i), byte(i >> 8), 1}, start.Add(40*time.Hour)
 		c.Hint[0] = byte(i % mor.MaxOwned)
-		must(r.Learn(start, []mor.Answered{{Depth: 2, Raw: must(c.Sign(owner.authority.Sign))}}, authorities(owners)))
+		answer = append(answer, mor.Answered{Depth: 2, Raw: must(c.Sign(owner.authority.Sign))})
 	}
+	must(r.Learn(start, owners[0].cfg.Domain, answer, authorities(owners)))
 	if _, known := r.Status(); known != n {
 		b.Fatalf("%d known", known)
 	}

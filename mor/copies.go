@@ -34,7 +34,8 @@ func (s *Sender) copy(now time.Time, o *Outgoing) (Submission, error) {
 	}
 	spool := o.To.Spools[o.Attempts%len(o.To.Spools)]
 	there := ends{s.cfg.Entry, spool}
-	doubts := s.doubts(o)
+	s.doubt(now, o)
+	doubts := s.doubted(now)
 	relays, err := choose(s.cfg.Rand, s.servers, there, o.Hops, o.Via, preference{o.Last, doubts})
 	if err != nil {
 		return Submission{}, err
@@ -54,6 +55,7 @@ func (s *Sender) copy(now time.Time, o *Outgoing) (Submission, error) {
 	}
 	o.Last = route
 	o.Attempts++
+	o.Copies++
 	o.Next = now.Add(s.jitter(backoff(o)))
 	return Submission{Message: o.ID, Entry: onion.Entry{First: first, Inner: inner}, Route: o.Last}, nil
 }
@@ -101,25 +103,6 @@ func (s *Sender) letter(now time.Time, o *Outgoing, spool pki.Domain, p preferen
 		w.Relays = append(w.Relays, r.Domain)
 	}
 	return l, w, nil
-}
-
-// doubts counts, for each relay, the copies over it that nothing has come back of: all of
-// those of o, whose time is over, and all but the newest of the other messages. So a relay
-// that is dead stands out, whatever messages went over it.
-func (s *Sender) doubts(o *Outgoing) map[pki.Domain]int {
-	doubts := make(map[pki.Domain]int)
-	for _, other := range s.outbox {
-		overdue := other.Waiting
-		if other.ID != o.ID && len(overdue) > 0 {
-			overdue = overdue[:len(overdue)-1]
-		}
-		for _, w := range overdue {
-			for _, relay := range w.Relays {
-				doubts[relay]++
-			}
-		}
-	}
-	return doubts
 }
 
 // hops are the layers of an inner packet: relays, then the server of last.

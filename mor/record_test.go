@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,21 +90,24 @@ func TestLearnRefuses(t *testing.T) {
 	r.NotAfter = start.Add(-time.Second)
 	expired := must(r.Sign(c.authority.Sign))
 	for _, bad := range [][]byte{foreign, unsigned, expired, good[:10], nil} {
-		kept, err := a.Learn(start, []mor.Answered{{Depth: 1, Raw: bad}}, authorities([]*server{b, c}))
-		if kept != 0 || !errors.Is(err, mor.ErrRecord) {
-			t.Errorf("%d kept, %v", kept, err)
+		learnt, err := a.Learn(start, b.cfg.Domain, []mor.Answered{{Depth: 1, Raw: bad}}, authorities([]*server{b, c}))
+		if learnt != (mor.Learnt{}) || !errors.Is(err, mor.ErrRecord) {
+			t.Errorf("%v learnt, %v", learnt, err)
 		}
 	}
 	for _, depth := range []uint8{0, mor.MaxDepth + 1} {
-		if kept, err := a.Learn(start, []mor.Answered{{Depth: depth, Raw: good}}, authorities([]*server{b, c})); kept != 0 || err == nil {
+		learnt, err := a.Learn(start, b.cfg.Domain, []mor.Answered{{Depth: depth, Raw: good}}, authorities([]*server{b, c}))
+		if learnt != (mor.Learnt{}) || err == nil {
 			t.Errorf("learnt after %d Asks", depth)
 		}
 	}
-	kept, err := a.Learn(start, []mor.Answered{{Depth: 1, Raw: foreign}, {Depth: 1, Raw: good}}, authorities([]*server{b, c}))
-	if kept != 1 || !errors.Is(err, mor.ErrRecord) {
-		t.Errorf("%d kept, %v", kept, err)
+	both := []mor.Answered{{Depth: 1, Raw: foreign}, {Depth: 1, Raw: good}}
+	learnt, err := a.Learn(start, b.cfg.Domain, both, authorities([]*server{b, c}))
+	if learnt != (mor.Learnt{Kept: 1, News: true}) || !errors.Is(err, mor.ErrRecord) {
+		t.Errorf("%v learnt, %v", learnt, err)
 	}
-	if kept, _ := a.Learn(start, []mor.Answered{{Depth: 1, Raw: must(record(a).Sign(a.authority.Sign))}}, authorities([]*server{a})); kept != 0 {
+	own := []mor.Answered{{Depth: 1, Raw: must(record(a).Sign(a.authority.Sign))}}
+	if learnt := must(a.Learn(start, c.cfg.Domain, own, authorities([]*server{a}))); learnt != (mor.Learnt{}) {
 		t.Error("learnt its own record")
 	}
 }
@@ -114,8 +118,10 @@ func TestLearnIsCapped(t *testing.T) {
 	a.Admit(a.own[0].ID, b.cfg.Domain)
 	theirs := record(b)
 	theirs.ID = c.own[0].ID
+	told := make(map[*server][]mor.Answered)
 	learn := func(s *server, r mor.Record) int {
-		return must(a.Learn(start, []mor.Answered{{Depth: 1, Raw: must(r.Sign(s.authority.Sign))}}, authorities([]*server{b, c})))
+		told[s] = append(told[s], mor.Answered{Depth: 1, Raw: must(r.Sign(s.authority.Sign))})
+		return must(a.Learn(start, s.cfg.Domain, told[s], authorities([]*server{b, c}))).Kept
 	}
 	if learn(b, theirs) != 1 || learn(c, record(c)) != 1 {
 		t.Error("b's record kept c's away")
@@ -139,31 +145,113 @@ func TestLearnIsCapped(t *testing.T) {
 	}
 }
 
-// The nearer of two sources is kept, whatever the order, until it is stale.
-func TestNearerRecordIsKept(t *testing.T) {
-	b := newServer("b", 1, nil)
-	older, newer, fresh := record(b), record(b), record(b)
+// Of a context the newest record is kept, whoever tells of it, and it is as far as the nearest
+// says. It is told to nobody who is the only one to tell of it.
+func TestNewestRecordIsKept(t *testing.T) {
+	b, near, far := newServer("b", 1, nil), newServer("near", 1, nil), newServer("far", 1, nil)
+	older, newer := record(b), record(b)
 	newer.NotAfter = newer.NotAfter.Add(time.Hour)
-	fresh.NotAfter = fresh.NotAfter.Add(13 * time.Hour)
-	near := mor.Answered{Depth: 1, Raw: must(older.Sign(b.authority.Sign))}
-	far := mor.Answered{Depth: 3, Raw: must(newer.Sign(b.authority.Sign))}
-	farAndFresh := mor.Answered{Depth: 3, Raw: must(fresh.Sign(b.authority.Sign))}
-	for _, c := range []struct {
-		order []mor.Answered
-		kept  []int
-	}{
-		{[]mor.Answered{near, far, near}, []int{1, 0, 0}},
-		{[]mor.Answered{far, near, far}, []int{1, 1, 0}},
-		{[]mor.Answered{near, farAndFresh, near}, []int{1, 1, 0}},
-	} {
+	first := mor.Answered{Depth: 2, Raw: must(older.Sign(b.authority.Sign))}
+	second := mor.Answered{Depth: 3, Raw: must(newer.Sign(b.authority.Sign))}
+	for _, order := range []string{"near far near", "far near far", "near near far", "far far near"} {
 		a := newServer("a", 1, nil)
-		var kept []int
-		for _, answered := range c.order {
-			kept = append(kept, must(a.Learn(start, []mor.Answered{answered}, authorities([]*server{b}))))
+		a.Admit(a.own[0].ID, near.cfg.Domain)
+		a.Admit(a.own[0].ID, far.cfg.Domain)
+		for _, who := range strings.Fields(order) {
+			from, answered := near, first
+			if who == "far" {
+				from, answered = far, second
+			}
+			must(a.Learn(start, from.cfg.Domain, []mor.Answered{answered}, authorities([]*server{b})))
 		}
-		if !slices.Equal(kept, c.kept) {
-			t.Errorf("kept %v, want %v", kept, c.kept)
+		answer, _ := a.Ask(start, a.own[0].ID, far.cfg.Domain)
+		if len(answer) != 2 || answer[1].Depth != 3 || !bytes.Equal(answer[1].Raw, second.Raw) {
+			t.Errorf("%s: answered %v", order, answer)
 		}
+		if answer, _ := a.Ask(start, a.own[0].ID, near.cfg.Domain); len(answer) != 1 {
+			t.Errorf("%s: told %d records to the nearest that tells of one", order, len(answer))
+		}
+	}
+}
+
+// What nobody tells of any more is gone: each of its neighbours leaves it out of the next
+// answer, or is gone itself. Until then it stays.
+func TestGoneContextsAreForgotten(t *testing.T) {
+	a, b, c, dead := newServer("a", 1, nil), newServer("b", 1, nil), newServer("c", 1, nil), newServer("dead", 1, nil)
+	all := authorities([]*server{a, b, c, dead})
+	raw := must(record(dead).Sign(dead.authority.Sign))
+	tells := func(from *server, answer ...mor.Answered) mor.Learnt {
+		answer = append(answer, mor.Answered{Depth: 1, Raw: must(record(from).Sign(from.authority.Sign))})
+		return must(a.Learn(start, from.cfg.Domain, answer, all))
+	}
+	knows := func(want int) {
+		t.Helper()
+		if _, known := a.Status(); known != want {
+			t.Errorf("%d contexts known, want %d", known, want)
+		}
+	}
+	tells(b, mor.Answered{Depth: 2, Raw: raw})
+	tells(c, mor.Answered{Depth: 2, Raw: raw})
+	knows(3)
+	if tells(c, mor.Answered{Depth: 2, Raw: raw}).News {
+		t.Error("the same again is news")
+	}
+	if tells(b).News {
+		t.Error("news, but c is as near")
+	}
+	knows(3)
+	if !tells(c, mor.Answered{Depth: 3, Raw: raw}).News {
+		t.Error("farther is no news")
+	}
+	if !tells(c).News {
+		t.Error("gone is no news")
+	}
+	knows(2)
+	if !a.Forget(b.cfg.Domain) || a.Forget(b.cfg.Domain) {
+		t.Error("forgotten, and not once")
+	}
+	knows(1)
+}
+
+// A mesh forgets a server that is dead: neighbours do not keep it alive by telling each other.
+func TestMeshForgetsTheDead(t *testing.T) {
+	var ring []*server
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		ring = append(ring, newServer(name, 1, nil))
+	}
+	beside := func(i int) []*server { return []*server{ring[(i+1)%6], ring[(i+2)%6], ring[(i+4)%6], ring[(i+5)%6]} }
+	for i, s := range ring {
+		for _, other := range beside(i) {
+			s.listen(other, 0)
+		}
+	}
+	rounds := func(living int) (n int) {
+		for news := true; news; n++ {
+			news = false
+			for i, s := range ring[:living] {
+				for _, other := range beside(i) {
+					if slices.Contains(ring[:living], other) {
+						answer, _ := other.Ask(start, other.own[0].ID, s.cfg.Domain)
+						news = must(s.Learn(start, other.cfg.Domain, answer, authorities(ring))).News || news
+					}
+				}
+			}
+		}
+		return n
+	}
+	rounds(6)
+	dead := ring[5]
+	for _, s := range beside(5) {
+		s.Forget(dead.cfg.Domain)
+	}
+	n := rounds(5)
+	for _, s := range ring[:5] {
+		if _, known := s.Status(); known != 4 {
+			t.Errorf("%s knows %d contexts of 4 others", s.name, known)
+		}
+	}
+	if n > mor.MaxDepth+1 {
+		t.Errorf("it took %d rounds", n)
 	}
 }
 

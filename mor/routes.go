@@ -15,13 +15,58 @@ import (
 const (
 	MaxKnown = 4096
 	MaxOwned = 16
+	// MaxTellers is how many neighbours are remembered as having told of one context. When
+	// there are more, the nearest are.
+	MaxTellers = 16
 )
 
 // known is a context of somebody else that this server may use in a route.
+// It is known as long as a neighbour that is there tells of it.
 type known struct {
 	Record
-	raw   []byte
+	raw     []byte
+	tellers []teller // at least one, each neighbour once
+}
+
+// A teller is a neighbour whose last answer had a context, and after how many Asks.
+type teller struct {
+	peer  pki.Domain
 	depth uint8
+}
+
+// unknown is the depth of what nobody tells of.
+const unknown = MaxDepth + 1
+
+// depth is how far k is, by the nearest that tells of it.
+func (k *known) depth() uint8 { return k.depthBut(pki.Domain{}) }
+
+// depthBut is how far k is for whoever does not believe except.
+func (k *known) depthBut(except pki.Domain) uint8 {
+	depth := uint8(unknown)
+	for _, t := range k.tellers {
+		if t.peer != except {
+			depth = min(depth, t.depth)
+		}
+	}
+	return depth
+}
+
+// tell notes that peer tells of k.
+func (k *known) tell(peer pki.Domain, depth uint8) {
+	if i := slices.IndexFunc(k.tellers, func(t teller) bool { return t.peer == peer }); i >= 0 {
+		k.tellers[i].depth = depth
+		return
+	}
+	k.tellers = append(k.tellers, teller{peer, depth})
+	if len(k.tellers) > MaxTellers {
+		slices.SortStableFunc(k.tellers, func(a, b teller) int { return int(a.depth) - int(b.depth) })
+		k.tellers = k.tellers[:MaxTellers]
+	}
+}
+
+// untell notes that peer does not tell of k any more.
+func (k *known) untell(peer pki.Domain) {
+	k.tellers = slices.DeleteFunc(k.tellers, func(t teller) bool { return t.peer == peer })
 }
 
 // routes is what a server knows of contexts: its own, and those it learnt by Ask. It
@@ -46,46 +91,74 @@ type owner struct {
 	foreign *known
 }
 
-// has reports whether the very bytes of a are known already, from as near.
-func (t *routes) has(a Answered) bool {
+// has returns the record in a if these very bytes are known already.
+func (t *routes) has(a Answered) (Record, bool) {
 	r, _, err := readRecord(a.Raw)
 	if err != nil {
-		return false
+		return r, false
 	}
 	i, found := t.find(r)
-	return found && bytes.Equal(t.foreign[i].raw, a.Raw) && t.foreign[i].depth <= a.Depth
+	return r, found && bytes.Equal(t.foreign[i].raw, a.Raw)
 }
 
-// learn keeps r unless something as new and as near is known, or there is no place for it.
-// It reports whether it did.
-func (t *routes) learn(r Record, a Answered) bool {
+// learn notes that from tells of r, and keeps r if it is new or newer than what is known of
+// its context. It reports whether r is known now, and whether it was kept.
+func (t *routes) learn(from pki.Domain, r Record, a Answered) (is, kept bool) {
 	i, found := t.find(r)
 	switch {
-	case found && !fresher(r, a.Depth, t.foreign[i]):
-		return false
 	case !found && (len(t.foreign) >= MaxKnown || t.owned(r.Owner) >= MaxOwned):
-		return false
+		return false, false
 	case !found:
 		t.foreign = slices.Insert(t.foreign, i, known{})
+		kept = true
+	default:
+		kept = r.NotAfter.After(t.foreign[i].NotAfter)
 	}
-	t.foreign[i] = known{r, slices.Clone(a.Raw), a.Depth}
-	t.matchers = nil
-	return true
+	k := &t.foreign[i]
+	k.tell(from, a.Depth)
+	if kept {
+		k.Record, k.raw, t.matchers = r, slices.Clone(a.Raw), nil
+	}
+	return true, kept
 }
 
-// fresher says which of two records of a context is kept: the one from nearer, even if
-// what comes from farther is newer, unless the nearer has not been renewed for half of its
-// life. So depths do not change with the order in which neighbours are asked.
-func fresher(r Record, depth uint8, old known) bool {
-	newer := r.NotAfter.Sub(old.NotAfter)
-	switch {
-	case depth < old.depth:
-		return newer > -RecordLifetime/2
-	case depth > old.depth:
-		return newer > RecordLifetime/2
+// untell notes that peer does not tell of the contexts any more for which but is false.
+// What nobody tells of is forgotten.
+func (t *routes) untell(peer pki.Domain, but func(Record) bool) {
+	for i := range t.foreign {
+		if k := &t.foreign[i]; !but(k.Record) {
+			k.untell(peer)
+		}
 	}
-	return newer > 0
+	t.drop(func(k known) bool { return len(k.tellers) == 0 })
 }
+
+// drop forgets foreign contexts.
+func (t *routes) drop(which func(known) bool) {
+	before := len(t.foreign)
+	t.foreign = slices.DeleteFunc(t.foreign, which)
+	if len(t.foreign) != before {
+		t.matchers = nil
+	}
+}
+
+// depths is how far each foreign context is. When it changes, the neighbours have reason to
+// ask.
+func (t *routes) depths() map[place]uint8 {
+	depths := make(map[place]uint8, len(t.foreign))
+	for i := range t.foreign {
+		depths[t.foreign[i].place()] = t.foreign[i].depth()
+	}
+	return depths
+}
+
+// A place is the whole name of a foreign context.
+type place struct {
+	id    ContextID
+	owner pki.Domain
+}
+
+func (r Record) place() place { return place{r.ID, r.Owner} }
 
 // find looks for the context that r is of. Its owner is part of its name here: nobody can
 // take the place of another's context by using the same ID.
@@ -110,11 +183,7 @@ func (t *routes) owned(owner pki.Domain) int {
 
 // expire drops the foreign contexts whose record has run out.
 func (t *routes) expire(now time.Time) {
-	before := len(t.foreign)
-	t.foreign = slices.DeleteFunc(t.foreign, func(k known) bool { return !now.Before(k.NotAfter) })
-	if len(t.foreign) != before {
-		t.matchers = nil
-	}
+	t.drop(func(k known) bool { return !now.Before(k.NotAfter) })
 }
 
 // whose recognises the owner of p, in the epoch e that p names.
@@ -195,7 +264,7 @@ func (t *routes) leads(own []onion.ServerID) []onion.ServerID {
 	leads := slices.Clone(own)
 	for i := range t.foreign {
 		k := &t.foreign[i]
-		if k.depth != 1 {
+		if k.depth() != 1 {
 			continue
 		}
 		for _, id := range k.Leads[:k.Own] {

@@ -72,7 +72,8 @@ type Outgoing struct {
 	State    State
 	Created  time.Time
 	Next     time.Time // of the next copy
-	Attempts int
+	Attempts int       // copies by which the time of the next is reckoned: from 1 again once stored
+	Copies   int       // in all
 	Last     Route
 	Waiting  []Waiting
 }
@@ -82,6 +83,15 @@ type Waiting struct {
 	ID     onion.SURBID
 	Keys   []byte       // onion.SURBKeys
 	Relays []pki.Domain // of the copy that it went with, there and back
+	Late   bool         // its relays are doubted for it
+}
+
+// A Doubt is what speaks against a relay: copies over it that no receipt came of in time, since
+// one did. It fades: half of them are forgotten each hour.
+type Doubt struct {
+	Relay  pki.Domain
+	Copies int       // 0: none any more
+	At     time.Time // of the last
 }
 
 // A Submission is an entry frame for our node, with the message and the route it is of.
@@ -95,6 +105,7 @@ type Submission struct {
 // Sender and holds until the next call.
 type SenderOutput struct {
 	Save   []Outgoing   // make durable before anything is submitted
+	Doubts []Doubt      // these too: what has changed
 	Submit []Submission // hand to our node; report with Submitted
 	Wake   time.Time    // call Tick no later than this; zero: nothing is waited for
 }
@@ -105,6 +116,7 @@ type SenderConfig struct {
 	Entry  pki.Domain // of the node that we hand packets to: our home, or where we logged in
 	Home   pki.Domain // whose server keeps our own mailbox
 	Outbox []Outgoing // as saved before
+	Doubts []Doubt    // as saved before
 }
 
 // A Sender is a user's side of the network: routes, outbox, retransmission. It is not safe
@@ -113,6 +125,8 @@ type Sender struct {
 	cfg     SenderConfig
 	servers []Server
 	outbox  []*Outgoing // in order of creation
+	doubts  map[pki.Domain]Doubt
+	changed []Doubt // since the last output
 }
 
 // ErrOutboxFull is returned by Send when MaxOutbox messages are unfinished.
@@ -120,7 +134,10 @@ var ErrOutboxFull = errors.New("mor: the outbox is full")
 
 // NewSender makes a Sender that goes on with the outbox in cfg.
 func NewSender(cfg SenderConfig) *Sender {
-	s := &Sender{cfg: cfg}
+	s := &Sender{cfg: cfg, doubts: make(map[pki.Domain]Doubt)}
+	for _, d := range cfg.Doubts {
+		s.doubts[d.Relay] = d
+	}
 	for _, o := range cfg.Outbox {
 		if !o.State.final() {
 			s.outbox = append(s.outbox, &o)
@@ -134,12 +151,12 @@ func NewSender(cfg SenderConfig) *Sender {
 func (s *Sender) SetServers(servers []Server) { s.servers = servers }
 
 // Plan draws a route for a message without sending anything.
-func (s *Sender) Plan(to Address, hops int, via []pki.Domain) (Route, error) {
+func (s *Sender) Plan(now time.Time, to Address, hops int, via []pki.Domain) (Route, error) {
 	if len(to.Spools) == 0 {
 		return nil, routeErrorf("the recipient names no server that keeps her messages")
 	}
 	e := ends{s.cfg.Entry, to.Spools[0]}
-	relays, err := choose(s.cfg.Rand, s.servers, e, hops, via, preference{doubts: s.doubts(&Outgoing{})})
+	relays, err := choose(s.cfg.Rand, s.servers, e, hops, via, preference{doubts: s.doubted(now)})
 	if err != nil {
 		return nil, err
 	}
@@ -156,13 +173,15 @@ func (s *Sender) Send(now time.Time, o Outgoing) (SenderOutput, Route, error) {
 	if s.find(o.ID) != nil {
 		return SenderOutput{}, nil, fmt.Errorf("mor: message %s is in the outbox already", o.ID)
 	}
-	o.State, o.Created, o.Attempts, o.Last, o.Waiting = Queued, now, 0, nil, nil
+	o.State, o.Created, o.Attempts, o.Copies, o.Last, o.Waiting = Queued, now, 0, 0, nil, nil
 	submission, err := s.copy(now, &o)
 	if err != nil {
 		return SenderOutput{}, nil, err
 	}
 	s.outbox = append(s.outbox, &o)
-	return SenderOutput{Save: []Outgoing{o}, Submit: []Submission{submission}, Wake: s.wake()}, o.Last, nil
+	out := s.saved(&o)
+	out.Submit = []Submission{submission}
+	return out, o.Last, nil
 }
 
 // Submitted tells what our node said of a copy: taken, or (err not nil) not. What was not
@@ -194,6 +213,7 @@ func (s *Sender) TakeReceipt(now time.Time, id onion.SURBID, body []byte) (Sende
 		if err != nil || receipt.ID != o.ID {
 			return SenderOutput{Wake: s.wake()}, Receipt{}, false
 		}
+		s.trust(o.Waiting[i].Relays)
 		o.Waiting = slices.Delete(o.Waiting, i, i+1)
 		s.receipted(now, o, receipt.Status)
 		return s.saved(o), receipt, true
@@ -239,7 +259,8 @@ func (s *Sender) Tick(now time.Time) SenderOutput {
 		switch {
 		case now.Sub(o.Created) >= LetterLifetime:
 			o.State, o.Waiting = Expired, nil
-			out.Save = append(out.Save, s.saved(o).Save...)
+			s.drop(o)
+			out.Save = append(out.Save, *o)
 		case !now.Before(o.Next):
 			submission, err := s.copy(now, o)
 			if err == nil {
@@ -250,16 +271,25 @@ func (s *Sender) Tick(now time.Time) SenderOutput {
 			out.Save = append(out.Save, *o)
 		}
 	}
-	out.Wake = s.wake()
-	return out
+	return s.completed(out)
 }
 
 // saved returns an output that saves o, which leaves the outbox if it is finished.
 func (s *Sender) saved(o *Outgoing) SenderOutput {
 	if o.State.final() {
-		s.outbox = slices.DeleteFunc(s.outbox, func(p *Outgoing) bool { return p == o })
+		s.drop(o)
 	}
-	return SenderOutput{Save: []Outgoing{*o}, Wake: s.wake()}
+	return s.completed(SenderOutput{Save: []Outgoing{*o}})
+}
+
+// completed adds to an output what is the same for all.
+func (s *Sender) completed(out SenderOutput) SenderOutput {
+	out.Doubts, out.Wake, s.changed = s.changed, s.wake(), nil
+	return out
+}
+
+func (s *Sender) drop(o *Outgoing) {
+	s.outbox = slices.DeleteFunc(s.outbox, func(p *Outgoing) bool { return p == o })
 }
 
 func (s *Sender) find(id MessageID) *Outgoing {

@@ -2,6 +2,7 @@ package mor_test
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -19,10 +20,12 @@ type post struct {
 	cfg     mor.SenderConfig
 	servers []*server
 	saved   []mor.Outgoing
+	doubts  map[pki.Domain]mor.Doubt
+	made    int // copies, as deliver counts them
 }
 
 func newPost(names ...string) *post {
-	p := &post{}
+	p := &post{doubts: make(map[pki.Domain]mor.Doubt)}
 	for _, name := range names {
 		p.servers = append(p.servers, newServer(name, 1, nil))
 	}
@@ -32,7 +35,7 @@ func newPost(names ...string) *post {
 }
 
 func (p *post) restart() {
-	p.cfg.Outbox = p.saved
+	p.cfg.Outbox, p.cfg.Doubts = p.saved, slices.Collect(maps.Values(p.doubts))
 	p.Sender = mor.NewSender(p.cfg)
 	var servers []mor.Server
 	for _, s := range p.servers {
@@ -57,6 +60,11 @@ func letterTo(to mor.Address) mor.Outgoing {
 
 // did keeps what is to be saved.
 func (p *post) did(out mor.SenderOutput) mor.SenderOutput {
+	for _, d := range out.Doubts {
+		if p.doubts[d.Relay] = d; d.Copies == 0 {
+			delete(p.doubts, d.Relay)
+		}
+	}
 	for _, o := range out.Save {
 		o.Waiting = slices.Clone(o.Waiting)
 		i := slices.IndexFunc(p.saved, func(old mor.Outgoing) bool { return old.ID == o.ID })
@@ -175,17 +183,17 @@ func (p *post) wantRoute(t *testing.T, name string, route mor.Route, peeled []st
 func TestTooFewRelays(t *testing.T) {
 	p := newPost("a", "b", "c")
 	var wrong *mor.RouteError
-	if _, err := p.Plan(p.bob("b"), 2, nil); !errors.As(err, &wrong) {
+	if _, err := p.Plan(start, p.bob("b"), 2, nil); !errors.As(err, &wrong) {
 		t.Error(err)
 	}
 	if out, _, err := p.Send(start, letterTo(p.bob("b"))); !errors.As(err, &wrong) || len(out.Submit) != 0 || !p.Tick(start).Wake.IsZero() {
 		t.Error(err, "or something is kept")
 	}
 	p = newPost("a", "b", "c", "d")
-	if route, err := p.Plan(p.bob("b"), 2, nil); err != nil || len(route) != 4 {
+	if route, err := p.Plan(start, p.bob("b"), 2, nil); err != nil || len(route) != 4 {
 		t.Error(route, err)
 	}
-	if _, err := p.Plan(p.bob("b"), 3, nil); !errors.As(err, &wrong) {
+	if _, err := p.Plan(start, p.bob("b"), 3, nil); !errors.As(err, &wrong) {
 		t.Error(err)
 	}
 }
@@ -195,7 +203,7 @@ func TestRoutesAreDrawnEvenly(t *testing.T) {
 	p := newPost("a", "b", "c", "d", "e", "f")
 	seen := make(map[string]int)
 	for range 1200 {
-		seen[must(p.Plan(p.bob("b"), 2, nil)).String()]++
+		seen[must(p.Plan(start, p.bob("b"), 2, nil)).String()]++
 	}
 	if len(seen) != 12 {
 		t.Errorf("%d routes of 12", len(seen))
@@ -352,6 +360,9 @@ func TestSecondSpool(t *testing.T) {
 		out = p.Tick(now)
 		_, peeled := p.walk(t, out.Submit[0].Entry.First, out.Submit[0].Entry.Inner)
 		ends += peeled[len(peeled)-1]
+	}
+	if n := out.Save[0].Copies; n != 13 {
+		t.Errorf("%d copies counted", n)
 	}
 	if ends != "cbcbcbcbcbcb" {
 		t.Errorf("copies went to %s", ends)

@@ -98,8 +98,8 @@ func (s *server) ask(now time.Time, other *server, all []*server) (kept int, ok 
 		return 0, false, nil
 	}
 	answer = must(mor.ParseAnswer(must(mor.MarshalAnswer(answer))))
-	kept, err = s.Learn(now, answer, authorities(all))
-	return kept, true, err
+	learnt, err := s.Learn(now, other.cfg.Domain, answer, authorities(all))
+	return learnt.Kept, true, err
 }
 
 func authorities(all []*server) mor.Authorities {

@@ -55,7 +55,7 @@ type ends struct{ entry, mailbox pki.Domain }
 // relay out.
 type preference struct {
 	avoid  Route              // of the packet before, or of the other way
-	doubts map[pki.Domain]int // copies over a relay that nothing has come back of
+	doubts map[pki.Domain]int // copies over a relay that nothing came of, since something did
 }
 
 // avoided is what being in the route to avoid weighs, in doublings of doubts.

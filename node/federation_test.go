@@ -41,6 +41,28 @@ func (m *mesh) impostor(domain string) *member {
 	return fake
 }
 
+// A node that is dead is soon used in no leg: its peers miss it, and the others hear of it.
+func TestTheDeadAreForgotten(t *testing.T) {
+	t.Parallel()
+	domains := []string{"a.test", "b.test", "c.test", "d.test", "e.test"}
+	m := newMesh(t, domains...)
+	for i, d := range domains {
+		for _, step := range []int{1, 4} {
+			m.peer(d, domains[(i+step)%len(domains)])
+		}
+	}
+	m.settled(domains...)
+	must(t, m.nodes["e.test"].end())
+	for _, d := range domains[:4] {
+		m.until(d+" to forget the dead", func() error {
+			if s := m.status(d); s.Known != 3 {
+				return fmt.Errorf("%d contexts of 3 others", s.Known)
+			}
+			return nil
+		})
+	}
+}
+
 // Five nodes in a ring with chords: each learns the descriptors and contexts of all, also
 // of those that it has no link with.
 func TestMeshLearnsAll(t *testing.T) {

@@ -26,6 +26,9 @@ const (
 	// askSpacing is the least time between two rounds of asking on one link, however many
 	// news a peer may have.
 	askSpacing = 500 * time.Millisecond
+	// goneAfter is how long a peer may be without a link before what it told is forgotten. A
+	// restart takes less.
+	goneAfter = 5 * time.Second
 	// drainTime is how long the end of a link waits for what is queued to leave.
 	drainTime = 2 * time.Second
 )
@@ -101,6 +104,18 @@ func (n *Node) servePeer(ctx context.Context, domain pki.Domain, conn *link.Conn
 		l.leave(p)
 		return mor.Output{}, false
 	}))
+	time.AfterFunc(goneAfter, func() { p.note("forgetting", n.missed(ctx, domain)) })
+}
+
+// missed forgets what a peer told if there is no link with it, so that no leg goes by a server
+// that is dead, and has the other peers hear of it.
+func (n *Node) missed(ctx context.Context, peer pki.Domain) error {
+	return n.loop.do(ctx, func(l *loop, _ time.Time) (mor.Output, bool) {
+		if l.links[peer] == nil && l.router.Forget(peer) {
+			n.tell()
+		}
+		return mor.Output{}, false
+	})
 }
 
 // part waits for the end of the link or of the node, lets out what is queued, and closes.
@@ -284,8 +299,8 @@ func (p *peerLink) ask(ctx context.Context, on contextID) error {
 	}
 }
 
-// learn takes the records of an answer. If they are of more contexts than we knew, our own
-// members hear of it.
+// learn takes the records of an answer. If contexts have come or gone by it, or are nearer or
+// farther, our own members hear of it.
 func (p *peerLink) learn(ctx context.Context, raw []byte) error {
 	records, err := mor.ParseAnswer(raw)
 	if err != nil {
@@ -295,19 +310,19 @@ func (p *peerLink) learn(ctx context.Context, raw []byte) error {
 		return err
 	}
 	type result struct {
-		more bool
-		err  error
+		mor.Learnt
+		err error
 	}
-	learnt, err := ask(ctx, p.n.loop, func(l *loop, now time.Time) result {
-		_, before := l.router.Status()
-		_, err := l.router.Learn(now, records, p.n.directory.authority)
-		_, after := l.router.Status()
-		return result{after > before, err}
+	learnt, err := ask(ctx, p.n.loop, func(l *loop, now time.Time) (r result) {
+		if l.links[p.domain] == p { // else it is of no use to believe what it says
+			r.Learnt, r.err = l.router.Learn(now, p.domain, records, p.n.directory.authority)
+		}
+		return r
 	})
 	if err != nil {
 		return err
 	}
-	if learnt.more {
+	if learnt.News {
 		p.n.tell()
 	}
 	return learnt.err
@@ -346,7 +361,7 @@ func (p *peerLink) note(doing string, err error) {
 	p.n.log.Info(doing, "peer", p.domain, "err", err)
 }
 
-// tell has spread say that we know more than before.
+// tell has spread say that what we know has changed.
 func (n *Node) tell() {
 	select {
 	case n.news <- struct{}{}:

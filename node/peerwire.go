@@ -44,7 +44,7 @@ type answer struct {
 	Records []byte    `json:"records"`
 }
 
-// news says that the sender knows more than before, so that asking it again is worth while.
+// news says that what the sender knows has changed, so that asking it again is worth while.
 type news struct{}
 
 // contextID is a mor.ContextID as text: 22 characters of base64url (RFC 4648, section 5),

@@ -93,33 +93,36 @@ func (w *World) askAll() (err error) {
 		news = false
 		for _, e := range w.edges {
 			for _, pair := range [...][2]int{e, {e[1], e[0]}} {
-				kept, bad := w.Ask(pair[0], pair[1])
+				learnt, bad := w.Ask(pair[0], pair[1])
 				if bad != nil {
 					err = bad
 				}
-				news = news || kept > 0
+				news = news || learnt.News || learnt.Kept > 0
 			}
 		}
 	}
 	return err
 }
 
-// Ask has one node ask another on its context, and returns how many records told it
-// something new. Nodes that are down, and strangers, get no answer: 0.
-func (w *World) Ask(asker, asked int) (kept int, err error) {
+// Ask has one node ask another on its context. Nodes that are down, and strangers, get no
+// answer; what a node that is down has told is forgotten.
+func (w *World) Ask(asker, asked int) (mor.Learnt, error) {
 	a, b := w.nodes[asker], w.nodes[asked]
-	if a.down || b.down {
-		return 0, nil
+	switch {
+	case a.down:
+		return mor.Learnt{}, nil
+	case b.down:
+		return mor.Learnt{News: a.Router.Forget(b.Domain())}, nil
 	}
 	answer, _ := b.Router.Ask(w.now, b.context, a.Domain())
 	raw, err := mor.MarshalAnswer(answer)
 	if err != nil {
-		return 0, err
+		return mor.Learnt{}, err
 	}
 	if answer, err = mor.ParseAnswer(raw); err != nil {
-		return 0, err
+		return mor.Learnt{}, err
 	}
-	return a.Router.Learn(w.now, answer, w.authority)
+	return a.Router.Learn(w.now, b.Domain(), answer, w.authority)
 }
 
 // refresh asks again, now and then. A record that has run out meanwhile is refused; its

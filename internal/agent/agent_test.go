@@ -74,6 +74,36 @@ func TestOutboxEmpties(t *testing.T) {
 	}
 }
 
+// A copy that is due again speaks against the relays of the one before, for every program on
+// the folder and all messages, and a receipt takes it back.
+func TestDoubtsAreKept(t *testing.T) {
+	t.Parallel()
+	m := here(t)
+	ann, cfg := m.user(t, "a.test")
+	bob, _ := m.user(t, "b.test")
+	s, err := ann.Send(t.Context(), bob.self.name, "hello", Way{})
+	must(t, err)
+	must(t, ann.vault.Update(func(tx *vault.Tx) error {
+		r, _, err := load[outgoing](tx, prefixOutbox+s.ID)
+		must(t, err)
+		r.Next = time.Time{}
+		return save(tx, prefixOutbox+s.ID, r)
+	}))
+	again := open(t, cfg)
+	must(t, again.Connect(t.Context()))
+	copies, _, err := again.tick()
+	must(t, err)
+	must(t, again.submit(t.Context(), copies))
+	want := []string{prefixRelay + "c.test", prefixRelay + "d.test"} // there are no others
+	if doubts := keysOf(t, ann, prefixRelay); !slices.Equal(doubts, want) {
+		t.Errorf("doubts about %q", doubts)
+	}
+	wait(t, ann, s, mor.StoredThere)
+	if doubts := keysOf(t, ann, prefixRelay); len(doubts) > 0 {
+		t.Errorf("doubts about %q, which work", doubts)
+	}
+}
+
 // eventually lets an agent work until a condition holds.
 func eventually(t *testing.T, a *Agent, holds func() bool) {
 	t.Helper()

@@ -57,10 +57,15 @@ func submitStating(t *testing.T, from, to *Agent, fill byte) {
 	c.Sign(from.self.key, keys)
 	sealed, err := message.Seal(rand.Reader, from.self.keys, known.keys, known.name, c)
 	must(t, err)
-	s := from.sender()
+	var s *mor.Sender
 	must(t, from.vault.View(func(tx *vault.Tx) error {
 		servers, err := from.servers(tx)
-		s.SetServers(servers)
+		if err == nil {
+			s, err = from.sender(tx)
+		}
+		if err == nil {
+			s.SetServers(servers)
+		}
 		return err
 	}))
 	out, _, err := s.Send(time.Now(), mor.Outgoing{

@@ -18,9 +18,10 @@ import (
 // that share a folder see one outbox, and no copy is made twice.
 
 // sender is a Sender with the given messages in its outbox.
-func (a *Agent) sender(outbox ...mor.Outgoing) *mor.Sender {
+func (a *Agent) sender(tx *vault.Tx, outbox ...mor.Outgoing) (*mor.Sender, error) {
 	home := a.self.name.Domain()
-	return mor.NewSender(mor.SenderConfig{Rand: a.cfg.Rand, Entry: home, Home: home, Outbox: outbox})
+	doubts, err := loadDoubts(tx)
+	return mor.NewSender(mor.SenderConfig{Rand: a.cfg.Rand, Entry: home, Home: home, Outbox: outbox, Doubts: doubts}), err
 }
 
 // loadOutgoing reads a message on its way; false if it is on its way no more.
@@ -74,7 +75,11 @@ func (a *Agent) change(tx *vault.Tx, id mor.MessageID, do func(*mor.Sender) mor.
 	if err != nil || !ok {
 		return false, err
 	}
-	return true, a.saveAll(tx, do(a.sender(o)), map[mor.MessageID]outgoing{id: r})
+	s, err := a.sender(tx, o)
+	if err != nil {
+		return false, err
+	}
+	return true, a.saveAll(tx, do(s), map[mor.MessageID]outgoing{id: r})
 }
 
 // saveAll makes a Sender's output durable.
@@ -84,7 +89,7 @@ func (a *Agent) saveAll(tx *vault.Tx, out mor.SenderOutput, of map[mor.MessageID
 			return err
 		}
 	}
-	return nil
+	return saveDoubts(tx, out.Doubts)
 }
 
 // tick makes the copies that are due, and returns them with the time when the next is.
@@ -103,7 +108,10 @@ func (a *Agent) tick() (submit []mor.Submission, wake time.Time, err error) {
 		if err != nil {
 			return err
 		}
-		s := a.sender(outbox...)
+		s, err := a.sender(tx, outbox...)
+		if err != nil {
+			return err
+		}
 		s.SetServers(servers)
 		out := s.Tick(now)
 		submit = out.Submit

@@ -23,6 +23,7 @@ import (
 //	outbox/ID              outgoing: a message on its way
 //	sealed/ID              its sealed part, raw
 //	surb/SURBID            the id of the message whose receipt comes over it, raw
+//	relay/DOMAIN           doubt: what speaks against a relay
 //	sent/ID                sent: what became of a text of ours
 //	inbox/NUMBER           Message
 //	unread/NUMBER          nothing; there until the message is shown
@@ -39,6 +40,7 @@ const (
 	prefixOutbox   = "outbox/"
 	prefixSealed   = "sealed/"
 	prefixSURB     = "surb/"
+	prefixRelay    = "relay/"
 	prefixSent     = "sent/"
 	prefixInbox    = "inbox/"
 	prefixUnread   = "unread/"
@@ -156,6 +158,7 @@ type outgoing struct {
 	Created  time.Time       `json:"created"`
 	Next     time.Time       `json:"next"`
 	Attempts int             `json:"attempts"`
+	Copies   int             `json:"copies"`
 	Last     mor.Route       `json:"last"`
 	Waiting  []waiting       `json:"waiting"`
 }
@@ -172,6 +175,36 @@ type waiting struct {
 	Keys []byte `json:"keys"`
 
 	Relays []pki.Domain `json:"relays"`
+	Late   bool         `json:"late,omitempty"`
+}
+
+// A doubt is a mor.Doubt about the relay that its key names.
+type doubt struct {
+	Copies int       `json:"copies"`
+	At     time.Time `json:"at"`
+}
+
+// loadDoubts reads what speaks against relays.
+func loadDoubts(tx *vault.Tx) (doubts []mor.Doubt, err error) {
+	err = each(tx, prefixRelay, func(name string, d doubt) error {
+		relay, err := pki.ParseDomain(name)
+		doubts = append(doubts, mor.Doubt{Relay: relay, Copies: d.Copies, At: d.At})
+		return err
+	})
+	return doubts, err
+}
+
+// saveDoubts makes durable what has changed.
+func saveDoubts(tx *vault.Tx, changed []mor.Doubt) error {
+	for _, d := range changed {
+		key := prefixRelay + d.Relay.String()
+		if d.Copies == 0 {
+			tx.Delete(key)
+		} else if err := save(tx, key, doubt{d.Copies, d.At}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // record returns o as it is kept.
@@ -179,10 +212,10 @@ func record(k kind, to pki.Name, o mor.Outgoing) outgoing {
 	r := outgoing{
 		Kind: k, To: to, Mailbox: o.To.Mailbox[:], Secret: o.To.Secret[:], Identity: o.To.Identity, Spools: o.To.Spools,
 		Hops: o.Hops, Via: o.Via, Reply: o.Reply[:], State: o.State, Created: o.Created, Next: o.Next,
-		Attempts: o.Attempts, Last: o.Last,
+		Attempts: o.Attempts, Copies: o.Copies, Last: o.Last,
 	}
 	for _, w := range o.Waiting {
-		r.Waiting = append(r.Waiting, waiting{w.ID[:], w.Keys, w.Relays})
+		r.Waiting = append(r.Waiting, waiting{w.ID[:], w.Keys, w.Relays, w.Late})
 	}
 	return r
 }
@@ -191,7 +224,7 @@ func record(k kind, to pki.Name, o mor.Outgoing) outgoing {
 func (r outgoing) outgoing(id mor.MessageID, sealed []byte) mor.Outgoing {
 	o := mor.Outgoing{
 		ID: id, Sealed: sealed, Hops: r.Hops, Via: r.Via, State: r.State, Created: r.Created, Next: r.Next,
-		Attempts: r.Attempts, Last: r.Last,
+		Attempts: r.Attempts, Copies: r.Copies, Last: r.Last,
 		To: mor.Address{Secret: r.Secret.array(), Identity: r.Identity, Spools: r.Spools},
 	}
 	copy(o.To.Mailbox[:], r.Mailbox)
@@ -199,7 +232,7 @@ func (r outgoing) outgoing(id mor.MessageID, sealed []byte) mor.Outgoing {
 	for _, w := range r.Waiting {
 		var id onion.SURBID
 		copy(id[:], w.ID)
-		o.Waiting = append(o.Waiting, mor.Waiting{ID: id, Keys: w.Keys, Relays: w.Relays})
+		o.Waiting = append(o.Waiting, mor.Waiting{ID: id, Keys: w.Keys, Relays: w.Relays, Late: w.Late})
 	}
 	return o
 }

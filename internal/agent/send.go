@@ -45,9 +45,12 @@ func (a *Agent) Plan(ctx context.Context, to pki.Name, w Way) (route mor.Route, 
 			if err != nil {
 				return err
 			}
-			s := a.sender()
+			s, err := a.sender(tx)
+			if err != nil {
+				return err
+			}
 			s.SetServers(servers)
-			route, err = s.Plan(c.address, w.hops(), w.Via)
+			route, err = s.Plan(a.now(), c.address, w.hops(), w.Via)
 			return err
 		})
 	})
@@ -210,7 +213,10 @@ func (a *Agent) enqueue(tx *vault.Tx, to correspondent, d draft) ([]mor.Submissi
 	if err != nil {
 		return nil, err
 	}
-	s := a.sender()
+	s, err := a.sender(tx)
+	if err != nil {
+		return nil, err
+	}
 	s.SetServers(servers)
 	out, _, err := s.Send(a.now(), o)
 	if err != nil {

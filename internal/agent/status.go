@@ -15,8 +15,8 @@ type Status struct {
 	State    mor.State `json:"state"`
 	To       pki.Name  `json:"to"`
 	Text     string    `json:"text"`
-	Route    mor.Route `json:"route"` // of the last copy
-	Attempts int       `json:"attempts"`
+	Route    mor.Route `json:"route"`    // of the last copy
+	Attempts int       `json:"attempts"` // copies made
 	Created  time.Time `json:"created"`
 	Changed  time.Time `json:"changed"` // when it came into this state
 }
@@ -53,7 +53,7 @@ func (a *Agent) progress(tx *vault.Tx, o mor.Outgoing) error {
 	if s.State != o.State {
 		s.State, s.Changed = o.State, a.now()
 	}
-	s.Route, s.Attempts = o.Last, o.Attempts
+	s.Route, s.Attempts = o.Last, o.Copies
 	return save(tx, key, s)
 }
 

@@ -48,6 +48,7 @@ type correspondent struct {
 	name, to string
 	cmd      *exec.Cmd
 	stdin    io.Closer
+	killed   chan struct{} // closed when it is ended by us
 	last     Event
 	copies   int // of all lives
 	finished int
@@ -193,16 +194,16 @@ func (p *lossyPlay) begin(ctx context.Context, u *correspondent) error {
 	if err != nil {
 		return fmt.Errorf("lab: %w", err)
 	}
-	u.stdin = stdin
+	u.stdin, u.killed = stdin, make(chan struct{})
 	if err := u.cmd.Start(); err != nil {
 		return fmt.Errorf("lab: %w", err)
 	}
-	go p.listen(ctx, u, u.cmd, stdout)
+	go p.listen(ctx, u, u.killed, stdout)
 	return nil
 }
 
 // listen hands on the lines of one life of a user.
-func (p *lossyPlay) listen(ctx context.Context, u *correspondent, life *exec.Cmd, stdout io.Reader) {
+func (p *lossyPlay) listen(ctx context.Context, u *correspondent, killed chan struct{}, stdout io.Reader) {
 	scanner := bufio.NewScanner(stdout)
 	for scanner.Scan() {
 		var h = heard{from: u}
@@ -211,15 +212,16 @@ func (p *lossyPlay) listen(ctx context.Context, u *correspondent, life *exec.Cmd
 		}
 		select {
 		case p.lines <- h:
+		case <-killed:
+			return
 		case <-ctx.Done():
 			return
 		}
 	}
-	if life == u.cmd && ctx.Err() == nil { // not killed by us
-		select {
-		case p.lines <- heard{from: u, err: errors.New("it ended by itself")}:
-		case <-ctx.Done():
-		}
+	select {
+	case <-killed:
+	case <-ctx.Done():
+	case p.lines <- heard{from: u, err: errors.New("it ended by itself")}:
 	}
 }
 
@@ -230,6 +232,7 @@ func (p *lossyPlay) stopUser(u *correspondent) error {
 	if life == nil {
 		return nil
 	}
+	close(u.killed)
 	if err := life.Process.Kill(); err != nil {
 		return fmt.Errorf("lab: %w", err)
 	}
