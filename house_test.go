@@ -61,7 +61,7 @@ func TestInvariants(t *testing.T) {
 // Every row that this version must meet stands in docs/acceptance.md, with tests and
 // scripts that exist.
 func TestAcceptance(t *testing.T) {
-	rows := strings.Fields(`P1 P3a P3b P4 K1 K2 K3 K4 K6 M1 M2 M3 M4 M5 M6 M7 M8 T1 C2 C11 E2
+	rows := strings.Fields(`P1 P3a P3b P4 K1 K2 K3 K4 K5 K6 M1 M2 M3 M4 M5 M6 M7 M8 T1 C2 C11 E2
 		H1 H6 H7 H8 H10 X1 G1 G2 G10 G13 Y3 V8`)
 	var scripts []string
 	for _, pattern := range []string{"cmd/*/testdata/script/*.txtar", "mor/testdata/*.txtar"} {
@@ -72,6 +72,16 @@ func TestAcceptance(t *testing.T) {
 		scripts = append(scripts, found...)
 	}
 	report(t, house.Acceptance(tree(t), text(t, "docs/acceptance.md"), rows, scripts))
+}
+
+// Every door through which bytes come from outside stands in docs/spec/hostile.md, with
+// tests that exist.
+func TestHostile(t *testing.T) {
+	report(t, house.Hostile(tree(t), text(t, "docs/spec/hostile.md"), []string{
+		"link, before the handshake", "link, after the handshake", "peer, control", "peer, packets", "onion bytes",
+		"user link", "user link, the user's side", "user's mailbox", "key server", "key server, the asker's side",
+		"DNS responder", "DNS answers", "configuration", "sealed folder", "certificates and records",
+	}))
 }
 
 // Every package explains itself, and so does every exported name.

@@ -20,6 +20,10 @@ const (
 	tcpIdle    = 5 * time.Second // without a whole query a TCP connection is closed
 	tcpQueries = 1024            // queries on one TCP connection, then it is closed
 	maxQuery   = 4096            // octets of a query; longer ones get no answer
+
+	// acceptPause is how long TCP waits after the system had no connection to give, as
+	// when there are too many open files.
+	acceptPause = 100 * time.Millisecond
 )
 
 // A Responder is an authoritative DNS server for the records of one zone, over
@@ -82,7 +86,7 @@ func (r *Responder) Remove(domain pki.Domain) error { return r.zone.remove(domai
 // Close closes the sockets of a responder that does not run.
 func (r *Responder) Close() error { return errors.Join(r.udp.Close(), r.tcp.Close()) }
 
-// Run answers until ctx ends, which is no error, or a socket fails. It closes
+// Run answers until ctx ends, which is no error, or the UDP socket fails. It closes
 // the sockets and returns when all its goroutines have.
 func (r *Responder) Run(ctx context.Context) error {
 	running, cancel := context.WithCancel(ctx)
@@ -91,17 +95,17 @@ func (r *Responder) Run(ctx context.Context) error {
 	defer stop()
 
 	var wg sync.WaitGroup
-	var udpErr, tcpErr error
+	var err error
 	wg.Go(func() {
 		defer cancel()
-		udpErr = r.serveUDP()
+		err = r.serveUDP()
 	})
 	wg.Go(func() {
 		defer cancel()
-		tcpErr = r.serveTCP(running, &wg)
+		r.serveTCP(running, &wg)
 	})
 	wg.Wait()
-	return errors.Join(udpErr, tcpErr)
+	return err
 }
 
 // serveUDP answers datagrams one after the other, each in microseconds.
@@ -125,24 +129,35 @@ func (r *Responder) serveUDP() error {
 }
 
 // serveTCP accepts at most maxConns connections at a time.
-func (r *Responder) serveTCP(ctx context.Context, wg *sync.WaitGroup) error {
+func (r *Responder) serveTCP(ctx context.Context, wg *sync.WaitGroup) {
 	free := make(chan struct{}, maxConns)
 	for {
 		select {
 		case free <- struct{}{}:
 		case <-ctx.Done():
-			return nil
+			return
 		}
 		conn, err := r.tcp.Accept()
 		if errors.Is(err, net.ErrClosed) {
-			return nil
+			return
 		} else if err != nil {
-			return fmt.Errorf("dnstxt: accepting: %w", err)
+			<-free
+			pause(ctx)
+			continue
 		}
 		wg.Go(func() {
 			r.serveConn(ctx, conn)
 			<-free
 		})
+	}
+}
+
+func pause(ctx context.Context) {
+	timer := time.NewTimer(acceptPause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 

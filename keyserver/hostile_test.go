@@ -10,7 +10,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -119,37 +122,73 @@ func TestSlowClientIsCutOff(t *testing.T) {
 	}
 }
 
+// Over the limits the oldest connection goes that nothing is being answered to: of the same
+// client if that has too many, else of anybody. Whoever is being answered stays, and if all
+// are, the newest goes.
 func TestConnectionsAreLimited(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	ln := limitListener(inner)
-	ln.mostEach = 2
-	defer ln.Close()
-	accepted := make(chan net.Conn, 4)
-	go func() {
-		for c, err := ln.Accept(); err == nil; c, err = ln.Accept() {
-			accepted <- c
+	ln := limitListener(nil)
+	ln.most, ln.mostEach = 4, 2
+	var entered []*conn
+	enter := func(host string, want int) {
+		t.Helper()
+		c := &conn{listener: ln, client: clientOf(net.JoinHostPort(host, "1"))}
+		gone, ok := ln.enter(c)
+		switch {
+		case ok != (want != refused):
+			t.Fatalf("let in: %v", ok)
+		case want >= 0 && gone != entered[want], want < 0 && gone != nil:
+			t.Fatalf("connection %d had to go, not %d", slices.Index(entered, gone), want)
 		}
-	}()
-	dial := func() net.Conn {
-		c, err := net.Dial("tcp", inner.Addr().String())
+		entered = append(entered, c)
+	}
+	enter("10.0.0.1", nobody)
+	enter("10.0.0.2", nobody)
+	enter("10.0.0.2", nobody)
+	enter("10.0.0.2", 1) // has two: its own oldest
+	enter("10.0.0.3", nobody)
+	enter("10.0.0.4", 0) // four are open: the oldest
+	answering := func(i int, state http.ConnState) { ln.note(tls.Server(entered[i], nil), state) }
+	answering(2, http.StateActive)
+	enter("10.0.0.2", 3)
+	answering(6, http.StateActive)
+	enter("10.0.0.2", refused) // both of its own are being answered
+	answering(2, http.StateIdle)
+	enter("10.0.0.5", 4) // 2 is the youngest now of those that wait
+	enter("10.0.0.6", 5)
+	enter("10.0.0.7", 2)
+	answering(2, http.StateIdle) // and it is gone: nothing comes of that
+	for _, c := range entered {
+		ln.leave(c)
+		ln.leave(c) // gives its place back once
+	}
+	if ln.open != 0 || len(ln.each) != 0 || len(ln.idle) != 0 {
+		t.Fatalf("%d open, %d clients, %d idle", ln.open, len(ln.each), len(ln.idle))
+	}
+}
+
+// Who had to go in TestConnectionsAreLimited, if it was none of the others.
+const nobody, refused = -1, -2
+
+// Those who say nothing keep nobody out, from however many addresses they come.
+func TestSilentConnections(t *testing.T) {
+	w := newWorld(t, "a.test", nil)
+	w.publish(t, "ann@a.test")
+	var idle []net.Conn
+	for i := range MaxConns + 2*MaxConnsPerClient {
+		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(9+i/MaxConnsPerClient))}}
+		c, err := from.Dial("tcp", w.endpoint.Address)
+		if errors.Is(err, syscall.EADDRNOTAVAIL) { // a loopback of one address
+			c, err = net.Dial("tcp", w.endpoint.Address)
+		}
 		must(t, err)
-		t.Cleanup(func() { c.Close() })
-		return c
+		defer c.Close()
+		idle = append(idle, c)
 	}
-	dial()
-	first := <-accepted
-	dial()
-	<-accepted
-	if _, err := dial().Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Fatalf("the third connection: %v", err)
-	}
-	must(t, first.Close())
-	_ = first.Close() // gives its place back once
-	dial()
-	<-accepted
-	if ln.open != 2 {
-		t.Fatalf("%d open", ln.open)
+	_, err := w.client.User(t.Context(), w.endpoint, name(t, "ann@a.test"))
+	must(t, err)
+	must(t, idle[0].SetReadDeadline(time.Now().Add(headerTimeout/2)))
+	if _, err := idle[0].Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the oldest: %v", err)
 	}
 }
 

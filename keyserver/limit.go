@@ -1,8 +1,11 @@
 package keyserver
 
 import (
+	"crypto/tls"
 	"net"
+	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,7 +18,8 @@ const (
 	MaxClients = 65_536
 
 	// MaxConns is how many connections are open at once, and MaxConnsPerClient
-	// how many of them one client has. One more is closed at once.
+	// how many of them one client has. For one more the oldest is closed that
+	// nothing is being answered to; if there is none, the new one.
 	MaxConns          = 1024
 	MaxConnsPerClient = 256
 )
@@ -83,7 +87,9 @@ func (c *clients) admit(client netip.Prefix, now time.Time) *rate.Limiter {
 	return l
 }
 
-// listener closes connections over the limits as they come.
+// listener keeps connections within the limits. Where there is no room, the oldest of
+// those that wait for their client to say something has to go for the newest: an honest
+// client says at once what it wants, so those who say nothing push out each other.
 type listener struct {
 	net.Listener
 	most, mostEach int
@@ -91,6 +97,7 @@ type listener struct {
 	mu   sync.Mutex // for what follows
 	open int
 	each map[netip.Prefix]int
+	idle []*conn // those of the open ones that nothing is being answered to, the oldest first
 }
 
 func limitListener(ln net.Listener) *listener {
@@ -100,46 +107,93 @@ func limitListener(ln net.Listener) *listener {
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
-		c, err := l.Listener.Accept()
+		raw, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		client := clientOf(c.RemoteAddr().String())
-		if l.enter(client) {
-			return &conn{Conn: c, leave: sync.OnceFunc(func() { l.leave(client) })}, nil
+		c := &conn{Conn: raw, listener: l, client: clientOf(raw.RemoteAddr().String())}
+		gone, ok := l.enter(c)
+		if gone != nil {
+			_ = gone.Conn.Close() // and whoever serves it sees that
 		}
-		_ = c.Close()
+		if ok {
+			return c, nil
+		}
+		_ = raw.Close()
 	}
 }
 
-func (l *listener) enter(client netip.Prefix) bool {
+// enter lets c in. It returns the connection that has to go for it, nil if none has; and
+// false if all are being answered, so that none could.
+func (l *listener) enter(c *conn) (gone *conn, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open >= l.most || l.each[client] >= l.mostEach {
-		return false
+	own := l.each[c.client] >= l.mostEach
+	if own || l.open >= l.most {
+		i := slices.IndexFunc(l.idle, func(o *conn) bool { return !own || o.client == c.client })
+		if i < 0 {
+			return nil, false
+		}
+		gone = l.idle[i]
+		l.remove(gone)
 	}
+	c.inside = true
 	l.open++
-	l.each[client]++
-	return true
+	l.each[c.client]++
+	l.idle = append(l.idle, c)
+	return gone, true
 }
 
-func (l *listener) leave(client netip.Prefix) {
+// leave lets c out, if it is still in.
+func (l *listener) leave(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if c.inside {
+		l.remove(c)
+	}
+}
+
+// remove is called with mu held.
+func (l *listener) remove(c *conn) {
+	c.inside = false
 	l.open--
-	if l.each[client]--; l.each[client] == 0 {
-		delete(l.each, client)
+	if l.each[c.client]--; l.each[c.client] == 0 {
+		delete(l.each, c.client)
+	}
+	l.setIdle(c, false)
+}
+
+// note is what an http.Server over TLS tells of a connection: it is active from the first
+// whole header of a request to the end of the answer.
+func (l *listener) note(over net.Conn, state http.ConnState) {
+	c := over.(*tls.Conn).NetConn().(*conn)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.inside && (state == http.StateActive || state == http.StateIdle) {
+		l.setIdle(c, state == http.StateIdle)
+	}
+}
+
+// setIdle is called with mu held.
+func (l *listener) setIdle(c *conn, idle bool) {
+	switch i := slices.Index(l.idle, c); {
+	case idle && i < 0:
+		l.idle = append(l.idle, c)
+	case !idle && i >= 0:
+		l.idle = slices.Delete(l.idle, i, i+1)
 	}
 }
 
 // conn gives its place back when it is closed.
 type conn struct {
 	net.Conn
-	leave func()
+	listener *listener
+	client   netip.Prefix
+	inside   bool // guarded by listener.mu
 }
 
 // Close implements net.Conn.
 func (c *conn) Close() error {
-	defer c.leave()
+	defer c.listener.leave(c)
 	return c.Conn.Close()
 }

@@ -36,6 +36,7 @@ func Certificate(link pki.LinkCert, key pki.LinkKey, ca pki.CACert) *tls.Certifi
 // way finish for a few seconds and returns nil. certificate is asked in each
 // handshake, so a renewed one is used at once. Serve closes ln.
 func (s *Server) Serve(ctx context.Context, ln net.Listener, certificate func() (*tls.Certificate, error)) error {
+	limited := limitListener(ln)
 	srv := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: s.headerTimeout,
@@ -49,6 +50,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, certificate func() 
 
 		ErrorLog:    log.New(io.Discard, "", 0), // it would name clients
 		BaseContext: func(net.Listener) context.Context { return ctx },
+		ConnState:   limited.note,
 	}
 	srv.Protocols.SetHTTP1(true)
 	drained := make(chan struct{})
@@ -60,7 +62,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, certificate func() 
 			_ = srv.Close()
 		}
 	})
-	err := srv.Serve(tls.NewListener(limitListener(ln), serverTLS(certificate)))
+	err := srv.Serve(tls.NewListener(limited, serverTLS(certificate)))
 	if stop() { // ctx has not ended: the listener failed
 		_ = srv.Close()
 		return fmt.Errorf("keyserver: serving: %w", err)

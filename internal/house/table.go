@@ -207,6 +207,28 @@ func Acceptance(t *Tree, markdown string, want, scripts []string) []Finding {
 	return append(out, unheld(rows, exists)...)
 }
 
+// Hostile checks the table of docs/spec/hostile.md, the first whose first column is headed
+// "door", as Rules checks that of the invariants. Each of doors has rows, and no other has.
+func Hostile(t *Tree, markdown string, doors []string) []Finding {
+	rows := tableUnder(markdown, "door")
+	have := make(map[string]bool)
+	for _, cells := range rows {
+		have[cells[0]] = true
+	}
+	var out []Finding
+	for _, door := range doors {
+		if !have[door] {
+			out = append(out, Finding{door, "has no row in the table of hostile bytes"})
+		}
+	}
+	for _, door := range sortedKeys(have) {
+		if !slices.Contains(doors, door) {
+			out = append(out, Finding{door, "has a row in the table of hostile bytes, and is not on the list of doors"})
+		}
+	}
+	return append(out, unheld(rows, t.tests())...)
+}
+
 func count(list []string, item string) (n int) {
 	for _, s := range list {
 		if s == item {

@@ -1,0 +1,130 @@
+package dnstxt
+
+import (
+	"context"
+	"errors"
+	"net"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TCP connections that say nothing take the places at the responder, each for tcpIdle, and
+// cost no more than those places. Over UDP it answers as before, and over TCP in its turn.
+func TestSilentConnections(t *testing.T) {
+	r := newResponder(t)
+	publish(t, r, "a.test", fullRecord())
+	before := runtime.NumGoroutine()
+	for range maxConns {
+		conn, err := net.Dial("tcp", r.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	udp, tcp := Resolver{Server: r.Addr(), Dial: dial}, Resolver{Server: r.Addr(), Dial: dial, TCPOnly: true, Timeout: 4 * tcpIdle}
+	for range 100 {
+		if _, err := udp.Lookup(t.Context(), domain(t, "a.test")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := runtime.NumGoroutine(); n > before+maxConns+10 {
+		t.Errorf("%d goroutines, %d before", n, before)
+	}
+	if _, err := tcp.Lookup(t.Context(), domain(t, "a.test")); err != nil {
+		t.Error(err)
+	}
+}
+
+// What is no query, too long, or cut short gets no answer; over TCP it ends the
+// connection, and the next query is answered.
+func TestHostileQueries(t *testing.T) {
+	r := newResponder(t)
+	publish(t, r, "a.test", fullRecord())
+	q, err := question{1, "_p3do.a.test."}.pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := append(q, make([]byte, maxQuery)...)
+	for what, sent := range map[string][]byte{
+		"nothing": {}, "half a header": q[:6], "too long": long, "an answer": append([]byte{0, 1, 0x80}, q[3:]...),
+	} {
+		conn, err := net.Dial("tcp", r.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write(framed(sent)); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(tcpIdle / 2)); err != nil {
+			t.Fatal(err)
+		}
+		var late net.Error
+		if _, err := readFramed(conn); err == nil || errors.As(err, &late) && late.Timeout() {
+			t.Errorf("%s over TCP: %v", what, err)
+		}
+		datagram, err := net.Dial("udp", r.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer datagram.Close()
+		if _, err := datagram.Write(sent); err != nil {
+			t.Fatal(err)
+		}
+		// The responder answers datagrams in their order: the first answer is to the second.
+		if _, err := datagram.Write(q); err != nil {
+			t.Fatal(err)
+		}
+		answer := make([]byte, 2*maxQuery)
+		if err := datagram.SetReadDeadline(time.Now().Add(tcpIdle)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := datagram.Read(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := (question{1, "_p3do.a.test."}).parse(answer[:n]); err != nil || !got.Equal(fullRecord()) {
+			t.Errorf("%s over UDP: %v, %v", what, got, err)
+		}
+	}
+}
+
+// When the system has no file left for a connection, the responder waits and goes on.
+func TestAcceptFails(t *testing.T) {
+	r, err := Listen("127.0.0.1:0", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish(t, r, "a.test", leastRecord())
+	r.tcp = &failing{Listener: r.tcp, times: 2}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := r.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	defer running.Wait()
+	defer cancel()
+	resolver := Resolver{Server: r.Addr(), Dial: dial, TCPOnly: true}
+	if _, err := resolver.Lookup(ctx, domain(t, "a.test")); err != nil {
+		t.Error(err)
+	}
+}
+
+// failing has no file for the first connections.
+type failing struct {
+	net.Listener
+	times int
+}
+
+func (l *failing) Accept() (net.Conn, error) {
+	if l.times > 0 {
+		l.times--
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
+	}
+	return l.Listener.Accept()
+}
