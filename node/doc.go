@@ -14,6 +14,7 @@
 //	desk.go, spool.go             users: registration, look-up, mailboxes, receipts
 //	control.go, status.go         what the operator sees and asks, over a local socket
 //	get.go                        keys looked up as anybody could, without a node
+//	doctor*.go                    what is wrong with a node, and the command that mends it
 //
 //	n, err := node.Open(ctx, dir, node.Options{Dial: dial.Direct(), Log: log})
 //	err = n.Run(ctx, nil) // serves until ctx ends, drains, and leaves nothing behind

@@ -18,6 +18,9 @@ const (
 	databaseFile = "node.db"
 )
 
+// RecordTTL is the time to live of the TXT record in seconds: an hour.
+const RecordTTL = 3600
+
 // ErrExists is returned by Init for a folder that holds a node already.
 var ErrExists = errors.New("node: this folder holds a node already")
 

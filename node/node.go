@@ -172,6 +172,9 @@ func (n *Node) open(ctx context.Context, now time.Time) (err error) {
 	if n.store, err = store.Open(ctx, filepath.Join(n.dir, databaseFile)); err != nil {
 		return err
 	}
+	if err := n.compareRing(ctx); err != nil {
+		return err
+	}
 	n.resolver = dnstxt.Resolver{Server: n.cfg.DNS.Server, Dial: n.dial}
 	n.client = keyserver.Client{Dial: n.dial}
 	n.published = keyserver.New(keyserver.Config{Store: n.store, CA: n.authority.CA(), Fetch: n.homeCard})
@@ -185,6 +188,17 @@ func (n *Node) open(ctx context.Context, now time.Time) (err error) {
 		return err
 	}
 	n.loop, err = n.newLoop(ctx, now)
+	return err
+}
+
+// compareRing says in the log, without a name, that the key server has lost something or
+// has something that it should not (row K5). The node serves all the same.
+func (n *Node) compareRing(ctx context.Context) error {
+	diff, err := n.store.CompareRing(ctx)
+	if err == nil && !diff.Same() {
+		n.log.Error("key ring and key server differ; run p3dod doctor",
+			"only_ring", len(diff.OnlyRing), "only_server", len(diff.OnlyServer))
+	}
 	return err
 }
 

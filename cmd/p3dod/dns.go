@@ -9,9 +9,6 @@ import (
 const dnsHelp = `What the domain publishes in DNS: the fingerprint of its key, and where its key
 server is. Never a key.`
 
-// recordTTL is the time to live of the record in seconds: an hour.
-const recordTTL = 3600
-
 func dnsCommand(f *flags) *cobra.Command {
 	c := &cobra.Command{Use: "dns", Short: "the DNS record of the domain", Long: dnsHelp, Args: cobra.NoArgs, RunE: help}
 	show := &cobra.Command{Use: "print", Short: "print the line for the zone", Args: cobra.NoArgs}
@@ -20,7 +17,7 @@ func dnsCommand(f *flags) *cobra.Command {
 		if err != nil {
 			return failure(err, "p3dod serve --dir "+f.dir)
 		}
-		line, err := record.ZoneLine(domain, recordTTL)
+		line, err := record.ZoneLine(domain, node.RecordTTL)
 		if err != nil {
 			return err
 		}

@@ -64,7 +64,7 @@ func initNode(c *cobra.Command, f *flags, cfg node.Config) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Made %s in %s\n  fingerprint: %s\n\n", m.Domain, m.Dir, m.Fingerprint)
 	if _, record, err := node.Record(f.dir); err == nil {
-		if m.DNS, err = record.ZoneLine(cfg.Domain, recordTTL); err != nil {
+		if m.DNS, err = record.ZoneLine(cfg.Domain, node.RecordTTL); err != nil {
 			return err
 		}
 		fmt.Fprintf(&text, "Publish this line in your zone:\n  %s\n\n", m.DNS)

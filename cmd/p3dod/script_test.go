@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"labenv": labEnv, "capture": capture, "waitfile": waitFile, "endnode": endNode,
+			"labenv": labEnv, "capture": capture, "waitfile": waitFile, "endnode": endNode, "sql": runSQL,
 		},
 	})
 }

@@ -22,6 +22,9 @@ type job struct {
 // A ctx that ends keeps a change from being begun, never from being answered:
 // who began one must learn whether it holds.
 func (s *Store) write(ctx context.Context, do func(context.Context, *db.Queries) error) error {
+	if s.jobs == nil {
+		return ErrReader
+	}
 	j := job{do: do, done: make(chan error, 1)}
 	select {
 	case s.jobs <- j: // unbuffered: accepted means that the writer will answer

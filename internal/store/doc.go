@@ -16,7 +16,7 @@
 //   - key ring: a copy of every key that the domain signed; the key server's
 //     tables hold a second one. [Store.AddSigned] is the only road to both and
 //     writes both in one transaction (K5); [Store.CompareRing] tells where they
-//     differ.
+//     differ, and [Store.Restore] makes them agree again.
 //   - cached user: a verified copy of a foreign user's card, kept so that it
 //     can be had after the death of its home (K4).
 //   - pin: the first fingerprint that was seen for a subject; it stays.

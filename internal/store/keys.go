@@ -74,10 +74,14 @@ func (s *Store) AddSigned(ctx context.Context, k SignedKey) error {
 		if err != nil {
 			return err
 		}
-		return q.PutRing(ctx, db.PutRingParams{
-			Kind: string(k.Kind), Subject: k.Subject, Fingerprint: k.Fingerprint[:],
-			Raw: k.Raw, Card: notNil(k.Card), Serial: int64(k.Serial), NotAfter: k.NotAfter.Unix(),
-		})
+		return putRing(ctx, q, k)
+	})
+}
+
+func putRing(ctx context.Context, q *db.Queries, k SignedKey) error {
+	return q.PutRing(ctx, db.PutRingParams{
+		Kind: string(k.Kind), Subject: k.Subject, Fingerprint: k.Fingerprint[:],
+		Raw: k.Raw, Card: notNil(k.Card), Serial: int64(k.Serial), NotAfter: k.NotAfter.Unix(),
 	})
 }
 

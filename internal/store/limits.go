@@ -56,6 +56,13 @@ var (
 	// ErrNewer says that a newer version of this program wrote the file.
 	ErrNewer = errors.New("store: file was written by a newer version")
 
+	// ErrOlder says that an older version of this program wrote the file; Open
+	// brings it forward, OpenReader does not.
+	ErrOlder = errors.New("store: file was written by an older version")
+
+	// ErrReader says that the Store was opened for reading only.
+	ErrReader = errors.New("store: opened for reading only")
+
 	// ErrClosed says that the Store was closed before the write began.
 	ErrClosed = errors.New("store: closed")
 )

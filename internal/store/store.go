@@ -61,7 +61,9 @@ func Open(ctx context.Context, path string) (*Store, error) {
 func (s *Store) Close() error {
 	s.once.Do(func() {
 		close(s.closing)
-		<-s.stopped
+		if s.stopped != nil { // a reader has no writer
+			<-s.stopped
+		}
 		s.err = s.closeDBs()
 	})
 	return s.err
@@ -125,11 +127,7 @@ func (s *Store) connect(ctx context.Context, dsn string) (err error) {
 }
 
 func migrate(ctx context.Context, d *sql.DB) error {
-	sub, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, d, sub, goose.WithDisableGlobalRegistry(true))
+	p, err := provider(d)
 	if err != nil {
 		return err
 	}
@@ -142,6 +140,15 @@ func migrate(ctx context.Context, d *sql.DB) error {
 	}
 	_, err = p.Up(ctx)
 	return err
+}
+
+// provider knows the migrations, and which of them d has seen.
+func provider(d *sql.DB) (*goose.Provider, error) {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, d, sub, goose.WithDisableGlobalRegistry(true))
 }
 
 // oneRow is the context for reading one row by its key: that takes some

@@ -42,6 +42,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.addPeerStmt, err = db.PrepareContext(ctx, addPeer); err != nil {
 		return nil, fmt.Errorf("error preparing query AddPeer: %w", err)
 	}
+	if q.certificateStmt, err = db.PrepareContext(ctx, certificate); err != nil {
+		return nil, fmt.Errorf("error preparing query Certificate: %w", err)
+	}
 	if q.certificateByFingerprintStmt, err = db.PrepareContext(ctx, certificateByFingerprint); err != nil {
 		return nil, fmt.Errorf("error preparing query CertificateByFingerprint: %w", err)
 	}
@@ -126,6 +129,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.replacePeerStmt, err = db.PrepareContext(ctx, replacePeer); err != nil {
 		return nil, fmt.Errorf("error preparing query ReplacePeer: %w", err)
 	}
+	if q.ringKeyStmt, err = db.PrepareContext(ctx, ringKey); err != nil {
+		return nil, fmt.Errorf("error preparing query RingKey: %w", err)
+	}
 	if q.serverStmt, err = db.PrepareContext(ctx, server); err != nil {
 		return nil, fmt.Errorf("error preparing query Server: %w", err)
 	}
@@ -180,6 +186,11 @@ func (q *Queries) Close() error {
 	if q.addPeerStmt != nil {
 		if cerr := q.addPeerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing addPeerStmt: %w", cerr)
+		}
+	}
+	if q.certificateStmt != nil {
+		if cerr := q.certificateStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing certificateStmt: %w", cerr)
 		}
 	}
 	if q.certificateByFingerprintStmt != nil {
@@ -322,6 +333,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing replacePeerStmt: %w", cerr)
 		}
 	}
+	if q.ringKeyStmt != nil {
+		if cerr := q.ringKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing ringKeyStmt: %w", cerr)
+		}
+	}
 	if q.serverStmt != nil {
 		if cerr := q.serverStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing serverStmt: %w", cerr)
@@ -402,6 +418,7 @@ type Queries struct {
 	addMarkStmt                  *sql.Stmt
 	addOwnerStmt                 *sql.Stmt
 	addPeerStmt                  *sql.Stmt
+	certificateStmt              *sql.Stmt
 	certificateByFingerprintStmt *sql.Stmt
 	certificatesNotInRingStmt    *sql.Stmt
 	countStmt                    *sql.Stmt
@@ -430,6 +447,7 @@ type Queries struct {
 	putUserStmt                  *sql.Stmt
 	recountOwnersStmt            *sql.Stmt
 	replacePeerStmt              *sql.Stmt
+	ringKeyStmt                  *sql.Stmt
 	serverStmt                   *sql.Stmt
 	serversAfterStmt             *sql.Stmt
 	serversNotInRingStmt         *sql.Stmt
@@ -449,6 +467,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		addMarkStmt:                  q.addMarkStmt,
 		addOwnerStmt:                 q.addOwnerStmt,
 		addPeerStmt:                  q.addPeerStmt,
+		certificateStmt:              q.certificateStmt,
 		certificateByFingerprintStmt: q.certificateByFingerprintStmt,
 		certificatesNotInRingStmt:    q.certificatesNotInRingStmt,
 		countStmt:                    q.countStmt,
@@ -477,6 +496,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		putUserStmt:                  q.putUserStmt,
 		recountOwnersStmt:            q.recountOwnersStmt,
 		replacePeerStmt:              q.replacePeerStmt,
+		ringKeyStmt:                  q.ringKeyStmt,
 		serverStmt:                   q.serverStmt,
 		serversAfterStmt:             q.serversAfterStmt,
 		serversNotInRingStmt:         q.serversNotInRingStmt,

@@ -9,6 +9,29 @@ import (
 	"context"
 )
 
+const certificate = `-- name: Certificate :one
+SELECT raw, not_after FROM certificates
+WHERE kind = $1 AND subject = $2 AND fingerprint = $3
+`
+
+type CertificateParams struct {
+	Kind        string
+	Subject     string
+	Fingerprint []byte
+}
+
+type CertificateRow struct {
+	Raw      []byte
+	NotAfter int64
+}
+
+func (q *Queries) Certificate(ctx context.Context, arg CertificateParams) (CertificateRow, error) {
+	row := q.queryRow(ctx, q.certificateStmt, certificate, arg.Kind, arg.Subject, arg.Fingerprint)
+	var i CertificateRow
+	err := row.Scan(&i.Raw, &i.NotAfter)
+	return i, err
+}
+
 const certificateByFingerprint = `-- name: CertificateByFingerprint :one
 SELECT kind, subject, fingerprint, raw, not_after FROM certificates
 WHERE fingerprint = $1 ORDER BY not_after DESC, kind, subject LIMIT 1
@@ -237,6 +260,36 @@ func (q *Queries) PutUser(ctx context.Context, arg PutUserParams) error {
 		arg.StoredAt,
 	)
 	return err
+}
+
+const ringKey = `-- name: RingKey :one
+SELECT raw, card, serial, not_after FROM ring
+WHERE kind = $1 AND subject = $2 AND fingerprint = $3
+`
+
+type RingKeyParams struct {
+	Kind        string
+	Subject     string
+	Fingerprint []byte
+}
+
+type RingKeyRow struct {
+	Raw      []byte
+	Card     []byte
+	Serial   int64
+	NotAfter int64
+}
+
+func (q *Queries) RingKey(ctx context.Context, arg RingKeyParams) (RingKeyRow, error) {
+	row := q.queryRow(ctx, q.ringKeyStmt, ringKey, arg.Kind, arg.Subject, arg.Fingerprint)
+	var i RingKeyRow
+	err := row.Scan(
+		&i.Raw,
+		&i.Card,
+		&i.Serial,
+		&i.NotAfter,
+	)
+	return i, err
 }
 
 const server = `-- name: Server :one

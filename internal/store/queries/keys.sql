@@ -81,3 +81,11 @@ SELECT c.kind, c.subject, c.fingerprint FROM certificates c
 WHERE NOT EXISTS (SELECT 1 FROM ring r WHERE r.kind = c.kind
         AND r.subject = c.subject AND r.fingerprint = c.fingerprint AND r.raw = c.raw)
 ORDER BY c.kind, c.subject, c.fingerprint;
+
+-- name: RingKey :one
+SELECT raw, card, serial, not_after FROM ring
+WHERE kind = $1 AND subject = $2 AND fingerprint = $3;
+
+-- name: Certificate :one
+SELECT raw, not_after FROM certificates
+WHERE kind = $1 AND subject = $2 AND fingerprint = $3;
