@@ -102,6 +102,6 @@ func tryIt(s lab.Step) string {
 	fmt.Fprintf(&b, "  ./p3do --home /tmp/bob new bob@b.test\n")
 	fmt.Fprintf(&b, "  ./p3do --home /tmp/ann send bob@b.test \"hello\"\n")
 	fmt.Fprintf(&b, "  ./p3do --home /tmp/bob read\n\n")
-	fmt.Fprintf(&b, "  p3dod status --dir %s/a.test\n", s.Dir)
+	fmt.Fprintf(&b, "  go run ./cmd/p3dod status --dir %s/a.test\n", s.Dir)
 	return b.String()
 }
