@@ -87,7 +87,7 @@ func TestManyStrangers(t *testing.T) {
 	stranger := func(i int) string { return fmt.Sprintf("stranger%d@c.test", i) }
 	must(t, bob.vault.Update(func(tx *vault.Tx) error {
 		for i := range maxClaimed + 50 {
-			c := contact{Mine: []byte(fmt.Sprintf("%032d", i)), Met: now.Add(time.Duration(i) * time.Minute)}
+			c := contact{Mine: []byte(rand.Text() + rand.Text())[:32], Met: now.Add(time.Duration(i) * time.Minute)}
 			if err := save(tx, prefixContact+stranger(i), c); err != nil {
 				return err
 			}
