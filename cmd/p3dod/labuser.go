@@ -1,9 +1,6 @@
 package main
 
 import (
-	"context"
-	"io"
-
 	"github.com/spf13/cobra"
 
 	"github.com/p3do/p3do/internal/agent"
@@ -32,15 +29,9 @@ func labUserCommand(f *flags) *cobra.Command {
 		if cfg.To, err = pki.ParseName(to); err != nil {
 			return cli.Fail(cli.Input, "", "%v", err)
 		}
-		ctx, cancel := context.WithCancel(c.Context())
-		defer cancel()
-		go func() { // ends with standard input, or with the process
-			_, _ = io.Copy(io.Discard, c.InOrStdin())
-			cancel()
-		}()
 		cfg.Agent = agent.Config{Home: f.dir, Passphrase: []byte(labPassphrase), DNS: dns, Dial: dial.Direct()}
 		cfg.Out = c.OutOrStdout()
-		return lab.User(ctx, cfg)
+		return lab.User(untilStdinEnds(c), cfg)
 	}
 	return c
 }

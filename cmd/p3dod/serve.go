@@ -21,12 +21,7 @@ func serveCommand(f *flags) *cobra.Command {
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		ctx := c.Context()
 		if endWithStdin {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithCancel(ctx)
-			go func() { // ends with standard input, or with the process
-				_, _ = io.Copy(io.Discard, c.InOrStdin())
-				cancel()
-			}()
+			ctx = untilStdinEnds(c)
 		}
 		log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
 		n, err := node.Open(ctx, f.dir, node.Options{Dial: dial.Direct(), Log: log})
@@ -36,4 +31,15 @@ func serveCommand(f *flags) *cobra.Command {
 		return failure(n.Run(ctx, nil), "")
 	}
 	return c
+}
+
+// untilStdinEnds is c's context, ended also by the end of standard input: a program that a
+// lab started cannot outlive it.
+func untilStdinEnds(c *cobra.Command) context.Context {
+	ctx, cancel := context.WithCancel(c.Context())
+	go func() { // ends with standard input, or with the process
+		_, _ = io.Copy(io.Discard, c.InOrStdin())
+		cancel()
+	}()
+	return ctx
 }
