@@ -5,8 +5,8 @@ test:
 	go test ./...
 race:
 	go test -race ./node ./keyserver ./dnstxt ./internal/...
-fuzz: # one package at a time: make fuzz P=./mor/onion F=FuzzPeel
-	go test -run '^$$' -fuzz '$(F)' -fuzztime 60s $(P)
+fuzz: # every target for ten minutes: hours
+	.ci/fuzz 10m
 bench:
 	go test -run '^$$' -bench . ./mor/onion
 vectors:
