@@ -20,6 +20,9 @@
 // and where. A node signs a [Descriptor]: what to encrypt to, where to
 // connect, and where to look up keys.
 //
+// Whether a key is believed is judged in one place: [Judge] reads all [Evidence] about a
+// subject and gives one [Verdict].
+//
 // # Usage
 //
 //	authority, err := pki.NewAuthority(rand.Reader, domain, now)       // p3dod init

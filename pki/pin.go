@@ -5,10 +5,11 @@ import (
 	"fmt"
 )
 
-// A Pin remembers which key stood for a subject when it was first trusted.
+// A Pin remembers which key stood for a subject when it was first trusted, and why it is.
 type Pin struct {
 	Subject string      // whom it is about: a domain or a name, for people to read
 	Key     Fingerprint // of the domain key or of the identity key
+	Trust   Trust       // in Key
 }
 
 // Check returns nil if shown is the pinned key, and a *KeyChangedError if not.

@@ -1,0 +1,82 @@
+package pki
+
+import "time"
+
+// A Trust is why a key is believed to be a subject's, weakest first (row H3).
+type Trust uint8
+
+// The kinds of trust.
+const (
+	Untrusted Trust = iota // not at all: there is no pin
+	FirstSeen              // it was the first one seen
+	Vouched                // a quorum of peers vouched for it
+	Verified               // its owner confirmed it by other means
+)
+
+// String is the word that people are shown.
+func (t Trust) String() string {
+	return [...]string{"untrusted", "first seen", "vouched", "verified"}[min(t, Verified)]
+}
+
+// Evidence is all that somebody has gathered about the key of one subject: the domain
+// key of a domain, or the identity key of a user. Every signature in it has been
+// verified; a zero Fingerprint says nothing. It is judged by [Judge], with
+// docs/spec/pki.md, "Judgement", as its table.
+type Evidence struct {
+	Domain   Domain        // of the subject; it cannot vouch for itself
+	Pin      Pin           // what is trusted so far
+	DNS      DNSEvidence   // its TXT record
+	Home     Fingerprint   // what its own servers show: link, descriptor, key server
+	Vouches  []Vouch       // the newest countersignature, or observation, of each peer
+	Quorum   int           // how many peers are enough; below 1 is 1
+	Log      LogEvidence   // its transparency log
+	Rotation Fingerprint   // the key that the pinned one, or its committed successor, handed over to
+	Revoked  []Fingerprint // keys of which a revocation is known
+}
+
+// DNSEvidence is the key that a domain's TXT record names. Secure is whether DNSSEC
+// vouches for the record.
+type DNSEvidence struct {
+	Key    Fingerprint
+	Secure bool
+}
+
+// A Vouch is the word of a peer whom the judge chose: that Key is the subject's.
+type Vouch struct {
+	Peer Domain
+	Key  Fingerprint
+}
+
+// A LogState says what could be learnt of a domain's log.
+type LogState uint8
+
+// The states of a log.
+const (
+	NoLog      LogState = iota // the domain keeps none: it is judged without
+	LogAway                    // it has one, which could not be read
+	LogStale                   // its newest cosigned checkpoint is older than [LogFreshness]
+	LogCurrent                 // Newest stands in it, cosigned by a quorum
+	LogForked                  // two signed checkpoints contradict each other
+)
+
+// LogEvidence is what a domain's log says, under a checkpoint that a quorum of the
+// judge's own peers has cosigned and that continues the last one seen.
+type LogEvidence struct {
+	State      LogState
+	Newest     Fingerprint // the subject's newest key; only if current
+	Since      time.Time   // when Newest was logged; only if current
+	Challenged bool        // somebody who holds the pinned key objects to Newest
+}
+
+// Times of the judgement.
+const (
+	// LogFreshness is the age from which a log's newest checkpoint is stale.
+	LogFreshness = 7 * 24 * time.Hour
+	// LogPatience is how long a new key that its predecessor did not sign must stand in
+	// the log unchallenged.
+	LogPatience = 72 * time.Hour
+	// RecheckPlain and RecheckSecure are after what time a key that nobody but DNS vouches
+	// for is judged again: sooner if DNSSEC vouches for the record.
+	RecheckPlain  = 24 * time.Hour
+	RecheckSecure = time.Hour
+)
