@@ -1,4 +1,4 @@
-.PHONY: check test race fuzz bench vectors
+.PHONY: check test race fuzz lossy bench vectors
 check: # all that a change must pass
 	.ci/run
 test:
@@ -7,6 +7,8 @@ race:
 	go test -race ./node ./keyserver ./dnstxt ./internal/...
 fuzz: # every target for ten minutes: hours
 	.ci/fuzz 10m
+lossy: # a hundred texts each way through loss and deaths: a minute or two
+	go run ./cmd/p3dod lab --once --scenario lossy
 bench:
 	go test -run '^$$' -bench . ./mor/onion
 vectors:

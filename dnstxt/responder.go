@@ -36,8 +36,9 @@ type Responder struct {
 	tcp  net.Listener
 }
 
-// Listen opens a Responder on address, IP:port, for zone: a name such as "test". With port 0 it takes a port that is free for UDP and TCP. It answers
-// as soon as Run runs.
+// Listen opens a Responder on address, IP:port, for zone: a name such as "test".
+// With port 0 it takes a port that is free for UDP and TCP. It answers as soon
+// as Run runs.
 func Listen(address, zone string) (*Responder, error) {
 	z, err := newZone(zone)
 	if err != nil {

@@ -64,3 +64,16 @@ func BenchmarkFloorHandler(b *testing.B) {
 	b.ResetTimer()
 	benchGet(b, ln.Addr().String(), "/v1/user/ann@a.test", len(body))
 }
+
+// A page of 256 descriptors, read from the store as it is taken.
+func BenchmarkPage(b *testing.B) {
+	w := newWorld(b, "a.test", func(c *Config) { c.Rate, c.Burst = 1e9, 1e9 })
+	size := 0
+	for i := range PageServers {
+		d := descriptor(b, authority(b, fmt.Sprintf("n%d.test", i)), 1)
+		must(b, w.server.PublishDescriptor(context.Background(), d))
+		size += 2 + len(d.Raw())
+	}
+	b.ResetTimer()
+	benchGet(b, w.endpoint.Address, "/v1/servers", size)
+}

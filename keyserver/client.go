@@ -33,7 +33,7 @@ const (
 	// DefaultTimeout bounds one call of a Client.
 	DefaultTimeout = 30 * time.Second
 
-	// MaxServers is how many descriptors Servers takes from one server.
+	// MaxServers is how many descriptors Servers hands over of one server's.
 	MaxServers = 20_000
 )
 
@@ -122,24 +122,28 @@ func (s *session) descriptor(ctx context.Context, domain pki.Domain) (d pki.Sign
 	return d, s.checkOwn(d)
 }
 
-// Servers returns all descriptors that the server lists, by domain, at most
-// [MaxServers]. What is said of Server holds for each.
-func (c Client) Servers(ctx context.Context, server Endpoint) ([]pki.SignedDescriptor, error) {
+// Servers hands each descriptor that the server lists to take, by domain, at most
+// [MaxServers]. No more than a page of them is in memory at a time. What is said of
+// Server holds for each.
+func (c Client) Servers(ctx context.Context, server Endpoint, take func(pki.SignedDescriptor)) error {
 	ctx, s, done := c.open(ctx, server)
 	defer done()
-	var all []pki.SignedDescriptor
-	for after := (pki.Domain{}); ; after = all[len(all)-1].Domain {
+	after, taken := pki.Domain{}, 0
+	for {
 		page, err := s.page(ctx, after)
+		if err == nil && taken+len(page) > MaxServers {
+			err = fmt.Errorf("%w: more than %d", ErrBadAnswer, MaxServers)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("keyserver: listing servers: %w", err)
+			return fmt.Errorf("keyserver: listing servers: %w", err)
 		}
-		all = append(all, page...)
 		if len(page) == 0 {
-			return all, nil
+			return nil
 		}
-		if len(all) > MaxServers {
-			return nil, fmt.Errorf("keyserver: listing servers: %w: more than %d", ErrBadAnswer, MaxServers)
+		for _, d := range page {
+			take(d)
 		}
+		after, taken = page[len(page)-1].Domain, taken+len(page)
 	}
 }
 

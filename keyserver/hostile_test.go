@@ -210,9 +210,9 @@ func TestClientsHaveARate(t *testing.T) {
 
 func TestRateTableIsBounded(t *testing.T) {
 	now := time.Now()
-	c := newClients(1, 1)
+	c := NewClients(1, 1)
 	c.room = 2
-	ask := func(host string) bool { return c.allow(net.JoinHostPort(host, "1"), now) }
+	ask := func(host string) bool { return c.Allow(net.JoinHostPort(host, "1"), now) }
 	if !ask("10.0.0.1") || !ask("10.0.0.2") || ask("10.0.0.1") {
 		t.Fatal("two clients, one request each")
 	}
@@ -334,7 +334,7 @@ func TestClientJudgesTheAnswer(t *testing.T) {
 		{"too long", make([]byte, MaxPageSize+1), ErrBadAnswer},
 	} {
 		body = c.body
-		if _, err := w.client.Servers(t.Context(), lie); !errors.Is(err, c.err) {
+		if _, err := w.servers(t, lie); !errors.Is(err, c.err) {
 			t.Errorf("servers, %s: %v", c.what, err)
 		}
 	}

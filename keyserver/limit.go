@@ -39,8 +39,9 @@ func clientOf(remote string) netip.Prefix {
 	return p
 }
 
-// clients keeps the rate of each client.
-type clients struct {
+// Clients keeps the rate of each client: an IPv4 address, an IPv6 /64, and one for all that
+// have no address. Its methods may be called concurrently.
+type Clients struct {
 	rate  rate.Limit
 	burst int
 	room  int // MaxClients; less in tests
@@ -50,16 +51,18 @@ type clients struct {
 	others *rate.Limiter // shared by those for whom there is no room
 }
 
-func newClients(perSecond float64, burst int) *clients {
-	return &clients{
+// NewClients allows each client perSecond requests in the long run, and burst at once.
+func NewClients(perSecond float64, burst int) *Clients {
+	return &Clients{
 		rate: rate.Limit(perSecond), burst: burst, room: MaxClients,
 		known:  map[netip.Prefix]*rate.Limiter{},
 		others: rate.NewLimiter(rate.Limit(perSecond), burst),
 	}
 }
 
-// allow takes one request from a client's account.
-func (c *clients) allow(remote string, now time.Time) bool {
+// Allow takes one request from the account of the client at a remote address, "host:port".
+// It is false if there is none left.
+func (c *Clients) Allow(remote string, now time.Time) bool {
 	client := clientOf(remote)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,7 +74,7 @@ func (c *clients) allow(remote string, now time.Time) bool {
 }
 
 // admit is called with mu held.
-func (c *clients) admit(client netip.Prefix, now time.Time) *rate.Limiter {
+func (c *Clients) admit(client netip.Prefix, now time.Time) *rate.Limiter {
 	if len(c.known) >= c.room {
 		for p, l := range c.known {
 			if l.TokensAt(now) >= float64(c.burst) {

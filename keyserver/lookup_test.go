@@ -51,7 +51,7 @@ func wantErr(t testing.TB, err, target error) {
 
 func TestServersAreListedInPages(t *testing.T) {
 	w := newWorld(t, "a.test", nil)
-	empty, err := w.client.Servers(t.Context(), w.endpoint)
+	empty, err := w.servers(t, w.endpoint)
 	must(t, err)
 	if len(empty) != 0 {
 		t.Fatal("somebody is there")
@@ -62,7 +62,7 @@ func TestServersAreListedInPages(t *testing.T) {
 		must(t, w.server.PublishDescriptor(t.Context(), d))
 		want[d.Domain] = true
 	}
-	servers, err := w.client.Servers(t.Context(), w.endpoint)
+	servers, err := w.servers(t, w.endpoint)
 	must(t, err)
 	for _, d := range servers {
 		delete(want, d.Domain)

@@ -1,8 +1,10 @@
 package keyserver
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"golang.org/x/crypto/cryptobyte"
 
@@ -16,18 +18,46 @@ const (
 
 	// MaxPageSize is the greatest length of a page in bytes: 4 194 816.
 	MaxPageSize = PageServers * (2 + pki.MaxDescriptorSize)
+
+	// pageStep is how many descriptors are in memory for one client that reads a
+	// page, 32 KiB at most, however slowly it reads.
+	pageStep = 2
 )
 
-// encodePage writes a page.
+// writePage answers with a page, read from the store as the client takes it. One that
+// ends early because the store fails is a page as well: the client asks for the next.
+func (s *Server) writePage(w http.ResponseWriter, r *http.Request, after pki.Domain) {
+	last := after.String()
+	for n := 0; n < PageServers; {
+		servers, err := s.config.Store.ServersAfter(r.Context(), last, min(pageStep, PageServers-n))
+		if err != nil && n == 0 {
+			refuse(w, r, http.StatusServiceUnavailable)
+			return
+		}
+		if n == 0 {
+			setHeader(w, typeRecord)
+		}
+		if err != nil || len(servers) == 0 || writeServers(w, servers) != nil {
+			return
+		}
+		n, last = n+len(servers), servers[len(servers)-1].Domain
+	}
+}
+
+// writeServers writes a part of a page.
 //
 //	2  n, big endian      } for each server, by domain
 //	n  descriptor         }
-func encodePage(servers []store.Server) ([]byte, error) {
-	var b cryptobyte.Builder
+func writeServers(w http.ResponseWriter, servers []store.Server) error {
 	for _, v := range servers {
-		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(v.Descriptor) })
+		if _, err := w.Write(binary.BigEndian.AppendUint16(nil, uint16(len(v.Descriptor)))); err != nil {
+			return err
+		}
+		if _, err := w.Write(v.Descriptor); err != nil {
+			return err
+		}
 	}
-	return b.Bytes()
+	return nil
 }
 
 var errPage = errors.New("keyserver: malformed page")

@@ -51,7 +51,7 @@ const (
 // all limits. Its methods may be called concurrently.
 type Server struct {
 	config   Config
-	clients  *clients
+	clients  *Clients
 	fetching singleflight.Group // by name: one look-up serves all who ask
 	slots    chan struct{}      // one for each fetch under way
 
@@ -71,7 +71,7 @@ func New(config Config) *Server {
 	}
 	return &Server{
 		config:  config,
-		clients: newClients(config.Rate, config.Burst),
+		clients: NewClients(config.Rate, config.Burst),
 		slots:   make(chan struct{}, MaxFetches),
 
 		headerTimeout: headerTimeout,
@@ -98,14 +98,20 @@ var (
 // is not there or not a look-up, always in the same bytes; 429 over the
 // client's rate; 503 when the store fails or too many fetches are under way.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.clients.allow(r.RemoteAddr, s.config.Now()) {
+	if !s.clients.Allow(r.RemoteAddr, s.config.Now()) {
 		refuse(w, r, http.StatusTooManyRequests)
 		return
 	}
-	a, err := s.lookUp(r.Context(), parseRequest(r))
+	q := parseRequest(r)
+	if q.kind == serverPage {
+		s.writePage(w, r, q.domain)
+		return
+	}
+	a, err := s.lookUp(r.Context(), q)
 	switch {
 	case err == nil:
-		setHeader(w, a.contentType, len(a.body))
+		setHeader(w, a.contentType)
+		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 		_, _ = w.Write(a.body) // the client is gone: nobody to tell
 	case errors.Is(err, errMiss):
 		refuse(w, r, http.StatusNotFound)
@@ -121,17 +127,17 @@ func refuse(w http.ResponseWriter, r *http.Request, status int) {
 		w.Header().Set("Connection", "close")
 	}
 	body := http.StatusText(status) + "\n"
-	setHeader(w, "text/plain; charset=utf-8", len(body))
+	setHeader(w, "text/plain; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(body))
 }
 
-// setHeader sets all that an answer has: no date, no name of a program.
-func setHeader(w http.ResponseWriter, contentType string, size int) {
+// setHeader sets all that an answer has beside its length: no date, no name of a program.
+func setHeader(w http.ResponseWriter, contentType string) {
 	h := w.Header()
 	h["Date"] = nil
 	h.Set("Content-Type", contentType)
-	h.Set("Content-Length", strconv.Itoa(size))
 	h.Set("Cache-Control", "no-store")
 }
 
@@ -144,8 +150,6 @@ func (s *Server) lookUp(ctx context.Context, q query) (answer, error) {
 	case serverByDomain:
 		v, err := s.config.Store.Server(ctx, q.domain.String())
 		return answer{v.Descriptor, typeRecord}, miss(err)
-	case serverPage:
-		return s.page(ctx, q.domain)
 	}
 	// The same work as for a name that does not exist; "" is never one.
 	if _, err := s.config.Store.User(ctx, ""); err != nil {
@@ -188,15 +192,6 @@ func (s *Server) key(ctx context.Context, fp pki.Fingerprint) (answer, error) {
 	}
 	c, err := s.config.Store.CertificateByFingerprint(ctx, fp)
 	return answer{c.Raw, typeCertificate}, miss(err)
-}
-
-func (s *Server) page(ctx context.Context, after pki.Domain) (answer, error) {
-	servers, err := s.config.Store.ServersAfter(ctx, after.String(), PageServers)
-	if err != nil {
-		return answer{}, err
-	}
-	body, err := encodePage(servers)
-	return answer{body, typeRecord}, err
 }
 
 // cardOf: somebody without a card (none at all, or certified only) is a miss.

@@ -146,3 +146,10 @@ func (w *world) publish(t testing.TB, text string) person {
 	must(t, w.server.PublishCard(t.Context(), p.card(t, 1)))
 	return p
 }
+
+// servers lists all servers of a key server.
+func (w *world) servers(t testing.TB, of Endpoint) (all []pki.SignedDescriptor, err error) {
+	t.Helper()
+	err = w.client.Servers(t.Context(), of, func(d pki.SignedDescriptor) { all = append(all, d) })
+	return all, err
+}

@@ -26,6 +26,12 @@ const (
 	// for users whose clocks are wrong. What expires later yet is refused: its mark would
 	// have to be kept as long.
 	expirySlack = 24 * time.Hour
+
+	defaultMaxDelay  = 2 * time.Second
+	longestMaxDelay  = time.Minute
+	defaultGrid      = 20 * time.Millisecond
+	defaultSeenShare = 100_000
+	defaultMarkShare = 250_000
 )
 
 // Config is what a Router starts from.
@@ -43,7 +49,7 @@ type Config struct {
 	MaxDelay  time.Duration // no delay is longer, whoever drew it; default 2 s
 	Grid      time.Duration // peeled packets are spoken at multiples of this; default 20 ms
 	SeenShare int           // packets that one heard context may add to one epoch; default 100 000
-	MarkShare int           // marks that one heard context may cause, most for up to 7 days; default 250 000
+	MarkShare int           // marks that one heard context may cause, some for up to 8 days; default 250 000
 }
 
 // A Signer signs a statement with the domain key, as [pki.Authority.Sign] does.
@@ -105,11 +111,11 @@ func (c Config) withDefaults() (Config, error) {
 	fault(c.ExtraHops < 0 || c.ExtraHops >= onion.OuterSlots, "Config.ExtraHops is not 0 to 3")
 	fault(c.Delay < 0 || c.PeelDelay < 0 || c.MaxDelay < 0 || c.Grid < 0, "a delay in Config is negative")
 	fault(c.SeenShare < 0 || c.MarkShare < 0, "a share in Config is negative")
-	c.MaxDelay = orDefault(c.MaxDelay, 2*time.Second)
-	c.Grid = orDefault(c.Grid, 20*time.Millisecond)
-	c.SeenShare = orDefault(c.SeenShare, 100_000)
-	c.MarkShare = orDefault(c.MarkShare, 250_000)
-	fault(c.MaxDelay > time.Minute, "Config.MaxDelay is over a minute")
+	c.MaxDelay = orDefault(c.MaxDelay, defaultMaxDelay)
+	c.Grid = orDefault(c.Grid, defaultGrid)
+	c.SeenShare = orDefault(c.SeenShare, defaultSeenShare)
+	c.MarkShare = orDefault(c.MarkShare, defaultMarkShare)
+	fault(c.MaxDelay > longestMaxDelay, "Config.MaxDelay is over a minute")
 	return c, errors.Join(faults...)
 }
 

@@ -63,6 +63,24 @@ func TestDeadRelayIsFoundOut(t *testing.T) {
 	}
 }
 
+// With three relays, who avoids two of them takes the third. One that is dead is found out all
+// the same, and soon.
+func TestDeadRelayOfThree(t *testing.T) {
+	p := newPost("a", "b", "c", "d", "dead")
+	now, met := start, 0
+	for n := range 40 {
+		p.saved = nil // acknowledged; what is known of relays stays
+		p.restart()
+		var m int
+		if m, now = p.deliver(t, now, n, "dead"); n >= 5 {
+			met += m
+		}
+	}
+	if met > 5 {
+		t.Errorf("%d copies of 35 messages went over the dead relay", met)
+	}
+}
+
 // A relay that comes back is tried again when the doubts have faded.
 func TestDoubtsFade(t *testing.T) {
 	p := newPost("a", "b", "c", "d", "e", "f", "dead")

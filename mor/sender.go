@@ -68,7 +68,6 @@ type Outgoing struct {
 	Hops     int
 	Via      []pki.Domain  // relays named by the user; empty: chosen for each copy
 	Reply    onion.Mailbox // where receipts are to come
-	Quiet    bool          // an acknowledgement: no receipt, one copy
 	State    State
 	Created  time.Time
 	Next     time.Time // of the next copy
@@ -164,8 +163,8 @@ func (s *Sender) Plan(now time.Time, to Address, hops int, via []pki.Domain) (Ro
 }
 
 // Send puts a message into the outbox and makes its first copy. Outgoing needs ID, To,
-// Sealed, Hops, Via, Reply and Quiet; the rest is the Sender's. An error means that
-// nothing was sent and nothing is kept.
+// Sealed, Hops, Via and Reply; the rest is the Sender's. An error means that nothing was
+// sent and nothing is kept.
 func (s *Sender) Send(now time.Time, o Outgoing) (SenderOutput, Route, error) {
 	if len(s.outbox) >= MaxOutbox {
 		return SenderOutput{}, nil, ErrOutboxFull
@@ -193,8 +192,6 @@ func (s *Sender) Submitted(now time.Time, id MessageID, err error) SenderOutput 
 		return SenderOutput{Wake: s.wake()}
 	case err != nil:
 		o.Next = now.Add(s.jitter(doubling(notTaken, longestRetry, o.Attempts)))
-	case o.Quiet:
-		o.State = Acknowledged // nothing more is waited for
 	case o.State == Queued:
 		o.State = Sent
 	}

@@ -277,6 +277,15 @@ func TestReceiptOfAnotherMessage(t *testing.T) {
 	}
 }
 
+// pace is the mean time to wait after copy number i, counted from 0: it doubles with every
+// second copy, up to the longest.
+func pace(first, longest time.Duration, i int) time.Duration {
+	for ; i >= 2 && first < longest; i -= 2 {
+		first *= 2
+	}
+	return min(first, longest)
+}
+
 // Copies go by other routes, with fresh reply blocks and the same id, at times that nobody
 // can tell beforehand.
 func TestRetransmission(t *testing.T) {
@@ -285,10 +294,10 @@ func TestRetransmission(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now, mean := start, 5*time.Second
+	now := start
 	waits, surbs := map[float64]bool{}, map[onion.SURBID]bool{}
-	for range 30 {
-		s := out.Submit[0]
+	for i := range 30 {
+		s, mean := out.Submit[0], pace(5*time.Second, 10*time.Minute, i)
 		p.Submitted(now, s.Message, nil)
 		end, _ := p.walk(t, s.Entry.First, s.Entry.Inner)
 		if l := must(mor.ParseLetter(end.Payload)); l.ID != (mor.MessageID{7}) {
@@ -304,7 +313,7 @@ func TestRetransmission(t *testing.T) {
 		if early := p.Tick(out.Wake.Add(-1)); len(early.Submit) != 0 {
 			t.Fatal("a copy too early")
 		}
-		now, mean = out.Wake, min(2*mean, 10*time.Minute)
+		now = out.Wake
 		last := s.Route
 		if out = p.Tick(now); len(out.Submit) != 1 || slices.Equal(out.Submit[0].Route, last) {
 			t.Fatalf("after %s: %v", last, out.Submit)
@@ -351,20 +360,21 @@ func TestSecondSpool(t *testing.T) {
 	out, _, _ := p.Send(start, letterTo(p.bob("b", "c")))
 	id, body := p.receipt(t, out.Submit[0], mor.Stored)
 	out, _, _ = p.TakeReceipt(start, id, body)
-	now, mean, ends := start, 5*time.Minute, ""
-	for range 12 {
+	now, ends := start, ""
+	for i := range 16 {
+		mean := pace(5*time.Minute, 6*time.Hour, i)
 		if wait := out.Wake.Sub(now); wait < mean/2 || wait > mean*3/2 {
 			t.Errorf("waits %s about %s", wait, mean)
 		}
-		now, mean = out.Wake, min(2*mean, 6*time.Hour)
+		now = out.Wake
 		out = p.Tick(now)
 		_, peeled := p.walk(t, out.Submit[0].Entry.First, out.Submit[0].Entry.Inner)
 		ends += peeled[len(peeled)-1]
 	}
-	if n := out.Save[0].Copies; n != 13 {
+	if n := out.Save[0].Copies; n != 17 {
 		t.Errorf("%d copies counted", n)
 	}
-	if ends != "cbcbcbcbcbcb" {
+	if ends != "cbcbcbcbcbcbcbcb" {
 		t.Errorf("copies went to %s", ends)
 	}
 }
@@ -415,32 +425,15 @@ func TestOutboxIsRestored(t *testing.T) {
 func TestNotTaken(t *testing.T) {
 	p := newPost("a", "b", "c", "d")
 	out, _, _ := p.Send(start, letterTo(p.bob("b")))
-	now, mean := start, time.Second
-	for range 6 {
+	now := start
+	for i := range 6 {
+		mean := pace(time.Second, 10*time.Minute, i)
 		out = p.Submitted(now, out.Submit[0].Message, errors.New("no way"))
 		if wait := out.Wake.Sub(now); out.Save[0].State != mor.Queued || wait < mean/2 || wait > mean*3/2 {
 			t.Fatalf("%s, waits %s about %s", out.Save[0].State, wait, mean)
 		}
-		now, mean = out.Wake, 2*mean
+		now = out.Wake
 		out = p.Tick(now)
-	}
-}
-
-// An acknowledgement is one copy without a reply block, and done once it is taken.
-func TestQuiet(t *testing.T) {
-	p := newPost("a", "b", "c", "d")
-	o := letterTo(p.bob("b"))
-	o.Quiet = true
-	out, _, err := p.Send(start, o)
-	if err != nil || len(out.Save[0].Waiting) != 0 {
-		t.Fatal(err)
-	}
-	end, _ := p.walk(t, out.Submit[0].Entry.First, out.Submit[0].Entry.Inner)
-	if l := must(mor.ParseLetter(end.Payload)); l.SURB != nil || end.Mailbox != mor.DayMailbox([32]byte{0xb0}, mor.DayAt(start)) {
-		t.Error("a way back for an acknowledgement, or another mailbox")
-	}
-	if out := p.Submitted(start, o.ID, nil); out.Save[0].State != mor.Acknowledged || !out.Wake.IsZero() {
-		t.Error(out)
 	}
 }
 

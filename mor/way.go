@@ -71,6 +71,20 @@ func (p preference) cost(domain pki.Domain) int {
 	return cost
 }
 
+// cheapest returns the n servers of the least cost, the first of equals. If that would take a
+// relay that is doubted, nothing is avoided: where there are few relays and one of them is
+// dead, who avoids the others takes it for every copy, there or back, and never finds out.
+func (p preference) cheapest(servers []Server, n int) []Server {
+	cheap := func(p preference) []Server {
+		return slices.SortedStableFunc(slices.Values(servers), func(a, b Server) int { return p.cost(a.Domain) - p.cost(b.Domain) })[:n]
+	}
+	chosen := cheap(p)
+	if slices.ContainsFunc(chosen, func(s Server) bool { return p.doubts[s.Domain] > 0 }) {
+		return cheap(preference{doubts: p.doubts})
+	}
+	return chosen
+}
+
 // choose picks the relays of the least cost for hops, at random among equals, or takes via
 // as given.
 func choose(rand io.Reader, servers []Server, e ends, hops int, via []pki.Domain, p preference) ([]Server, error) {
@@ -87,8 +101,7 @@ func choose(rand io.Reader, servers []Server, e ends, hops int, via []pki.Domain
 	if err := shuffle(rand, chosen); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(chosen, func(a, b Server) int { return p.cost(a.Domain) - p.cost(b.Domain) })
-	chosen = chosen[:hops]
+	chosen = p.cheapest(chosen, hops)
 	if err := shuffle(rand, chosen); err != nil {
 		return nil, err
 	}

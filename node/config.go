@@ -61,13 +61,14 @@ type Routing struct {
 	ExtraHops int `toml:"extra_hops"` // contexts added before the last of a leg, 0 to 3
 }
 
-// Lab makes the node's links bad on purpose. It is refused unless the node listens on
-// loopback addresses only.
+// Lab makes the node's links bad on purpose, or has it die. It is refused unless the node
+// listens on loopback addresses only.
 type Lab struct {
 	Enabled bool     `toml:"enabled"`
 	Loss    float64  `toml:"loss"`  // probability that a packet slot is lost, 0 to 1
 	Delay   Duration `toml:"delay"` // by which each is late
 	Seed    uint64   `toml:"seed"`
+	Death            // writes are counted from the start of the node
 }
 
 // A Duration is a time.Duration written as "50ms".
@@ -152,6 +153,7 @@ func (c Config) validate() error {
 	fault(c.Lab.Seed > math.MaxInt64, "lab.seed is too great")
 	bad := c.Lab.Loss > 0 || c.Lab.Delay > 0
 	fault(bad && !c.Lab.Enabled, "lab.loss and lab.delay are for a lab: they want lab.enabled = true")
+	fault(c.Lab.Death != Death{} && !c.Lab.Enabled, "lab.die_after_writes and lab.die_before_write are for a lab: they want lab.enabled = true")
 	fault(c.Lab.Enabled && !c.onLoopback(), "lab.enabled wants listen.link and listen.keyserver on a loopback address")
 	return errors.Join(faults...)
 }
@@ -183,9 +185,22 @@ func (c Config) labText() string {
 	if !c.Lab.Enabled {
 		return ""
 	}
-	return fmt.Sprintf("\n[lab]\n# A node of a lab may have links that are bad on purpose. Loopback only.\nenabled = true\nloss = %g\ndelay = %q\nseed = %d\n",
-		c.Lab.Loss, time.Duration(c.Lab.Delay), c.Lab.Seed)
+	return fmt.Sprintf(labText, c.Lab.Loss, time.Duration(c.Lab.Delay), c.Lab.Seed, c.Lab.AfterWrite, c.Lab.BeforeWrite)
 }
+
+const labText = `
+[lab]
+# A node of a lab may have links that are bad on purpose. Loopback only.
+enabled = true
+loss = %g
+delay = %q
+seed = %d
+
+# It may kill itself right after, or right before, the write of this number that it makes
+# durable, counted from its start. 0: never.
+die_after_writes = %d
+die_before_write = %d
+`
 
 func quoted(list []string) string {
 	words := make([]string, len(list))

@@ -25,6 +25,11 @@ import (
 //	GET  /peers            []PeerStatus
 //	POST /peers?domain=D   federates with D; PeerStatus of D
 //
+// and in a lab
+//
+//	GET  /lab/writes                  Writes
+//	POST /lab/doom?after=N&before=N   has the node die (Death); Writes
+//
 // Errors come as text with a status of 400 (input), 409 (a key is not the pinned one) or
 // 502 (another server).
 
@@ -74,6 +79,7 @@ func (n *Node) serveControl(ctx context.Context, listener net.Listener) error {
 		peer, err := n.AddPeer(r.Context(), r.FormValue("domain"))
 		respond(w, peer, err)
 	})
+	n.handleLab(mux)
 	server := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx }, // so what is being answered ends with it
@@ -171,8 +177,8 @@ func (c *Control) call(ctx context.Context, method, path string, into any) error
 		return fmt.Errorf("node: %w", err)
 	}
 	response, err := c.client.Do(request)
-	if err != nil {
-		return fmt.Errorf("node: asking the node: %w", err)
+	if err != nil { // not wrapped: a socket that is missing does not mean that there is no node
+		return fmt.Errorf("node: the node does not answer: %v", err)
 	}
 	defer response.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(response.Body, maxControlAnswer))

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
 	cryptorand "crypto/rand"
 
+	"github.com/p3do/p3do/internal/link"
 	"github.com/p3do/p3do/internal/session"
 	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/mor"
@@ -20,10 +22,23 @@ import (
 // first key that asked for it.
 const pinUser = "user"
 
-// desk is what we do for our users.
-func (n *Node) desk() *session.Desk {
+// desk is what we do for whoever is at the other end of a user link.
+func (n *Node) desk(conn *link.Conn) *session.Desk {
+	register := func(ctx context.Context, request []byte) ([]byte, error) {
+		return n.register(ctx, conn.RemoteAddr(), request)
+	}
+	authenticate := func(ctx context.Context, l session.Login, exported [pki.ExporterSize]byte) (pki.UserCert, error) {
+		user, err := n.authenticate(ctx, l, exported)
+		if err != nil {
+			return user, err
+		}
+		if gone := n.lobby.enter(conn, user.Key().Fingerprint()); gone != nil {
+			gone.Close()
+		}
+		return user, nil
+	}
 	return &session.Desk{
-		Domain: n.cfg.Domain, Register: n.register, Authenticate: n.authenticate, Publish: n.publish,
+		Domain: n.cfg.Domain, Register: register, Authenticate: authenticate, Publish: n.publish,
 		Directory: n.directory.page, Lookup: n.lookup, Claim: n.claim, Items: n.items, Forget: n.forget,
 		Submit: n.submit,
 	}
@@ -56,7 +71,7 @@ func (b *bucket) take(now time.Time) bool {
 }
 
 // register signs the key of a new user, or of a known one anew.
-func (n *Node) register(ctx context.Context, raw []byte) ([]byte, error) {
+func (n *Node) register(ctx context.Context, from net.Addr, raw []byte) ([]byte, error) {
 	request, err := pki.ParseUserRequest(raw)
 	switch {
 	case err != nil:
@@ -64,7 +79,7 @@ func (n *Node) register(ctx context.Context, raw []byte) ([]byte, error) {
 	case request.Name().Domain() != n.cfg.Domain:
 		return nil, session.Errorf(session.Refused, "%s may not sign for %s", n.cfg.Domain, request.Name().Domain())
 	}
-	if err := n.reserve(ctx, request); err != nil {
+	if err := n.reserve(ctx, from, request); err != nil {
 		return nil, err
 	}
 	cert, err := n.authority.SignUser(cryptorand.Reader, time.Now(), request, pki.UserLifetime)
@@ -76,14 +91,14 @@ func (n *Node) register(ctx context.Context, raw []byte) ([]byte, error) {
 
 // reserve gives a name to the key that asks for it first. While registration is closed,
 // only keys that have their name already are signed again.
-func (n *Node) reserve(ctx context.Context, request pki.UserRequest) error {
+func (n *Node) reserve(ctx context.Context, from net.Addr, request pki.UserRequest) error {
 	name, shown := request.Name().String(), request.Key().Fingerprint()
 	pinned, err := n.store.Pinned(ctx, pinUser, name)
 	if errors.Is(err, store.ErrNotFound) {
 		if n.cfg.Registration != RegistrationOpen {
 			return session.Errorf(session.Refused, "%s takes no new users", n.cfg.Domain)
 		}
-		if !n.newcomers.take(time.Now()) {
+		if now := time.Now(); !n.mayTake(from, now) || !n.newcomers.take(now) {
 			return session.Errorf(session.Unavailable, "%s has had many new users just now; try again later", n.cfg.Domain)
 		}
 		pinned, _, err = n.store.Pin(ctx, pinUser, name, shown)

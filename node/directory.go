@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -17,6 +16,10 @@ import (
 // pinDomain is the kind of a pin of a domain's authority.
 const pinDomain = "domain"
 
+// maxPages is how many pages of the directory are read for users at a time: strangers may
+// ask for them too, and shall not be in the way of those who fetch their letters.
+const maxPages = 2
+
 // lookUpTime bounds one look-up at another node, DNS and key server together.
 const lookUpTime = 10 * time.Second
 
@@ -24,7 +27,9 @@ const lookUpTime = 10 * time.Second
 // peers', and those that its peers have. Each is signed by its domain; that the signing
 // key is the domain's true one, DNS says at first sight and the pin from then on.
 type directory struct {
-	n *Node
+	n     *Node
+	pulls chan struct{} // has room for maxPulls: one for each that is under way
+	pages chan struct{} // the same for maxPages
 
 	mu    sync.Mutex // guards known; held for a map's access only
 	known map[pki.Domain]known
@@ -37,7 +42,7 @@ type known struct {
 }
 
 func openDirectory(ctx context.Context, n *Node) (*directory, error) {
-	d := &directory{n: n, known: make(map[pki.Domain]known)}
+	d := &directory{n: n, pulls: make(chan struct{}, maxPulls), pages: make(chan struct{}, maxPages), known: make(map[pki.Domain]known)}
 	rows, err := n.store.Servers(ctx)
 	if err != nil {
 		return nil, err
@@ -144,6 +149,12 @@ func (d *directory) descriptor(ctx context.Context, domain pki.Domain) (pki.Sign
 // page returns the descriptors of the domains that sort after the given one, signed, for
 // our users.
 func (d *directory) page(ctx context.Context, after pki.Domain) (session.Descriptors, error) {
+	select {
+	case d.pages <- struct{}{}:
+		defer func() { <-d.pages }()
+	case <-ctx.Done():
+		return session.Descriptors{}, ctx.Err()
+	}
 	rows, err := d.n.store.ServersAfter(ctx, after.String(), session.MaxDescriptors)
 	if err != nil {
 		return session.Descriptors{}, err
@@ -197,49 +208,6 @@ func (d *directory) pinned(ctx context.Context, domain pki.Domain, shown pki.Fin
 		return err
 	}
 	return pki.CheckPin(pinned, shown, domain.String())
-}
-
-// pull fetches all descriptors that a peer has and keeps those that are new and true.
-func (d *directory) pull(ctx context.Context, peer pki.Domain) error {
-	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
-	defer cancel()
-	known, err := d.descriptor(ctx, peer)
-	if err != nil {
-		return err
-	}
-	var failed error
-	for _, address := range known.KeyServers {
-		all, err := d.n.client.Servers(ctx, keyserver.Endpoint{Address: address, CA: known.CA.Fingerprint()})
-		if err == nil {
-			d.takeAll(ctx, all)
-			return nil
-		}
-		failed = errors.Join(failed, err)
-	}
-	return fmt.Errorf("node: pulling %s's descriptors: %w", peer, failed)
-}
-
-// takeAll takes descriptors in an order that whoever hands them on cannot choose: what
-// costs time, as the look-up of a name that does not answer, keeps out nobody for good.
-func (d *directory) takeAll(ctx context.Context, all []pki.SignedDescriptor) {
-	more, refused := false, 0
-	var first error
-	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	for _, signed := range all {
-		changed, err := d.take(ctx, signed)
-		more = more || changed
-		if err != nil && !errors.Is(err, pki.ErrTime) && ctx.Err() == nil {
-			if refused++; first == nil {
-				first = fmt.Errorf("%s: %w", signed.Domain, err)
-			}
-		}
-	}
-	if refused > 0 {
-		d.n.log.Warn("descriptors refused", "count", refused, "first", first)
-	}
-	if more {
-		d.n.tell()
-	}
 }
 
 // take judges a descriptor that somebody else handed on. A domain never seen before is

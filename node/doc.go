@@ -8,7 +8,8 @@
 //	config.go, keys.go, init.go   what is on the disk, and how it came there
 //	node.go                       what runs, and in which order it starts and ends
 //	tend.go                       what time asks for: keys that turn, certificates that end
-//	loop.go                       the goroutine that owns the router, and carries out its output
+//	loop.go, scribe.go            the goroutine that owns the router, and carries out its output;
+//	                              the one that makes its marks durable
 //	peers.go, peerlink.go         links with the nodes of other domains: contexts, Asks, news
 //	directory.go, lookup.go       server descriptors of all, the card of one
 //	desk.go, spool.go             users: registration, look-up, mailboxes, receipts

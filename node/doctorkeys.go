@@ -94,7 +94,7 @@ func (e *examination) readAuthority() {
 	}
 }
 
-// readLink: any 32 random bytes will do, for the node certifies its link key at each start.
+// readLink: a node makes another one when it starts, and certifies it.
 func (e *examination) readLink() {
 	path := e.path(keysFolder, linkFile)
 	raw, err := os.ReadFile(path)
@@ -102,7 +102,7 @@ func (e *examination) readLink() {
 		e.link, err = pki.ParseLinkKey(raw)
 	}
 	if err != nil {
-		e.keyFault(path, fmt.Sprintf("(umask 077; head -c 32 /dev/urandom > %s); %s", path, e.restart()), err)
+		e.keyFault(path, fmt.Sprintf("rm -f %s; %s", path, e.restart()), err)
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 type forge struct {
 	t      *testing.T
 	hop    onion.OuterHop // the context of a.test
+	record mor.Record     // and what says so
 	server onion.ServerKey
 	box    onion.Mailbox
 }
@@ -133,7 +134,7 @@ func (m *mesh) forge(z *rawPeer) (forge, *user) {
 	servers, err := m.nodes["a.test"].node.keys.servers(time.Now())
 	must(t, err)
 	ann := m.user("ann@a.test")
-	f := forge{t: t, hop: onion.OuterHop{Key: record.Key, Hint: hint}, server: current(t, servers), box: onion.Mailbox{7}}
+	f := forge{t: t, hop: onion.OuterHop{Key: record.Key, Hint: hint}, record: record, server: current(t, servers), box: onion.Mailbox{7}}
 	until := uint32(mor.DayAt(time.Now())) + 7
 	must(t, ann.client.Claim(t.Context(), []session.Mailbox{{Address: f.box, Kind: session.Contact, Until: until}}))
 	return f, ann

@@ -84,7 +84,7 @@ func TestFloodByAPeer(t *testing.T) {
 	m := newMesh(t, "a.test")
 	peers := m.rawPeers("a.test", "y.test", "z.test")
 	y, z := peers[0], peers[1]
-	s := &service{m, y, y, m.user("ann@a.test")}
+	ann := m.user("ann@a.test")
 	flood := make(chan error, 1)
 	go func() { flood <- floodBy(z, 500) }()
 	go func() { // z takes what is said to it
@@ -96,7 +96,7 @@ func TestFloodByAPeer(t *testing.T) {
 	}()
 	for ended := false; !ended; {
 		must(t, y.conn.SendPacket(0, packetForNobody(t).Bytes()))
-		_, err := s.ann.client.Items(t.Context(), session.Items{})
+		_, err := ann.client.Items(t.Context(), session.Items{})
 		must(t, err)
 		select {
 		case err := <-flood:
@@ -128,6 +128,23 @@ func floodBy(z *rawPeer, rounds int) error {
 		}
 	}
 	return nil
+}
+
+// An answer that nobody asked for is not kept, not even one.
+func TestAnswerToNothing(t *testing.T) {
+	p := &peerLink{answers: make(chan answer, 1)}
+	raw, err := peerMessage{Answer: &answer{contextID{1}, make([]byte, 1<<19)}}.marshal()
+	must(t, err)
+	must(t, p.take(t.Context(), raw))
+	if len(p.answers) != 0 {
+		t.Error("it is kept")
+	}
+	p.asking.Store(true)
+	must(t, p.take(t.Context(), raw))
+	must(t, p.take(t.Context(), raw))
+	if len(p.answers) != 1 {
+		t.Error("what was asked for is not")
+	}
 }
 
 // A certificate that has run out is good for no login, and neither is one of another home's

@@ -1,19 +1,15 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"runtime"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/internal/link"
-	"github.com/p3do/p3do/internal/session"
 	"github.com/p3do/p3do/keyserver"
 )
 
@@ -24,7 +20,7 @@ import (
 func TestSilence(t *testing.T) {
 	m := newMesh(t, "a.test")
 	peers := m.rawPeers("a.test", "y.test", "z.test")
-	s := &service{m, peers[0], peers[1], m.user("ann@a.test")}
+	s := newService(peers[0], peers[1], m.user("ann@a.test"))
 	s.round()
 	before := weigh(t, "before")
 	for _, door := range []struct {
@@ -35,11 +31,15 @@ func TestSilence(t *testing.T) {
 		{"link port", m.nodes["a.test"].running.Link, link.MaxHandshakes, func() { m.user("new@a.test") }},
 		{"key server", m.nodes["a.test"].running.KeyServer, keyserver.MaxConns, s.lookUp},
 	} {
-		crowd, err := s.while(func() ([]net.Conn, error) { return silent(door.address, crowdSize(t)) })
+		var crowd []net.Conn
+		n := crowdSize(t)
+		w := s.while(func() (err error) {
+			crowd, err = silent(door.address, n)
+			return err
+		})
 		t.Cleanup(func() { closeAll(crowd) })
-		must(t, err)
 		door.enter()
-		height := weigh(t, door.name+", at the height")
+		height := weigh(t, door.name+", at the height").most(w.height)
 		if most := before.goroutines + 2*door.places + 64; height.goroutines > most {
 			t.Errorf("%s: %d goroutines, at most %d", door.name, height.goroutines, most)
 		}
@@ -54,6 +54,7 @@ func TestSilence(t *testing.T) {
 			return nil
 		})
 		after := weigh(t, door.name+", after")
+		w.row(t, door.name+": connections that say nothing", n, before, height, after)
 		if most := before.memory + 16<<20; after.memory > most {
 			t.Errorf("%s: %d bytes are kept, at most %d", door.name, after.memory, most)
 		}
@@ -71,7 +72,6 @@ func crowdSize(t *testing.T) int {
 	if n < 1000 {
 		t.Skipf("only %d open files are allowed", files.Cur)
 	}
-	t.Logf("%d connections", n)
 	return n
 }
 
@@ -96,82 +96,5 @@ func silent(address string, n int) ([]net.Conn, error) {
 func closeAll(conns []net.Conn) {
 	for _, c := range conns {
 		c.Close()
-	}
-}
-
-// A burden is what this process carries.
-type burden struct {
-	goroutines int
-	memory     uint64 // bytes of heap and stacks, after a collection
-}
-
-func weigh(t *testing.T, when string) burden {
-	t.Helper()
-	runtime.GC()
-	var s runtime.MemStats
-	runtime.ReadMemStats(&s)
-	b := burden{runtime.NumGoroutine(), s.HeapInuse + s.StackInuse}
-	t.Logf("%s: %d goroutines, %.1f MiB", when, b.goroutines, float64(b.memory)/(1<<20))
-	return b
-}
-
-// service is what a node owes to those who have a link, while others attack it.
-type service struct {
-	mesh *mesh
-	y, z *rawPeer
-	ann  *user
-}
-
-// round has the node answer a user, and carry a packet from one peer to the others.
-func (s *service) round() {
-	t := s.mesh.t
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { s.y.conn.Close(); s.z.conn.Close() })
-	defer stop()
-	_, err := s.ann.client.Items(ctx, session.Items{})
-	must(t, err)
-	p := packetForNobody(t)
-	must(t, s.y.conn.SendPacket(0, p.Bytes()))
-	for _, peer := range []*rawPeer{s.y, s.z} {
-		if got := peer.packet(); *got.Packet != *p.Bytes() {
-			t.Error("a peer heard something else")
-		}
-	}
-}
-
-// lookUp asks the key server as a newcomer.
-func (s *service) lookUp() {
-	s.mesh.t.Helper()
-	_, err := (keyserver.Client{Dial: dial.Direct()}).User(s.mesh.t.Context(), s.mesh.endpoint("a.test"), s.ann.name)
-	must(s.mesh.t, err)
-}
-
-// while goes round after round while attack runs.
-func (s *service) while(attack func() ([]net.Conn, error)) ([]net.Conn, error) {
-	s.mesh.t.Helper()
-	type result struct {
-		crowd []net.Conn
-		err   error
-	}
-	done := make(chan result, 1)
-	begun := time.Now()
-	go func() {
-		crowd, err := attack()
-		done <- result{crowd, err}
-	}()
-	var longest time.Duration
-	for rounds := 1; ; rounds++ {
-		at := time.Now()
-		s.round()
-		longest = max(longest, time.Since(at))
-		select {
-		case r := <-done:
-			s.mesh.t.Logf("%d connections in %v; meanwhile %d rounds of service, the longest took %v",
-				len(r.crowd), time.Since(begun).Round(time.Millisecond), rounds, longest.Round(time.Millisecond))
-			return r.crowd, r.err
-		default:
-		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -52,7 +53,7 @@ func Init(dir string, c Config, now time.Time) (*pki.Authority, error) {
 }
 
 // Record is the TXT record that the domain of a node publishes, from what is on its disk
-// and, while it runs, from where it listens.
+// and, if any free port is to be listened on, from where it does while it runs.
 func Record(dir string) (pki.Domain, dnstxt.Record, error) {
 	c, err := ReadConfig(filepath.Join(dir, ConfigFile))
 	if err != nil {
@@ -64,11 +65,23 @@ func Record(dir string) (pki.Domain, dnstxt.Record, error) {
 	}
 	servers := c.Publish.KeyServers
 	if len(servers) == 0 {
-		running, err := ReadRunning(dir)
-		if err != nil {
-			return pki.Domain{}, dnstxt.Record{}, fmt.Errorf("node: publish.keyservers is empty and the node does not run: %w", err)
+		address := keyServerAddress(dir, c)
+		if address == "" {
+			return pki.Domain{}, dnstxt.Record{}, errors.New("node: publish.keyservers is empty, listen.keyserver is any free port, and the node does not run")
 		}
-		servers = []string{running.KeyServer}
+		servers = []string{address}
 	}
 	return c.Domain, dnstxt.Record{Fingerprint: authority.CA().Fingerprint(), KeyServers: servers}, nil
+}
+
+// keyServerAddress is where the key server of the node in dir listens; empty if that is not
+// known before it does.
+func keyServerAddress(dir string, c Config) string {
+	if running, err := ReadRunning(dir); err == nil {
+		return running.KeyServer
+	}
+	if at, err := netip.ParseAddrPort(c.Listen.KeyServer); err == nil && at.Port() != 0 {
+		return at.String()
+	}
+	return ""
 }

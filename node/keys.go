@@ -16,6 +16,10 @@ import (
 	"github.com/p3do/p3do/pki"
 )
 
+// ErrNoAuthority is returned for a folder whose node has lost the keys of its domain, or
+// never had any. It is an fs.ErrNotExist.
+var ErrNoAuthority = errors.New("node: the keys of the domain are missing")
+
 // A keyring is the folder of a node's private keys: one file each, mode 0600.
 //
 //	authority        pki.Authority
@@ -41,11 +45,7 @@ func createKeyring(dir string, domain pki.Domain, now time.Time) (keyring, *pki.
 	if err != nil {
 		return k, nil, fmt.Errorf("node: making the authority: %w", err)
 	}
-	link, err := pki.NewLinkKey(rand.Reader)
-	if err != nil {
-		return k, nil, fmt.Errorf("node: making the link key: %w", err)
-	}
-	if err := k.write(linkFile, link.Seed()); err != nil {
+	if _, err := k.link(); err != nil {
 		return k, nil, err
 	}
 	return k, authority, k.write(authorityFile, authority.Marshal()) // last: it says that the folder is whole
@@ -53,18 +53,34 @@ func createKeyring(dir string, domain pki.Domain, now time.Time) (keyring, *pki.
 
 func (k keyring) authority() (*pki.Authority, error) {
 	raw, err := k.read(authorityFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", ErrNoAuthority, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return pki.ParseAuthority(raw)
 }
 
+// link returns the TLS key. It is made if it is missing: the authority certifies it at each
+// start, and nobody pins it.
 func (k keyring) link() (pki.LinkKey, error) {
 	raw, err := k.read(linkFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return k.newLink()
+	}
 	if err != nil {
 		return pki.LinkKey{}, err
 	}
 	return pki.ParseLinkKey(raw)
+}
+
+func (k keyring) newLink() (pki.LinkKey, error) {
+	key, err := pki.NewLinkKey(rand.Reader)
+	if err != nil {
+		return pki.LinkKey{}, fmt.Errorf("node: making the link key: %w", err)
+	}
+	return key, k.write(linkFile, key.Seed())
 }
 
 // servers returns the server keys of the last period (if it was here then), of this and of

@@ -91,11 +91,9 @@ func (m *mesh) secretsOf(secrets map[string][]byte, domain string) {
 func (m *mesh) shownBy(places map[string][]byte, domain string) {
 	m.t.Helper()
 	client := keyserver.Client{Dial: dial.Direct()}
-	all, err := client.Servers(m.t.Context(), m.endpoint(domain))
-	must(m.t, err)
-	for _, signed := range all {
+	must(m.t, client.Servers(m.t.Context(), m.endpoint(domain), func(signed pki.SignedDescriptor) {
 		places["servers of "+domain] = append(places["servers of "+domain], signed.Raw()...)
-	}
+	}))
 	for _, name := range []string{"ann@a.test", "bob@d.test"} {
 		card, err := client.User(m.t.Context(), m.endpoint(domain), parse(m.t, pki.ParseName, name))
 		must(m.t, err)

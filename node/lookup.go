@@ -29,6 +29,11 @@ func (n *Node) card(ctx context.Context, name pki.Name) (pki.SignedCard, error) 
 	}
 	asking, cancel := context.WithTimeout(ctx, lookUpTime)
 	defer cancel()
+	leave, err := n.lookups.enter(asking, name.Domain())
+	if err != nil {
+		return pki.SignedCard{}, session.Errorf(session.Unavailable, "too many are asking for users of %s; try again", name.Domain())
+	}
+	defer leave()
 	card, err := n.foreignCard(asking, home, home, name)
 	if err == nil || errors.Is(err, keyserver.ErrNotFound) {
 		return card, notFound(err, name)

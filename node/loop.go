@@ -37,11 +37,11 @@ type loop struct {
 	waiting int        // entries that are with it
 	spooled chan mor.Delivery
 	log     *slog.Logger
-	wasted  wasted
+	wasted  Wasted
 }
 
-// wasted counts what was not handed on.
-type wasted struct {
+// Wasted counts what was not handed on.
+type Wasted struct {
 	LinkFull  uint64 `json:"link_full"`  // packets that a slow link did not take
 	NoLink    uint64 `json:"no_link"`    // forwards for an owner whose link is gone
 	SpoolFull uint64 `json:"spool_full"` // deliveries while the disk was behind

@@ -20,22 +20,36 @@ import (
 )
 
 // patience is how long a test waits for what should come; it never waits when it is there.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // TestMain fails if a test left a goroutine of a node behind.
 func TestMain(m *testing.M) {
 	code := m.Run()
+	for deadline := time.Now().Add(time.Minute); code == 0; time.Sleep(time.Millisecond) {
+		stack := leftover()
+		if stack == "" {
+			break
+		}
+		if time.Now().After(deadline) { // those that were told to end need a moment
+			fmt.Printf("a goroutine is left:\n%s\n", stack)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// leftover is the stack of a goroutine of a node, if there is one.
+func leftover() string {
 	stacks := make([]byte, 4<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	for _, left := range []string{"p3do/node.", "p3do/internal/session.", "p3do/internal/link.", "p3do/internal/store."} {
 		for _, stack := range strings.Split(string(stacks), "\n\n") {
-			if code == 0 && strings.Contains(stack, left) && !strings.Contains(stack, "node.TestMain") {
-				fmt.Printf("a goroutine of %s is left:\n%s\n", left, stack)
-				code = 1
+			if strings.Contains(stack, left) && !strings.Contains(stack, "node.TestMain") {
+				return stack
 			}
 		}
 	}
-	os.Exit(code)
+	return ""
 }
 
 // A journal is a log that many goroutines write and a test reads.

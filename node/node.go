@@ -62,7 +62,9 @@ type Node struct {
 	link      pki.LinkKey
 	cert      atomic.Pointer[pki.LinkCert] // replaced when it is renewed
 	faults    *link.Faults                 // one for all links: they draw from one source
+	fromPeers *link.Budget                 // what the links with peers hold, whoever dialled
 	store     *store.Store
+	mortal    *mortal // nil outside of a lab
 
 	loop      *loop
 	peers     *peers
@@ -72,6 +74,9 @@ type Node struct {
 	client    keyserver.Client
 	bells     bells
 	newcomers bucket
+	clients   *keyserver.Clients // who ask for new names
+	lobby     lobby
+	lookups   *turnstile
 	spooled   chan mor.Delivery
 	refused   atomic.Uint64 // deliveries that no mailbox took
 	news      chan struct{} // has room for one: something new is known here
@@ -134,9 +139,12 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 	}
 	n := &Node{
 		dir: dir, cfg: cfg, log: o.Log, dial: o.Dial, faults: faults,
-		keys:    keyring{filepath.Join(dir, keysFolder)},
-		spooled: make(chan mor.Delivery, maxSpooling),
-		news:    make(chan struct{}, 1),
+		fromPeers: link.NewBudget(link.DefaultBudget),
+		lookups:   newTurnstile(),
+		clients:   keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach),
+		keys:      keyring{filepath.Join(dir, keysFolder)},
+		spooled:   make(chan mor.Delivery, maxSpooling),
+		news:      make(chan struct{}, 1),
 	}
 	if err := n.open(ctx, time.Now()); err != nil {
 		return nil, errors.Join(err, n.Close())
@@ -169,7 +177,7 @@ func (n *Node) open(ctx context.Context, now time.Time) (err error) {
 	if n.link, err = n.keys.link(); err != nil {
 		return err
 	}
-	if n.store, err = store.Open(ctx, filepath.Join(n.dir, databaseFile)); err != nil {
+	if n.store, err = n.openStore(ctx); err != nil {
 		return err
 	}
 	if err := n.compareRing(ctx); err != nil {
@@ -189,6 +197,16 @@ func (n *Node) open(ctx context.Context, now time.Time) (err error) {
 	}
 	n.loop, err = n.newLoop(ctx, now)
 	return err
+}
+
+// openStore opens the database; a node of a lab may be told to die of what it writes there.
+func (n *Node) openStore(ctx context.Context) (*store.Store, error) {
+	cfg := store.Config{Path: filepath.Join(n.dir, databaseFile)}
+	if n.cfg.Lab.Enabled {
+		n.mortal = newMortal(n.cfg.Lab.Death)
+		cfg = n.mortal.watch(cfg)
+	}
+	return cfg.Open(ctx)
 }
 
 // compareRing says in the log, without a name, that the key server has lost something or
@@ -303,6 +321,7 @@ func (n *Node) listen(ctx context.Context) (d doors, err error) {
 func (n *Node) linkConfig() link.Config {
 	return link.Config{
 		Certificate: n.shown(), Judge: n.peers.judge, Dial: n.dial, Faults: n.faults, Log: n.log,
+		NodeBudget: n.fromPeers,
 	}
 }
 

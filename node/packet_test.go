@@ -402,6 +402,13 @@ func TestMarksSurviveRestart(t *testing.T) {
 	m.counted("a.test", before, 1, 0, 1, 0, 1)
 
 	a := m.nodes["a.test"]
+	m.until("the mark to be on the disk", func() error { // the counter moves before
+		marks, err := a.node.store.Marks(t.Context(), time.Now())
+		if err == nil && len(marks) == 0 {
+			err = errors.New("it is not")
+		}
+		return err
+	})
 	must(t, a.end())
 	a.start()
 	z = m.rawPeer("a.test", "z.test")

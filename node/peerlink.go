@@ -9,10 +9,10 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/p3do/p3do/internal/link"
-	"github.com/p3do/p3do/internal/session"
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/pki"
 )
@@ -37,7 +37,6 @@ const (
 func (n *Node) acceptLinks(ctx context.Context, links *sync.WaitGroup, listener *link.Listener) error {
 	defer links.Wait()
 	defer listener.Close()
-	desk := n.desk()
 	for {
 		conn, err := listener.Accept(ctx)
 		if errors.Is(err, link.ErrClosed) || ctx.Err() != nil {
@@ -56,9 +55,7 @@ func (n *Node) acceptLinks(ctx context.Context, links *sync.WaitGroup, listener 
 				n.servePeer(ctx, domain, conn)
 				return
 			}
-			if err := session.Serve(ctx, conn, desk); err != nil && ctx.Err() == nil {
-				n.log.Info("user link ended", "err", err)
-			}
+			n.serveUser(ctx, conn)
 		})
 	}
 }
@@ -79,6 +76,7 @@ type peerLink struct {
 	hello   chan hello
 	news    chan struct{}
 	answers chan answer
+	asking  atomic.Bool // an Ask of ours is open: else an answer is nothing that we want
 }
 
 // servePeer serves a link with domain until it ends.
@@ -169,7 +167,9 @@ func (p *peerLink) take(ctx context.Context, raw []byte) error {
 	case m.Ask != nil:
 		return p.answer(ctx, mor.ContextID(m.Ask.Context))
 	case m.Answer != nil:
-		offer(p.answers, *m.Answer)
+		if p.asking.Load() {
+			offer(p.answers, *m.Answer)
+		}
 	case m.News != nil:
 		offer(p.news, struct{}{})
 	}
@@ -271,7 +271,10 @@ func (p *peerLink) rest(ctx context.Context, pause time.Duration) {
 // inquire pulls the descriptors that the peer has, which its records are verified by, and
 // then asks for the records.
 func (p *peerLink) inquire(ctx context.Context, contexts []contextID) error {
-	failed := p.n.directory.pull(ctx, p.domain)
+	more, failed := p.n.directory.pull(ctx, p.domain)
+	if more {
+		offer(p.news, struct{}{}) // as if the peer had said so
+	}
 	for _, id := range contexts {
 		failed = errors.Join(failed, p.ask(ctx, id))
 	}
@@ -284,6 +287,8 @@ func (p *peerLink) ask(ctx context.Context, on contextID) error {
 	case <-p.answers: // too late, or not asked for
 	default:
 	}
+	p.asking.Store(true)
+	defer p.asking.Store(false)
 	if err := p.send(peerMessage{Ask: &query{on}}); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ type Status struct {
 	Known     int             `json:"known_contexts"` // contexts of others that we have a record of
 	Contexts  []ContextStatus `json:"contexts"`
 	Links     []LinkStatus    `json:"links"`
-	Wasted    wasted          `json:"wasted"`
+	Wasted    Wasted          `json:"wasted"`
 	Listening Running         `json:"listening"`
 }
 

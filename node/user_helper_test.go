@@ -135,29 +135,41 @@ func (u *user) send(to *user) mor.MessageID {
 	must(t, err)
 	var servers []mor.Server
 	for _, raw := range signed {
-		d, err := pki.ParseDescriptor(raw)
-		must(t, err)
-		key, ok := d.ServerKeyFor(pki.PeriodAt(time.Now()))
-		if !ok {
-			t.Fatalf("%s has no server key of now", d.Domain)
-		}
-		public, err := onion.ParseServerKey(key.Public[:])
-		must(t, err)
-		servers = append(servers, mor.Server{Domain: d.Domain, Key: public})
+		servers = append(servers, serverIn(t, raw))
 	}
 	u.sender.SetServers(servers)
-	var id mor.MessageID
-	_, err = io.ReadFull(rand.Reader, id[:])
+	id, frame := u.frame(mor.Address{Mailbox: to.requests, Identity: to.key.Fingerprint(), Spools: []pki.Domain{to.name.Domain()}})
+	must(t, u.client.Submit(t.Context(), frame))
+	return id
+}
+
+// serverIn is what a sender wants to know of a descriptor.
+func serverIn(t *testing.T, descriptor []byte) mor.Server {
+	t.Helper()
+	d, err := pki.ParseDescriptor(descriptor)
+	must(t, err)
+	key, ok := d.ServerKeyFor(pki.PeriodAt(time.Now()))
+	if !ok {
+		t.Fatalf("%s has no server key of now", d.Domain)
+	}
+	public, err := onion.ParseServerKey(key.Public[:])
+	must(t, err)
+	return mor.Server{Domain: d.Domain, Key: public}
+}
+
+// frame is an entry frame with a message.
+func (u *user) frame(to mor.Address) (id mor.MessageID, frame *[onion.Size]byte) {
+	t := u.mesh.t
+	t.Helper()
+	_, err := io.ReadFull(rand.Reader, id[:])
 	must(t, err)
 	out, _, err := u.sender.Send(time.Now(), mor.Outgoing{
-		ID: id, To: mor.Address{Mailbox: to.requests, Identity: to.key.Fingerprint(), Spools: []pki.Domain{to.name.Domain()}},
-		Sealed: make([]byte, mor.SealedSize), Hops: 2, Reply: u.replies,
+		ID: id, To: to, Sealed: make([]byte, mor.SealedSize), Hops: 2, Reply: u.replies,
 	})
 	must(t, err)
-	frame, err := out.Submit[0].Entry.Marshal(rand.Reader)
+	entry, err := out.Submit[0].Entry.Marshal(rand.Reader)
 	must(t, err)
-	must(t, u.client.Submit(t.Context(), (*[onion.Size]byte)(frame)))
-	return id
+	return id, (*[onion.Size]byte)(entry)
 }
 
 // items waits for something in u's mailboxes.

@@ -156,6 +156,16 @@ func parseUserCert(der []byte) (UserCert, error) {
 	return UserCert{cert: cert, name: name, key: IdentityPublic{key}, issuer: issuer}, nil
 }
 
+// UserIssuer returns which name and key a user's certificate is for, and which authority
+// key it claims to be certified by. Nothing is verified yet: whoever likes can make one.
+func UserIssuer(der []byte) (Name, IdentityPublic, Fingerprint, error) {
+	user, err := parseUserCert(der)
+	if err != nil {
+		return Name{}, IdentityPublic{}, Fingerprint{}, fmt.Errorf("pki: user certificate: %w", err)
+	}
+	return user.name, user.key, user.issuer, nil
+}
+
 // issuerKey reads the authority key identifier, which is a whole fingerprint.
 func issuerKey(cert *x509.Certificate) (Fingerprint, error) {
 	if len(cert.AuthorityKeyId) != FingerprintSize {

@@ -79,8 +79,16 @@ func (n *Node) Context() mor.ContextID { return n.context }
 // Behave has the node treat what it says from now on in another way.
 func (n *Node) Behave(b Behaviour) { n.behave = b }
 
-// Stop takes the node down. It hears and says nothing, and loses what is not durable.
+// Stop takes the node down. It hears and says nothing, and loses what is not durable. Its
+// neighbours notice when they ask it the next time.
 func (n *Node) Stop() { n.down = true }
+
+// Kill takes the node down in a way that others notice: its links break, its neighbours
+// forget what it told, and whoever asks them learns of that.
+func (n *Node) Kill() error {
+	n.Stop()
+	return n.world.askAll()
+}
 
 // Restart starts the node again, with its keys, marks and spool, and has it ask its
 // neighbours.

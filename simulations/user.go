@@ -100,7 +100,7 @@ func (u *User) send(to mor.Address, hops int, via []pki.Domain, c content) (id m
 		return id, err
 	}
 	out, _, err := u.sender.Send(u.world.now, mor.Outgoing{
-		ID: id, To: to, Sealed: sealed, Hops: hops, Via: via, Reply: u.reply, Quiet: c.acks,
+		ID: id, To: to, Sealed: sealed, Hops: hops, Via: via, Reply: u.reply,
 	})
 	if err != nil {
 		return id, err
@@ -174,9 +174,30 @@ func (u *User) plan(wake time.Time) {
 	})
 }
 
+// takeReply takes a receipt. Nobody acknowledges an acknowledgement: it is at its end when it
+// is stored.
 func (u *User) takeReply(d mor.Delivery) {
-	out, _, _ := u.sender.TakeReceipt(u.world.now, d.SURB, d.Payload)
+	out, receipt, ok := u.sender.TakeReceipt(u.world.now, d.SURB, d.Payload)
 	u.carryOut(out)
+	o := u.Outgoing(receipt.ID)
+	if _, acks := acknowledged(o); ok && acks && o.State == mor.StoredThere {
+		out, _ := u.sender.TakeAcknowledgement(o.To.Identity, o.ID)
+		u.carryOut(out)
+	}
+}
+
+// acknowledged returns what o acknowledges; false if it is no acknowledgement.
+func acknowledged(o mor.Outgoing) (mor.MessageID, bool) {
+	c, err := parseContent(o.Sealed)
+	return c.id, err == nil && c.acks
+}
+
+// acknowledges reports whether an acknowledgement of the message id is on its way.
+func (u *User) acknowledges(id mor.MessageID) bool {
+	return slices.ContainsFunc(u.outbox, func(o mor.Outgoing) bool {
+		about, acks := acknowledged(o)
+		return acks && about == id && o.State != mor.Acknowledged && o.State != mor.Expired
+	})
 }
 
 // fetch takes what waits in the spool, shows what is new, and acknowledges all of it.
@@ -197,7 +218,8 @@ func (u *User) fetch() {
 	}
 }
 
-// show puts a message into the inbox if it is new, as one transaction.
+// show puts a message into the inbox if it is new, and its acknowledgement into the outbox
+// if none is on its way, as one transaction.
 func (u *User) show(id mor.MessageID, c content) {
 	known := slices.ContainsFunc(u.inbox, func(m Message) bool { return m.From == c.from && m.ID == id })
 	if known {
@@ -206,6 +228,9 @@ func (u *User) show(id mor.MessageID, c content) {
 		u.world.counts.Shown++
 		u.world.note('m', u.index, id[:])
 		u.inbox = append(u.inbox, Message{c.from, id, c.text, u.world.now})
+	}
+	if u.acknowledges(id) {
+		return
 	}
 	for _, from := range u.world.users {
 		if from.identity == c.from {

@@ -53,6 +53,8 @@ func ofFolder(err error) *cli.Failure {
 	var taken *agent.TakenError
 	var path *fs.PathError // the folder is none, or not hers to read or write
 	switch {
+	case errors.Is(err, agent.ErrShowing):
+		return cli.Fail(cli.Input, "p3do read   (when the other one has ended)", "%v.", agent.ErrShowing)
 	case errors.Is(err, agent.ErrNoIdentity):
 		return cli.Fail(cli.Input, "p3do new yourname@some.server", "%v.", err)
 	case errors.As(err, &taken) && taken.Begun:
@@ -95,11 +97,16 @@ func ofHome(err error) *cli.Failure {
 	var (
 		nowhere *agent.NoServerError
 		home    *agent.HomeError
+		lost    *agent.DNSError
 		refused *session.Error
 	)
 	switch {
 	case errors.As(err, &refused):
 		return refusal(refused)
+	case errors.As(err, &lost):
+		return cli.Fail(cli.Network, dnsHint(lost, "p3do status"), "%v.", lost)
+	case errors.As(err, &home) && errors.Is(err, agent.ErrNoDNS):
+		return cli.Fail(cli.Network, "P3DO_DNS=HOST:PORT p3do status   (nothing is lost; if your home has moved, a DNS server knows where)", "%v.", home)
 	case errors.As(err, &home): // before what it may wrap
 		return cli.Fail(cli.Network, "p3do status   (nothing is lost; try again later)", "%v.", home)
 	case errors.As(err, &nowhere):
@@ -110,6 +117,14 @@ func ofHome(err error) *cli.Failure {
 		return cli.Fail(cli.Network, "p3do --timeout 2m read", "stopped before it was done.")
 	}
 	return nil
+}
+
+// dnsHint says what to do if DNS did not tell where a home is.
+func dnsHint(lost *agent.DNSError, again string) string {
+	if lost.Answered() {
+		return fmt.Sprintf("P3DO_DNS=HOST:PORT %s   (another DNS server; or ask whoever runs %s)", again, lost.Domain)
+	}
+	return fmt.Sprintf("P3DO_DNS=HOST:PORT %s   (a DNS server that answers; are you connected at all?)", again)
 }
 
 // refusal is what the home said no to.

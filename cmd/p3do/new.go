@@ -47,7 +47,12 @@ func (c *command) create(ctx context.Context, name pki.Name) (err error) {
 	var away *agent.HomeError
 	var changed *pki.KeyChangedError
 	if errors.As(err, &away) && !errors.As(err, &changed) {
-		return cli.Fail(cli.Network, "p3do new "+name.String()+"   (it goes on where it was)", "%v.", away)
+		hint := "p3do new " + name.String()
+		var lost *agent.DNSError
+		if errors.As(err, &lost) {
+			return cli.Fail(cli.Network, dnsHint(lost, hint), "%v.", away)
+		}
+		return cli.Fail(cli.Network, hint+"   (it goes on where it was)", "%v.", away)
 	}
 	if err != nil {
 		return err

@@ -16,9 +16,10 @@ import (
 
 const readHelp = `Read what has come
 
-fetches all that waits for you at your server, and shows each message once. The
-word behind a name says what is known of the key: "first seen" means that it is
-the one that came with the name from the start.
+fetches all that waits for you at your server, and shows each message once. If
+p3do was stopped by force just then, the message comes again and says that it was
+perhaps shown before. The word behind a name says what is known of the key:
+"first seen" means that it is the one that came with the name from the start.
 
 With --follow it goes on until you stop it.`
 
@@ -37,20 +38,20 @@ func (c *command) readCommand() *cobra.Command {
 		}
 		defer func() { err = errors.Join(err, a.Close()) }()
 		if follow {
-			return a.Follow(ctx, func() error { return c.follow(a) })
+			return a.Follow(ctx, func() error { return c.follow(ctx, a) })
 		}
-		return errors.Join(a.Fetch(ctx), c.show(a), errors.Join(a.Trouble()...))
+		return errors.Join(a.Fetch(ctx), c.show(ctx, a), errors.Join(a.Trouble()...))
 	})
 	cmd.Flags().BoolVar(&follow, "follow", false, "go on, and show what comes")
 	return cmd
 }
 
 // follow shows what has come; a changed key does not end it.
-func (c *command) follow(a *agent.Agent) error {
+func (c *command) follow(ctx context.Context, a *agent.Agent) error {
 	for _, trouble := range a.Trouble() {
 		c.warn(trouble)
 	}
-	return c.show(a)
+	return c.show(ctx, a)
 }
 
 // A shown is what read prints of a message.
@@ -60,20 +61,29 @@ type shown struct {
 	Text  string      `json:"text"`
 	ID    string      `json:"id"`
 	At    time.Time   `json:"at"`
+	Again bool        `json:"again,omitempty"`
 }
 
 // show prints all that was not shown before.
-func (c *command) show(a *agent.Agent) error {
+func (c *command) show(ctx context.Context, a *agent.Agent) error {
 	for {
-		m, ok, err := a.Next()
+		ok, err := a.Show(ctx, c.showOne)
 		if err != nil || !ok {
 			return err
 		}
-		line := fmt.Sprintf("%s (%s), %s:\n%s", m.From, m.Trust, m.At.Local().Format("2 Jan 15:04"), indented(m.Text))
-		if err := c.print(shown{m.From, m.Trust, m.Text, m.ID, m.At}, line); err != nil {
-			return errors.Join(fmt.Errorf("showing a message: %w", err), a.Unshown(m))
-		}
 	}
+}
+
+func (c *command) showOne(m agent.Message) error {
+	again := ""
+	if m.Again {
+		again = " (perhaps shown before)"
+	}
+	line := fmt.Sprintf("%s (%s), %s%s:\n%s", m.From, m.Trust, m.At.Local().Format("2 Jan 15:04"), again, indented(m.Text))
+	if err := c.print(shown{m.From, m.Trust, m.Text, m.ID, m.At, m.Again}, line); err != nil {
+		return fmt.Errorf("showing a message: %w", err)
+	}
+	return nil
 }
 
 // indented is a text that somebody else wrote, as it may be shown on a terminal: nothing in

@@ -22,8 +22,9 @@ const sendHelp = `Write to somebody
   p3do send bob@b.test "hello"
   echo hello | p3do send bob@b.test -
 
-The message goes through two servers that you share with nobody in the know, or
-three with --hops 3, and waits at bob's server until he reads it. The states:
+The message goes through two servers of other domains, or three with --hops 3, so
+that none on the way knows both of you, and waits at bob's server until he reads
+it. The states:
 
   queued         it is in your folder
   sent           your server took it

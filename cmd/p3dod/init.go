@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/p3do/p3do/internal/cli"
 	"github.com/p3do/p3do/node"
+	"github.com/p3do/p3do/pki"
 )
 
 const initHelp = `Make the folder of a new node: its keys, and a configuration to look through.
@@ -31,10 +33,10 @@ func initCommand(f *flags) *cobra.Command {
 		cfg := node.DefaultConfig(domain)
 		cfg.Registration = node.Registration(registration)
 		if link != "" {
-			cfg.Listen.Link, cfg.Publish.Links = link, nil
+			cfg.Listen.Link, cfg.Publish.Links = link, published(domain, link)
 		}
 		if keys != "" {
-			cfg.Listen.KeyServer, cfg.Publish.KeyServers = keys, nil
+			cfg.Listen.KeyServer, cfg.Publish.KeyServers = keys, published(domain, keys)
 		}
 		if resolver != "" {
 			cfg.DNS.Server = resolver
@@ -42,6 +44,16 @@ func initCommand(f *flags) *cobra.Command {
 		return initNode(c, f, cfg)
 	}
 	return c
+}
+
+// published is what others connect to if it is not what is listened on: the domain itself,
+// where that is every address of the machine.
+func published(domain pki.Domain, listen string) []string {
+	at, err := netip.ParseAddrPort(listen)
+	if err != nil || !at.Addr().IsUnspecified() || at.Port() == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s:%d", domain, at.Port())}
 }
 
 // made is what init --json prints.
@@ -69,7 +81,7 @@ func initNode(c *cobra.Command, f *flags, cfg node.Config) error {
 		}
 		fmt.Fprintf(&text, "Publish this line in your zone:\n  %s\n\n", m.DNS)
 	}
-	fmt.Fprintf(&text, "Next:\n  1. look through %s/%s\n  2. p3dod serve --dir %s\n  3. p3dod peer add DOMAIN --dir %s\n",
-		f.dir, node.ConfigFile, f.dir, f.dir)
+	fmt.Fprintf(&text, "Next:\n  1. look through %s/%s\n  2. p3dod serve --dir %s\n  3. p3dod doctor --dir %s\n  4. p3dod peer add DOMAIN --dir %s\n",
+		f.dir, node.ConfigFile, f.dir, f.dir, f.dir)
 	return f.print(c, m, text.String())
 }

@@ -27,11 +27,12 @@ func labCommand(f *flags) *cobra.Command {
 	c.Flags().BoolVar(&cfg.Once, "once", false, "end after the demonstration")
 	c.Flags().Float64Var(&cfg.Loss, "loss", 0, "probability that a packet between two nodes is lost")
 	c.Flags().DurationVar(&cfg.Delay, "delay", 0, "by which each packet between two nodes is late")
-	c.Flags().StringVar((*string)(&cfg.Scenario), "scenario", "", `what happens instead of the demonstration: "lossy" (7 nodes, loss 0.1 and delay 50ms if not given)`)
-	c.Flags().IntVar(&cfg.Messages, "messages", 200, "how many messages each user of a scenario writes")
+	c.Flags().Uint32Var(&cfg.Seed, "seed", 1, "of what is lost: another one, other losses")
+	c.Flags().StringVar(&cfg.Scenario, "scenario", "", scenarioHelp())
+	c.Flags().IntVar(&cfg.Messages, "messages", 0, "how many messages each user of a scenario writes (default: the scenario's)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if cfg.Scenario == lab.Lossy {
-			lossyDefaults(c, &cfg)
+		if err := setScene(c, &cfg); err != nil {
+			return err
 		}
 		if !(cfg.Loss >= 0 && cfg.Loss <= 1) || cfg.Delay < 0 || cfg.Delay > time.Minute {
 			return cli.Fail(cli.Input, "p3dod lab --loss 0.1 --delay 50ms", "--loss is 0 to 1 and --delay is 0 to 1m.")
@@ -44,18 +45,42 @@ func labCommand(f *flags) *cobra.Command {
 	return c
 }
 
-// lossyDefaults are what the scenario is about, where nothing else was asked for.
-func lossyDefaults(c *cobra.Command, cfg *lab.Config) {
+// scenarioHelp lists the scenarios.
+func scenarioHelp() string {
+	text := "what happens instead of the demonstration:"
+	for _, s := range lab.Scenarios() {
+		text += fmt.Sprintf(" %s (%s; %d nodes, loss %g, delay %s and %d messages unless told otherwise)",
+			s.Name, s.About, s.Nodes, s.Loss, s.Delay, s.Messages)
+	}
+	return text
+}
+
+// setScene fills in what the scenario is about, where nothing else was asked for.
+func setScene(c *cobra.Command, cfg *lab.Config) error {
+	if cfg.Scenario == "" {
+		return nil
+	}
+	s, ok := lab.FindScenario(cfg.Scenario)
+	if !ok {
+		return cli.Fail(cli.Input, "p3dod lab --help", "there is no scenario %q.", cfg.Scenario)
+	}
 	given := c.Flags().Changed
 	if !given("nodes") {
-		cfg.Nodes = 7
+		cfg.Nodes = s.Nodes
 	}
 	if !given("loss") {
-		cfg.Loss = 0.1
+		cfg.Loss = s.Loss
 	}
 	if !given("delay") {
-		cfg.Delay = 50 * time.Millisecond
+		cfg.Delay = s.Delay
 	}
+	if !given("messages") {
+		cfg.Messages = s.Messages
+	}
+	if cfg.Nodes < s.Least || cfg.Messages < 1 {
+		return cli.Fail(cli.Input, "p3dod lab --scenario "+s.Name, "the scenario %s wants %d nodes or more, and a message or more.", s.Name, s.Least)
+	}
+	return nil
 }
 
 func runLab(c *cobra.Command, f *flags, cfg lab.Config) (err error) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -23,7 +22,7 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := shellBlocks(string(raw))
+	blocks := blocks(string(raw), "sh")
 	if len(blocks) < 2 || len(blocks[0]) != 1 {
 		t.Fatal("the README's first block must be the lab's command line, and its second the session")
 	}
@@ -33,13 +32,9 @@ func TestReadme(t *testing.T) {
 	}
 	mesh := startLab(t, strings.Fields(args))
 	dir := t.TempDir()
-	lines := adapt(t, blocks[1], mesh, dir)
-	for i, printed := range typed(t, lines, dir) {
-		for _, part := range expected(lines[i]) {
-			if !strings.Contains(printed, part) {
-				t.Errorf("%s\nprints no %q but:\n%s", lines[i], part, printed)
-			}
-		}
+	shell := newTerminal(t, dir)
+	for _, line := range adapt(t, blocks[1], mesh, dir) {
+		shell.shows(line)
 	}
 	for line := range strings.Lines(tryIt(lab.Step{DNS: mesh.DNS})) {
 		line = strings.TrimSpace(line)
@@ -48,23 +43,6 @@ func TestReadme(t *testing.T) {
 			t.Errorf("the lab tells people to type %q, and the README does not", line)
 		}
 	}
-}
-
-// shellBlocks are the lines of each sh block of a page of Markdown, without empty ones.
-func shellBlocks(markdown string) (blocks [][]string) {
-	inside := false
-	for line := range strings.Lines(markdown) {
-		switch line = strings.TrimSpace(line); {
-		case line == "```sh":
-			inside = true
-			blocks = append(blocks, nil)
-		case line == "```":
-			inside = false
-		case inside && line != "":
-			blocks[len(blocks)-1] = append(blocks[len(blocks)-1], line)
-		}
-	}
-	return blocks
 }
 
 // startLab runs p3dod with args until the test ends, and waits for its demonstration.
@@ -128,33 +106,4 @@ func adapt(t *testing.T, lines []string, mesh lab.Map, dir string) []string {
 		t.Errorf("the session sets P3DO_DNS %d times, and builds p3do %d times", dns, builds)
 	}
 	return lines
-}
-
-// typed runs the lines in one shell in dir, and returns what each printed. A line that
-// fails ends the test.
-func typed(t *testing.T, lines []string, dir string) []string {
-	t.Helper()
-	const mark = "== next line =="
-	ctx, cancel := context.WithTimeout(t.Context(), 5*scriptWait)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", "-e")
-	cmd.Dir = dir
-	cmd.Stdin = strings.NewReader(strings.Join(lines, "\necho '"+mark+"'\n") + "\n")
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	printed := strings.Split(string(out), mark)
-	if err != nil || len(printed) != len(lines) {
-		t.Fatalf("%s\nfails: %v\n%s%s", lines[len(printed)-1], err, printed[len(printed)-1], &stderr)
-	}
-	return printed
-}
-
-// expected are the parts of what a line must print.
-func expected(line string) []string {
-	command, comment, found := strings.Cut(line, " # ")
-	if !found || !strings.HasPrefix(command, "./p3do ") {
-		return nil
-	}
-	return strings.Split(strings.TrimSpace(comment), " ... ")
 }

@@ -77,6 +77,7 @@ func (f *flags) control() (*node.Control, error) {
 // failure translates what the packages return.
 func failure(err error, hint string) error {
 	var changed *pki.KeyChangedError
+	var missing *fs.PathError
 	switch {
 	case err == nil:
 		return nil
@@ -84,6 +85,8 @@ func failure(err error, hint string) error {
 		return cli.Fail(cli.KeyChanged, hint, "%v", err)
 	case errors.Is(err, node.ErrInput):
 		return cli.Fail(cli.Input, "p3dod peer list", "%v", err)
+	case errors.Is(err, node.ErrNoAuthority) && errors.As(err, &missing):
+		return cli.Fail(cli.Input, "install -m 600 COPY "+missing.Path+"   (your copy: without it the domain has no identity)", "%v", err)
 	case errors.Is(err, fs.ErrNotExist):
 		return cli.Fail(cli.Input, "p3dod init DOMAIN", "no node here: %v", err)
 	default:

@@ -40,6 +40,10 @@ func statusText(s node.Status) string {
 	for _, l := range s.Links {
 		fmt.Fprintf(&b, "link %s: %s\n", l.Peer, slotText(l))
 	}
+	if w := s.Wasted; w != (node.Wasted{}) {
+		fmt.Fprintf(&b, "wasted: link_full %d, no_link %d, spool_full %d, marks_full %d, refused %d\n",
+			w.LinkFull, w.NoLink, w.SpoolFull, w.MarksFull, w.Refused)
+	}
 	return b.String()
 }
 

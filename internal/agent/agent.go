@@ -66,7 +66,7 @@ func openFolder(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := vault.Open(cfg.Home, cfg.Passphrase)
+	v, err := cfg.vault().Open(cfg.Passphrase)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoIdentity
 	}

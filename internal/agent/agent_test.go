@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,9 +32,8 @@ func TestConversation(t *testing.T) {
 	}
 	bob = open(t, bobs) // another program in the same folder
 	must(t, bob.Fetch(t.Context()))
-	got, ok, err := bob.Next()
-	must(t, err)
-	if !ok || got.From != ann.self.name || got.Text != "hello" || got.Trust != FirstSeen || got.ID != first.ID {
+	got := shown(t, bob)
+	if len(got) != 1 || got[0].From != ann.self.name || got[0].Text != "hello" || got[0].Trust != FirstSeen || got[0].ID != first.ID {
 		t.Fatalf("read %+v", got)
 	}
 	wait(t, ann, first, mor.Acknowledged)
@@ -155,22 +155,17 @@ func TestTwoProgramsOneFolder(t *testing.T) {
 		return !slices.ContainsFunc(summary.Outbox, func(s Status) bool { return s.State != mor.StoredThere })
 	})
 	must(t, errors.Join(bob.Fetch(t.Context()), bob2.Fetch(t.Context())))
-	shown := make(map[string]bool)
+	seen := make(map[string]bool)
 	for _, a := range []*Agent{bob, bob2, bob} {
-		for ok := true; ok; {
-			var got Message
-			var err error
-			got, ok, err = a.Next()
-			must(t, err)
-			if ok && shown[got.ID] {
+		for _, got := range shown(t, a) {
+			if seen[got.ID] {
 				t.Errorf("%s shown twice", got.ID)
 			}
-			shown[got.ID] = shown[got.ID] || ok
+			seen[got.ID] = true
 		}
 	}
-	delete(shown, "")
-	if len(shown) != 6 {
-		t.Errorf("%d messages, want 6", len(shown))
+	if len(seen) != 6 {
+		t.Errorf("%d messages, want 6", len(seen))
 	}
 }
 
@@ -356,6 +351,38 @@ func TestNoHome(t *testing.T) {
 	}
 	if _, err := Open(t.Context(), Config{}); err == nil {
 		t.Error("opened nothing")
+	}
+}
+
+// The DNS server that is asked for the home is not taken for the home.
+func TestNobodySaysWhereHomeIs(t *testing.T) {
+	t.Parallel()
+	m := here(t)
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0") // takes questions
+	must(t, err)
+	defer silent.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), firstBackoff)
+	defer cancel()
+	var away *HomeError
+	var lost *DNSError
+	for server, ctx := range map[string]context.Context{"127.0.0.1:1": t.Context(), silent.LocalAddr().String(): ctx} {
+		cfg := m.config(t)
+		cfg.DNS = server
+		_, err := New(ctx, cfg, m.name(t, "a.test"))
+		if !errors.As(err, &away) || !errors.As(err, &lost) || lost.Server != server || lost.Moved || lost.Answered() {
+			t.Errorf("%s: %v", server, err)
+		}
+	}
+	_, anns := m.user(t, "a.test")
+	for server, moved := range map[string]bool{"127.0.0.1:1": true, m.dns: false} {
+		door := &cut{off: true, pass: func(address string) bool { return address == server }}
+		cfg := anns
+		cfg.DNS, cfg.Dial, lost = server, door.dial, nil
+		ann := open(t, cfg)
+		err := ann.Connect(t.Context())
+		if !errors.As(err, &away) || errors.As(err, &lost) != moved || moved && !lost.Moved {
+			t.Errorf("the home is away, asked %s: %v", server, err)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/internal/vault"
 	"github.com/p3do/p3do/mor"
 )
 
@@ -26,6 +27,9 @@ const (
 	directoryAge = 10 * time.Minute
 	// cardAge is how old our published card may be before it is published anew.
 	cardAge = 7 * 24 * time.Hour
+	// cardKept is for how long a card that was looked up is used again: the home learns whom
+	// we write to once in that time, and a new key of theirs is seen after it at the latest.
+	cardKept = 24 * time.Hour
 	// renewBefore is how long before its end our certificate is renewed.
 	renewBefore = 10 * 24 * time.Hour
 	// holdFor is how long a letter that cannot be judged is held back at the home.
@@ -48,6 +52,14 @@ type Config struct {
 	Rand       io.Reader        // default crypto/rand
 	Now        func() time.Time // default time.Now
 	Log        *slog.Logger     // hears of trouble on the way, without names; default: nobody does
+
+	Durable func(writes uint64) // hears of what was written to the folder, as vault.Config says; default: nobody does
+	Writing func(write uint64)  // and of what is about to be
+}
+
+// vault is how the folder is opened or made.
+func (c Config) vault() vault.Config {
+	return vault.Config{Dir: c.Home, Durable: c.Durable, Writing: c.Writing}
 }
 
 func (c Config) withDefaults() (Config, error) {

@@ -90,7 +90,7 @@ func (a *Agent) claim(ctx context.Context) error {
 		return err
 	}
 	if err := a.client.Claim(ctx, wanted); err != nil {
-		return err
+		return a.dead(err)
 	}
 	for _, name := range names {
 		a.claimed[name] = int64(today)

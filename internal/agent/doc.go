@@ -10,7 +10,7 @@
 //	status, err := a.Send(ctx, bob, "hello", agent.Way{})
 //	status, err = a.Wait(ctx, id, mor.StoredThere, func(s agent.Status) { fmt.Println(s.State) })
 //	err = a.Fetch(ctx)                                           // what waits at the home
-//	message, ok, err := a.Next()                                 // each once
+//	ok, err := a.Show(ctx, func(m agent.Message) error { ... })  // each once
 //
 // # Whom it talks to
 //
@@ -39,8 +39,8 @@
 // So a copy that is due is made by one program and by no other, and a crash between the
 // steps leaves it due again: at worst something is sent twice under one id, which the
 // recipient shows once. Two programs may fetch the same item; the second finds that it is
-// known, and [Agent.Next] gives each message to one of them. The home forgets an item when
-// it is durable here.
+// known, and [Agent.Show] lets one of them at a time show what came. The home forgets an item
+// when it is durable here.
 //
 // # Texts and acknowledgements
 //

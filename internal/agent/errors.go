@@ -3,6 +3,8 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"net"
+	"strings"
 	"time"
 
 	"github.com/p3do/p3do/internal/session"
@@ -32,16 +34,52 @@ func (e *TakenError) Error() string {
 	return fmt.Sprintf("this folder already belongs to %s", e.Name)
 }
 
-// A HomeError says that the user's home cannot be reached.
+// A HomeError says that the user's home cannot be reached; if a *DNSError is in it, that it
+// cannot even be found.
 type HomeError struct {
 	Domain pki.Domain
 	Cause  error
 }
 
-func (e *HomeError) Error() string { return fmt.Sprintf("your home %s does not answer", e.Domain) }
+func (e *HomeError) Error() string {
+	var lost *DNSError
+	if errors.As(e.Cause, &lost) {
+		return lost.Error()
+	}
+	return fmt.Sprintf("your home %s does not answer", e.Domain)
+}
 
 // Unwrap returns what went wrong.
 func (e *HomeError) Unwrap() error { return e.Cause }
+
+// A DNSError says that DNS did not tell where the user's home is.
+type DNSError struct {
+	Domain pki.Domain
+	Server string // that was asked, host:port
+	Moved  bool   // the home was known, and did not answer where it was
+	Cause  error
+}
+
+func (e *DNSError) Error() string {
+	said := "does not answer"
+	if e.Answered() {
+		said = "does not say: " + strings.TrimPrefix(e.Cause.Error(), "dnstxt: ")
+	}
+	if e.Moved {
+		return fmt.Sprintf("your home %s does not answer where it was last, and the DNS server %s, which was asked where it is now, %s",
+			e.Domain, e.Server, said)
+	}
+	return fmt.Sprintf("the DNS server %s, which was asked where %s is, %s", e.Server, e.Domain, said)
+}
+
+// Answered tells whether the DNS server was reached: what it said is in Cause.
+func (e *DNSError) Answered() bool {
+	var silent net.Error // the end of a context is one, too
+	return !errors.As(e.Cause, &silent)
+}
+
+// Unwrap returns what went wrong.
+func (e *DNSError) Unwrap() error { return e.Cause }
 
 // A NoServerError says that a domain runs no P3DO server that anybody could find.
 type NoServerError struct{ Domain pki.Domain }

@@ -60,7 +60,7 @@ func (a *Agent) announced(ctx context.Context, domain pki.Domain) (dnstxt.Record
 	case errors.Is(err, dnstxt.ErrNone):
 		return dnstxt.Record{}, &NoServerError{domain}
 	case err != nil:
-		return dnstxt.Record{}, &HomeError{domain, err}
+		return dnstxt.Record{}, &HomeError{domain, &DNSError{Domain: domain, Server: a.cfg.DNS, Cause: err}}
 	}
 	err = a.vault.View(func(tx *vault.Tx) error { return checkDomainPin(tx, domain, record.Fingerprint) })
 	return record, err
@@ -131,6 +131,10 @@ func (a *Agent) reachHome(ctx context.Context) (*link.Conn, error) {
 	fresh, err := a.findHome(ctx, home)
 	if ok && errors.Is(err, ErrNoDNS) {
 		return nil, &HomeError{home, err} // all that is known of it was tried
+	}
+	var lost *DNSError
+	if ok && errors.As(err, &lost) {
+		lost.Moved = true
 	}
 	if err != nil {
 		return nil, a.homeError(err)

@@ -39,22 +39,31 @@ func TestStatedKeyThatIsNone(t *testing.T) {
 // submitStating sends a text whose seal key is all of one byte.
 func submitStating(t *testing.T, from, to *Agent, fill byte) {
 	t.Helper()
+	submit(t, from, to, func(c *message.Content) {
+		keys := from.self.keys.Public()
+		for i := range keys.Seal {
+			keys.Seal[i] = fill
+		}
+		c.Sign(from.self.key, keys)
+	})
+}
+
+// submit sends a text that is changed after it was made and signed as it should be.
+func submit(t *testing.T, from, to *Agent, change func(*message.Content)) {
+	t.Helper()
 	must(t, from.Connect(t.Context()))
 	known, err := from.correspondent(t.Context(), to.self.name)
 	must(t, err)
 	id, _, err := from.identity()
 	must(t, err)
-	keys := from.self.keys.Public()
-	for i := range keys.Seal {
-		keys.Seal[i] = fill
-	}
 	c := message.Content{
 		Kind: message.Text, At: time.Now().Truncate(time.Second), Text: "hello", Name: id.Name,
 		Certificate: id.Certificate, Spools: known.address.Spools,
 	}
 	c.ID, err = from.messageID()
 	must(t, err)
-	c.Sign(from.self.key, keys)
+	c.Sign(from.self.key, from.self.keys.Public())
+	change(&c)
 	sealed, err := message.Seal(rand.Reader, from.self.keys, known.keys, known.name, c)
 	must(t, err)
 	var s *mor.Sender

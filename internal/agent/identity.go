@@ -114,7 +114,7 @@ func openOrCreate(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := vault.Create(cfg.Home, cfg.Passphrase)
+	v, err := cfg.vault().Create(cfg.Passphrase)
 	if errors.Is(err, fs.ErrExist) { // somebody else was faster
 		return openFolder(cfg)
 	}

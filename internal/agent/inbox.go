@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,8 +24,9 @@ type Message struct {
 	Trust  Trust     `json:"trust"`
 	Text   string    `json:"text"`
 	ID     string    `json:"id"`
-	At     time.Time `json:"at"`   // by the sender's clock
-	Came   time.Time `json:"came"` // when it was fetched
+	At     time.Time `json:"at"`              // by the sender's clock
+	Came   time.Time `json:"came"`            // when it was fetched
+	Again  bool      `json:"again,omitempty"` // it may have been shown before: the program that did so was ended
 }
 
 // shelve keeps a text and returns its number.
@@ -46,41 +49,82 @@ func (a *Agent) shelve(tx *vault.Tx, m message.Content) (uint64, error) {
 // numbered sorts as the numbers do.
 func numbered(n uint64) string { return fmt.Sprintf("%020d", n) }
 
-// Next returns the oldest message that was not shown yet, and takes it for shown; false if
-// there is none. Of programs that share a folder, one gets it.
-func (a *Agent) Next() (m Message, ok bool, err error) {
-	err = a.vault.View(func(tx *vault.Tx) error { ok, err = unread(tx, nil); return err })
-	if err != nil || !ok {
-		return Message{}, false, err
-	}
-	err = a.vault.Update(func(tx *vault.Tx) error {
-		ok, err = unread(tx, func(key string) error {
-			tx.Delete(prefixUnread + key)
-			m, _, err = load[Message](tx, prefixInbox+key)
-			return err
-		})
+// What stands at an unread message, besides nothing.
+var showing = []byte("showing") // its showing was begun
+
+// ErrShowing: another program on the same folder is showing a message, and did not end in
+// the time that was given.
+var ErrShowing = errors.New("another program is showing your messages")
+
+// Show calls show with the oldest message that was not shown yet, and takes it for shown when
+// show returns nil; ok is false if there is none. Of programs that share a folder one shows at
+// a time, and the others wait for it until ctx ends; the error is ErrShowing then. An error of
+// show is returned, and the message is as unshown as before.
+//
+// That a message is being shown is durable before show is called. If the program ends before
+// show has returned and that is durable too, nobody knows what the reader saw: the message is
+// shown once more, with Again.
+func (a *Agent) Show(ctx context.Context, show func(Message) error) (ok bool, err error) {
+	err = a.vault.View(func(tx *vault.Tx) error {
+		number, _, err := unread(tx)
+		ok = number != ""
 		return err
 	})
-	return m, ok && err == nil, err
-}
-
-// unread calls f with the first unread message's number, if there is one.
-func unread(tx *vault.Tx, f func(key string) error) (ok bool, err error) {
-	first := ""
-	err = tx.Range(prefixUnread, func(key string, _ []byte) error {
-		first = key[len(prefixUnread):]
-		return errEnough
-	})
-	if first == "" || f == nil {
-		return first != "", ignoring(err, errEnough)
+	if err != nil || !ok {
+		return false, err
 	}
-	return true, f(first)
+	release, err := a.vault.Turn(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return false, errors.Join(ErrShowing, ctx.Err())
+	case err != nil:
+		return false, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	m, ok, err := a.beginShowing()
+	if err != nil || !ok {
+		return false, err
+	}
+	if err := show(m); err != nil {
+		return false, errors.Join(err, a.endShowing(m, false))
+	}
+	return true, a.endShowing(m, true)
 }
 
-// Unshown takes back that a message was shown: it could not be.
-func (a *Agent) Unshown(m Message) error {
+// beginShowing notes that the oldest unread message is being shown, and returns it.
+func (a *Agent) beginShowing() (m Message, ok bool, err error) {
+	err = a.vault.Update(func(tx *vault.Tx) error {
+		number, note, err := unread(tx)
+		if err != nil || number == "" {
+			return err
+		}
+		tx.Put(prefixUnread+number, showing)
+		m, ok, err = load[Message](tx, prefixInbox+number)
+		m.Again = len(note) > 0
+		return err
+	})
+	return m, ok, err
+}
+
+// endShowing notes that the message was shown, or not.
+func (a *Agent) endShowing(m Message, shown bool) error {
 	return a.vault.Update(func(tx *vault.Tx) error {
-		tx.Put(prefixUnread+numbered(m.Number), nil)
+		switch key := prefixUnread + numbered(m.Number); {
+		case shown:
+			tx.Delete(key)
+		case !m.Again: // else it may have been shown before all the same
+			tx.Put(key, nil)
+		}
 		return nil
 	})
+}
+
+// unread returns the number of the oldest unread message as it stands in a key, and what is
+// noted of it; no number if there is none.
+func unread(tx *vault.Tx) (number string, note []byte, err error) {
+	err = tx.Range(prefixUnread, func(key string, value []byte) error {
+		number, note = key[len(prefixUnread):], value
+		return errEnough
+	})
+	return number, note, ignoring(err, errEnough)
 }

@@ -21,8 +21,16 @@ import (
 // patience is how long a test waits for what should come; it does not wait when it is there.
 const patience = time.Minute
 
-// TestMain stops the mesh that the tests share, if one of them has started it.
+// TestMain stops the mesh that the tests share, if one of them has started it. As another
+// program on somebody's folder it only reads what is in there.
 func TestMain(m *testing.M) {
+	if role := os.Getenv(readerEnv); role != "" {
+		if err := otherReader(role, os.Getenv(folderEnv)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	code := m.Run()
 	if err := theMesh.end(); err != nil {
 		fmt.Println("ending the mesh:", err)
@@ -231,14 +239,21 @@ func wait(t testing.TB, a *Agent, s Status, until mor.State) Status {
 func read(t testing.TB, a *Agent) (texts []string) {
 	t.Helper()
 	must(t, a.Fetch(t.Context()))
-	for {
-		m, ok, err := a.Next()
-		must(t, err)
-		if !ok {
-			return texts
-		}
+	for _, m := range shown(t, a) {
 		texts = append(texts, m.Text)
 	}
+	return texts
+}
+
+// shown are the messages that were not shown before.
+func shown(t testing.TB, a *Agent) (all []Message) {
+	t.Helper()
+	for ok := true; ok; {
+		var err error
+		ok, err = a.Show(t.Context(), func(m Message) error { all = append(all, m); return nil })
+		must(t, err)
+	}
+	return all
 }
 
 func must(t testing.TB, err error) {

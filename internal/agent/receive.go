@@ -89,18 +89,57 @@ func (a *Agent) vouched(ctx context.Context, m message.Content) (pki.UserCert, e
 	}
 	certificate, err := m.Vouched(ca, a.now())
 	if err != nil {
-		return pki.UserCert{}, &unvouchedError{err}
+		return pki.UserCert{}, a.unvouched(ctx, m, ca, err)
 	}
 	return certificate, nil
 }
 
+// unvouched finds out what it means that the pinned authority of a writer's home does not
+// vouch for her. Anybody can make a certificate that names another authority, so that alone
+// says nothing. If the keys in it are those that we have pinned for her, she wrote it and
+// her home's key has changed; it has also if the directory shows another one by now.
+func (a *Agent) unvouched(ctx context.Context, m message.Content, ca pki.CACert, why error) error {
+	identity, authority, err := m.Claimed()
+	if err != nil || authority == ca.Fingerprint() {
+		return &unvouchedError{error: why}
+	}
+	known, err := a.pinned(m.Name, identity.Fingerprint())
+	if err != nil {
+		return err
+	}
+	if known {
+		return pki.CheckPin(ca.Fingerprint(), authority, m.Name.Domain().String())
+	}
+	if err := a.refreshDirectory(ctx, directoryAge); err != nil {
+		return a.homeError(err)
+	}
+	if _, err := a.authority(m.Name.Domain()); err != nil {
+		return err
+	}
+	return &unvouchedError{error: why, open: true}
+}
+
+// pinned tells whether the name is that of a contact with that identity key.
+func (a *Agent) pinned(name pki.Name, identity pki.Fingerprint) (yes bool, err error) {
+	err = a.vault.View(func(tx *vault.Tx) error {
+		c, ok, err := load[contact](tx, prefixContact+name.String())
+		yes = ok && c.Identity == identity
+		return err
+	})
+	return yes, err
+}
+
 // An unvouchedError says that a message is not by whom it says, or not any more.
-type unvouchedError struct{ error }
+type unvouchedError struct {
+	error
+	open bool // if it names the right authority we do not know it yet
+}
 
 func (e *unvouchedError) Unwrap() error { return e.error }
 
 // held decides about a message that cannot be taken in for the reason err: it is left at
-// the home for some days if that may change, and dropped otherwise.
+// the home for some days if that may change, and dropped otherwise. Only a key that has
+// changed is told of; what may be anybody's invention is counted.
 func (a *Agent) held(m message.Content, err error) (drop bool, _ error) {
 	var (
 		changed   *pki.KeyChangedError
@@ -112,7 +151,9 @@ func (a *Agent) held(m message.Content, err error) (drop bool, _ error) {
 		a.trouble[changed.Subject] = changed
 	case errors.As(err, &unvouched):
 		a.counts.Unknown++
-		return true, nil
+		if !unvouched.open {
+			return true, nil
+		}
 	case errors.As(err, &unknown):
 		a.counts.Unknown++
 	default:

@@ -20,13 +20,14 @@ import (
 //	conflict/DOMAIN        pin: another key that the domain was seen with since
 //	server/DOMAIN          a signed descriptor, raw
 //	contact/NAME           contact
+//	card/NAME              looked: a card that was looked up
 //	outbox/ID              outgoing: a message on its way
 //	sealed/ID              its sealed part, raw
 //	surb/SURBID            the id of the message whose receipt comes over it, raw
 //	relay/DOMAIN           doubt: what speaks against a relay
 //	sent/ID                sent: what became of a text of ours
 //	inbox/NUMBER           Message
-//	unread/NUMBER          nothing; there until the message is shown
+//	unread/NUMBER          there until the message is shown: nothing, or "showing" while it is, raw
 //	got/FINGERPRINT/ID     got: a text that came, so that it comes only once
 //	next                   the number of the next message
 const (
@@ -37,6 +38,7 @@ const (
 	prefixConflict = "conflict/"
 	prefixServer   = "server/"
 	prefixContact  = "contact/"
+	prefixCard     = "card/"
 	prefixOutbox   = "outbox/"
 	prefixSealed   = "sealed/"
 	prefixSURB     = "surb/"
@@ -141,6 +143,12 @@ type contact struct {
 	Mine     secret32        `json:"mine"` // what we gave them
 	Stated   time.Time       `json:"stated"`
 	Met      time.Time       `json:"met"`
+}
+
+// A looked is somebody's card as it was looked up, and verified then.
+type looked struct {
+	Card []byte    `json:"card"` // signed
+	At   time.Time `json:"at"`
 }
 
 // An outgoing is a message on its way: mor.Outgoing but for the sealed part.

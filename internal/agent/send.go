@@ -89,13 +89,14 @@ func (a *Agent) Send(ctx context.Context, to pki.Name, text string, w Way) (Stat
 
 // handIn claims the mailboxes into which answers will come, and hands in the first copies
 // of what is durable in the outbox. What the home does not take now is tried again later,
-// so only trouble with the folder is an error.
+// so only trouble with the folder is an error: of anything else Wait and Follow will tell.
 func (a *Agent) handIn(ctx context.Context, copies []mor.Submission) error {
 	err := a.claim(ctx)
 	if err == nil {
 		err = a.submit(ctx, copies)
 	}
-	if err != nil && passing(err) {
+	var refused *session.Error
+	if err != nil && (passing(err) || errors.As(err, &refused)) {
 		a.cfg.Log.Debug("handing in a first copy", "err", err)
 		return nil
 	}
@@ -125,10 +126,13 @@ type correspondent struct {
 	card    *pki.SignedCard // nil: what we know of her is from her messages
 }
 
-// correspondent finds out how to write to somebody: by her card, which the home looks up,
-// and by the right that she gave us, if she ever wrote. If no card can be had now, what she
-// wrote of herself does.
+// correspondent finds out how to write to somebody: by her card, which the home looks up
+// unless it did so a short while ago, and by the right that she gave us, if she ever wrote.
+// If no card can be had now, what she wrote of herself does.
 func (a *Agent) correspondent(ctx context.Context, name pki.Name) (correspondent, error) {
+	if known, ok := a.looked(name); ok {
+		return known, nil
+	}
 	card, err := a.look(ctx, name)
 	if err != nil {
 		known, ok := a.unlooked(name, err)
@@ -137,14 +141,53 @@ func (a *Agent) correspondent(ctx context.Context, name pki.Name) (correspondent
 		}
 		return correspondent{}, err
 	}
-	to := correspondent{name: name, id: card.Certificate.Key().Fingerprint(), card: &card}
+	to, _, err := a.carded(name, card)
+	if err != nil {
+		return correspondent{}, err
+	}
+	return to, a.vault.Update(func(tx *vault.Tx) error {
+		return save(tx, prefixCard+name.String(), looked{card.Raw(), a.now()})
+	})
+}
+
+// looked is a correspondent by the card that was looked up last, or by what she wrote of
+// herself since; false if that is too old, or there is any doubt about it.
+func (a *Agent) looked(name pki.Name) (to correspondent, ok bool) {
+	var l looked
+	err := a.vault.View(func(tx *vault.Tx) (err error) {
+		l, ok, err = load[looked](tx, prefixCard+name.String())
+		return err
+	})
+	if now := a.now(); err != nil || !ok || now.Before(l.At) || now.Sub(l.At) >= cardKept {
+		return correspondent{}, false
+	}
+	ca, err := a.authority(name.Domain())
+	if err != nil {
+		return correspondent{}, false
+	}
+	card, err := ca.VerifyCard(l.Card, a.now())
+	if err != nil {
+		return correspondent{}, false
+	}
+	to, c, err := a.carded(name, card)
+	if newer, all := c.correspondent(name); err == nil && all && c.Stated.After(l.At) {
+		to = newer
+	}
+	return to, err == nil
+}
+
+// carded is a correspondent by her card, and what else is known of her. Errors: a
+// *pki.KeyChangedError if she or her home is pinned to another key.
+func (a *Agent) carded(name pki.Name, card pki.SignedCard) (to correspondent, c contact, err error) {
+	to = correspondent{name: name, id: card.Certificate.Key().Fingerprint(), card: &card}
 	to.keys = message.Keys{Seal: card.Seal, Auth: card.Auth}
 	to.address = mor.Address{Mailbox: card.Requests, Identity: to.id, Spools: card.Spools}
-	err = a.vault.View(func(tx *vault.Tx) error {
+	err = a.vault.View(func(tx *vault.Tx) (err error) {
 		if err := checkConflict(tx, name.Domain()); err != nil {
 			return err
 		}
-		c, ok, err := load[contact](tx, prefixContact+name.String())
+		ok := false
+		c, ok, err = load[contact](tx, prefixContact+name.String())
 		if err != nil || !ok {
 			return err
 		}
@@ -157,7 +200,7 @@ func (a *Agent) correspondent(ctx context.Context, name pki.Name) (correspondent
 		}
 		return nil
 	})
-	return to, err
+	return to, c, err
 }
 
 // unlooked is what is known of somebody whose card cannot be had now.

@@ -75,8 +75,10 @@ func (a *Agent) Status(id mor.MessageID) (s Status, err error) {
 type Summary struct {
 	Outbox []Status `json:"outbox"` // texts that are on their way, by id
 	Sent   int      `json:"sent"`   // texts ever sent
+	Copies int      `json:"copies"` // made of them, the first ones and all that followed
 	Came   int      `json:"came"`   // texts ever received
 	Unread int      `json:"unread"`
+	Owed   int      `json:"owed"` // acknowledgements that are on their way
 	Counts Counts   `json:"counts"`
 }
 
@@ -85,9 +87,18 @@ func (a *Agent) Summary() (s Summary, err error) {
 	s.Outbox, s.Counts = []Status{}, a.counts
 	err = a.vault.View(func(tx *vault.Tx) error {
 		err := each(tx, prefixSent, func(_ string, text Status) error {
-			s.Sent++
+			s.Sent, s.Copies = s.Sent+1, s.Copies+text.Attempts
 			if !finished(kindText, text.State) {
 				s.Outbox = append(s.Outbox, text)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		err = each(tx, prefixOutbox, func(_ string, o outgoing) error {
+			if o.Kind == kindAck {
+				s.Owed++
 			}
 			return nil
 		})

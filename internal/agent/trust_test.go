@@ -2,12 +2,15 @@ package agent
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/p3do/p3do/dnstxt"
+	"github.com/p3do/p3do/internal/message"
 	"github.com/p3do/p3do/internal/vault"
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/node"
@@ -121,4 +124,92 @@ func TestForgedHome(t *testing.T) {
 	if _, err := a.findHome(t.Context(), domain); !errors.As(err, &changed) || changed.Shown != record.Fingerprint {
 		t.Errorf("forged record against the pin: %v", err)
 	}
+}
+
+// A letter under another authority than the pinned one of its writer's home waits at our
+// home. It is told of if she wrote it whom we know, for then it is her home's key that has
+// changed; what anybody could have made up is not, and what is certainly made up is dropped.
+func TestChangedHomeOfSender(t *testing.T) {
+	t.Parallel()
+	m := here(t)
+	ann, _ := m.user(t, "a.test")
+	eve, _ := m.user(t, "a.test")
+	other, err := pki.NewAuthority(rand.Reader, ann.self.name.Domain(), time.Now())
+	must(t, err)
+	annsNew, evesNew := certify(t, other, ann.self.name, ann.self.key), certify(t, other, ann.self.name, eve.self.key)
+	anns, _, err := ann.identity()
+	must(t, err)
+
+	bob, _ := m.user(t, "b.test")
+	s := send(t, ann, bob.self.name, "hello", mor.StoredThere)
+	read(t, bob)
+	wait(t, ann, s, mor.Acknowledged)
+
+	left := 0
+	for name, c := range map[string]struct {
+		from    *Agent
+		change  func(*message.Content)
+		trouble bool // is told of
+		stays   bool // at the home
+	}{
+		"her key, her home's new key": {ann, func(c *message.Content) { c.Certificate = annsNew }, true, true},
+		"another key, some other authority": {eve, func(c *message.Content) {
+			c.Name, c.Certificate = ann.self.name, evesNew
+		}, false, true},
+		"her name, the writer's certificate": {eve, func(c *message.Content) { c.Name = ann.self.name }, false, false},
+		"her certificate, another's keys": {eve, func(c *message.Content) {
+			c.Name, c.Certificate = ann.self.name, anns.Certificate
+		}, false, false},
+		"her new certificate, another's keys": {eve, func(c *message.Content) {
+			c.Name, c.Certificate = ann.self.name, annsNew
+		}, false, false},
+	} {
+		must(t, bob.Fetch(t.Context())) // again what was left there
+		bob.Trouble()
+		bob.counts = Counts{}
+		submit(t, c.from, bob, c.change)
+		eventually(t, bob, func() bool { return bob.counts.Unknown+len(bob.trouble) > 0 })
+		trouble := bob.Trouble()
+		if (len(trouble) > 0) != c.trouble || len(trouble) > 1 {
+			t.Errorf("%s: told of %v", name, trouble)
+		}
+		for _, err := range trouble {
+			var changed *pki.KeyChangedError
+			if !errors.As(err, &changed) || changed.Subject != "a.test" || changed.Shown != other.CA().Fingerprint() {
+				t.Errorf("%s: told of %v", name, err)
+			}
+		}
+		before := left
+		if left = letters(t, bob); left == before+1 != c.stays || left < before {
+			t.Errorf("%s: %d letters are left at the home, before %d", name, left, before)
+		}
+	}
+	if texts := read(t, bob); len(texts) > 0 {
+		t.Errorf("read %q", texts)
+	}
+}
+
+// letters counts what a new link finds at the home.
+func letters(t *testing.T, a *Agent) (n int) {
+	t.Helper()
+	a.disconnect()
+	must(t, a.Connect(t.Context()))
+	items, err := a.items(t.Context(), 0)
+	must(t, err)
+	for _, item := range items {
+		if !item.Reply {
+			n++
+		}
+	}
+	return n
+}
+
+// certify has an authority certify a key under a name.
+func certify(t *testing.T, by *pki.Authority, name pki.Name, key pki.IdentityKey) []byte {
+	t.Helper()
+	request, err := pki.NewUserRequest(rand.Reader, key, name)
+	must(t, err)
+	certificate, err := by.SignUser(rand.Reader, time.Now(), request, pki.UserLifetime)
+	must(t, err)
+	return certificate.DER()
 }

@@ -53,7 +53,9 @@ func (a *Agent) Wait(ctx context.Context, id mor.MessageID, until mor.State, see
 // came, or one that waiting does not mend.
 func (a *Agent) Follow(ctx context.Context, came func() error) error {
 	for backoff := firstBackoff; ; {
-		if err := came(); err != nil || ctx.Err() != nil {
+		if err := came(); ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return nil // it ended with ctx, as was asked
+		} else if err != nil || ctx.Err() != nil {
 			return err
 		}
 		if _, err := a.round(ctx, pollSlice); err == nil {

@@ -62,16 +62,18 @@ func Main(ctx context.Context, root *cobra.Command, args []string, s Streams) in
 	root.SetErr(s.Err)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
-	err := root.ExecuteContext(ctx)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return Fail(Input, helpOn(c), "%s.", flagFault(err)) })
+	c, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return OK
 	}
 	var failure *Failure
-	if !errors.As(err, &failure) {
+	switch {
+	case errors.As(err, &failure):
+	case began:
 		failure = &Failure{Status: Bug, Text: err.Error()}
-		if !began {
-			failure = Fail(Input, root.Name()+" help", "%v", err)
-		}
+	default:
+		failure = misuse(c)
 	}
 	fmt.Fprintf(s.Err, "%s: error: %s\n", root.Name(), oneLine(failure.Text))
 	if failure.Hint != "" {

@@ -19,7 +19,8 @@
 // (so do those of docs/acceptance.md, and no row is left out), [Comments], [Purity],
 // [Doors] (only internal/dial opens connections), [Weak] (no MD5, SHA-1, OpenPGP),
 // [Licences], [Hosts] (no host name built in), [Sizes], [Marks], [State] (no init, no
-// variables that change), [Raced], [Skips] and [Libc].
+// variables that change), [Raced], [Skips], [Says] (pages have the numbers of the code), [Named]
+// (what they name exists) and [Libc].
 //
 // [Load] runs "go list" and reads files; everything else is a pure function of
 // what it returned, so each rule is tested on small made-up sources with [Parse].

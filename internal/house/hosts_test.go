@@ -202,3 +202,38 @@ func TestSkips(t *testing.T) {
 		{"honest", looks(`var need = os.Getenv("P3DO_REQUIRE")`), ""},
 	})
 }
+
+func TestSays(t *testing.T) {
+	const page = "| packets | 16 384 bytes |\n| wait | 30 s |\nlayout 16384"
+	says := func(text, constant string, unit int64) rule {
+		return func(tree *Tree) []Finding { return Says(tree, "spec.md", page, Number{text, constant, unit}) }
+	}
+	source := one("p", "import \"time\"\nconst Size, wait, odd = 1 << 14, 30 * time.Second, 1500\nvar Many = 3\n")
+	for _, c := range []struct {
+		says rule
+		want string
+	}{
+		{says("packets | # bytes", "p.Size", 1), ""},
+		{says("layout #", "p.Size", 0), ""},
+		{says("wait | # s", "p.wait", 1_000_000_000), ""},
+		{says("wait | # s", "p.Size", 1), `spec.md: does not say "wait | 16 384 s"`},
+		{says("wait | # s", "p.odd", 1000), "does not say"},
+		{says("#", "p.Many", 1), "p.Many, which is no whole constant"},
+		{says("#", "q.Size", 1), "q.Size, which is no whole constant"},
+	} {
+		run(t, c.says, []broken{{c.want, source, c.want}})
+	}
+}
+
+func TestNamed(t *testing.T) {
+	source := one("p", "type T[V any] struct{}\nfunc F() {}\nfunc (t *T[V]) M() {}\n")
+	for _, c := range []struct{ section, want string }{
+		{"`p/p.go` has `p.F`, `p.T`, `T.M` and `p.T.M`; `stored` and `p` and a/`*.txtar` are words", ""},
+		{"`p.F` and `p.G`", "page.md: names p.G, and there is none"},
+		{"`p.F` in `p/q.go`", "names p/q.go"},
+		{"`p.F`, `T.N`", "names T.N"},
+		{"`stored`", "names nothing here"},
+	} {
+		run(t, func(t *Tree) []Finding { return Named(t, "page.md", c.section) }, []broken{{c.want, source, c.want}})
+	}
+}

@@ -49,6 +49,15 @@ func (a *addresses) through(door dial.Func) dial.Func {
 	}
 }
 
+// fresh returns the addresses that were used since it was called last.
+func (a *addresses) fresh() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	fresh := a.used
+	a.used = nil
+	return fresh
+}
+
 // demonstrate has two people write to each other, and reports each step.
 func (l *lab) demonstrate(ctx context.Context, m Map) error {
 	ann, err := l.newPerson(ctx, m, "demo-ann@a.test")
@@ -137,14 +146,15 @@ var errRead = errors.New("lab: read")
 // read waits for a message for p, and shows it. What it owes its sender goes out with it.
 func (l *lab) read(ctx context.Context, p *person, step StepName) error {
 	err := p.agent.Follow(ctx, func() error {
-		message, ok, err := p.agent.Next()
+		ok, err := p.agent.Show(ctx, func(m agent.Message) error {
+			l.cfg.Report(Step{
+				Step: step, User: p.name.String(), From: m.From.String(), Trust: string(m.Trust), Text: m.Text, ID: m.ID,
+			})
+			return nil
+		})
 		if err != nil || !ok {
 			return err
 		}
-		l.cfg.Report(Step{
-			Step: step, User: p.name.String(), From: message.From.String(), Trust: string(message.Trust),
-			Text: message.Text, ID: message.ID,
-		})
 		return errRead
 	})
 	if !errors.Is(err, errRead) {
@@ -188,22 +198,27 @@ func (l *lab) whoKnewWhat(ctx context.Context, m Map, ann, bob *person, id mor.M
 
 // requestsOf asks the key server of a user's home for the mailbox that strangers write to.
 func (l *lab) requestsOf(ctx context.Context, m Map, name pki.Name) ([32]byte, error) {
+	card, err := l.cardOf(ctx, m, name)
+	return card.Requests, err
+}
+
+// cardOf asks the key server of a user's home for her card.
+func (l *lab) cardOf(ctx context.Context, m Map, name pki.Name) (pki.SignedCard, error) {
 	record, err := dnstxt.Resolver{Server: m.DNS, Dial: l.cfg.Dial}.Lookup(ctx, name.Domain())
 	if err != nil {
-		return [32]byte{}, fmt.Errorf("lab: %w", err)
+		return pki.SignedCard{}, fmt.Errorf("lab: %w", err)
 	}
 	client := keyserver.Client{Dial: l.cfg.Dial}
 	at := keyserver.Endpoint{Address: record.KeyServers[0], CA: record.Fingerprint}
 	home, err := client.Server(ctx, at, name.Domain())
 	if err != nil {
-		return [32]byte{}, fmt.Errorf("lab: %w", err)
+		return pki.SignedCard{}, fmt.Errorf("lab: %w", err)
 	}
 	unvouched, err := client.User(ctx, at, name)
 	if err != nil {
-		return [32]byte{}, fmt.Errorf("lab: %w", err)
+		return pki.SignedCard{}, fmt.Errorf("lab: %w", err)
 	}
-	card, err := home.CA.VerifyCard(unvouched.Raw(), time.Now())
-	return card.Requests, err
+	return home.CA.VerifyCard(unvouched.Raw(), time.Now())
 }
 
 func domains(route mor.Route) []string {

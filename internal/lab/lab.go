@@ -43,8 +43,10 @@ type Config struct {
 	Delay time.Duration // by which each is late
 	Once  bool          // end after the demonstration
 
-	Scenario Scenario // instead of the demonstration; empty: none
-	Messages int      // that each user of a scenario writes
+	Seed uint32 // of what is lost: each node's links draw from a source of their own
+
+	Scenario string // the name of one, instead of the demonstration; empty: none
+	Messages int    // that each user of a scenario writes
 
 	Program string // path of the p3dod that serves
 	Dial    dial.Func
@@ -102,11 +104,8 @@ func (c Config) check() error {
 	if c.Nodes < MinNodes || c.Nodes > MaxNodes {
 		return fmt.Errorf("lab: %d nodes, from %d to %d are possible", c.Nodes, MinNodes, MaxNodes)
 	}
-	if c.Scenario != "" && c.Scenario != Lossy {
-		return fmt.Errorf("lab: no scenario %q; there is %q", c.Scenario, Lossy)
-	}
-	if c.Scenario != "" && c.Messages < 1 {
-		return errors.New("lab: a scenario wants messages, 1 or more")
+	if err := c.checkScenario(); err != nil {
+		return err
 	}
 	entries, err := os.ReadDir(c.Dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -116,6 +115,22 @@ func (c Config) check() error {
 		err = fmt.Errorf("%w: %s", ErrNotEmpty, c.Dir)
 	}
 	return err
+}
+
+func (c Config) checkScenario() error {
+	if c.Scenario == "" {
+		return nil
+	}
+	scenario, ok := FindScenario(c.Scenario)
+	switch {
+	case !ok:
+		return fmt.Errorf("lab: there is no scenario %q", c.Scenario)
+	case c.Nodes < scenario.Least:
+		return fmt.Errorf("lab: %d nodes, the scenario %s wants %d at least", c.Nodes, scenario.Name, scenario.Least)
+	case c.Messages < 1:
+		return errors.New("lab: a scenario wants messages, 1 or more")
+	}
+	return nil
 }
 
 // run starts the nodes, demonstrates, and stops them.
@@ -141,8 +156,8 @@ func (l *lab) run(ctx context.Context) (err error) {
 
 // play shows what the lab is for.
 func (l *lab) play(ctx context.Context, m Map) error {
-	if l.cfg.Scenario == Lossy {
-		return l.lossy(ctx, m)
+	if scenario, ok := FindScenario(l.cfg.Scenario); ok {
+		return scenario.play(l, ctx, m)
 	}
 	return l.demonstrate(ctx, m)
 }
@@ -185,6 +200,7 @@ func (l *lab) publish(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
+	p.fingerprint = record.Fingerprint
 	return l.responder.Set(domain, record)
 }
 

@@ -21,13 +21,14 @@ const logFile = "log"
 // A process is one node of the lab: p3dod serve in its own folder. It ends when its
 // standard input does, so that it cannot outlive the lab, however that ends.
 type process struct {
-	domain  pki.Domain
-	dir     string
-	cmd     *exec.Cmd
-	alive   io.Closer // our end of its standard input
-	ended   chan struct{}
-	running node.Running
-	control *node.Control
+	domain      pki.Domain
+	fingerprint pki.Fingerprint // of its authority, as DNS has it
+	dir         string
+	cmd         *exec.Cmd
+	alive       io.Closer // our end of its standard input
+	ended       chan struct{}
+	running     node.Running
+	control     *node.Control
 }
 
 func (l *lab) newProcess(i int) (*process, error) {
@@ -49,7 +50,10 @@ func (l *lab) nodeConfig(domain pki.Domain, i int) node.Config {
 	c.Listen = node.Listen{Link: "127.0.0.1:0", KeyServer: "127.0.0.1:0"}
 	c.Publish = node.Publish{}
 	c.DNS.Server = l.responder.Addr()
-	c.Lab = node.Lab{Enabled: true, Loss: l.cfg.Loss, Delay: node.Duration(l.cfg.Delay), Seed: uint64(i)}
+	if l.cfg.Scenario == deathsName || l.cfg.Scenario == deathsAfterName {
+		c.Routing.ExtraHops = 0 // or packets of others' ways would be peeled, and counted, at a home
+	}
+	c.Lab = node.Lab{Enabled: true, Loss: l.cfg.Loss, Delay: node.Duration(l.cfg.Delay), Seed: uint64(l.cfg.Seed)*MaxNodes + uint64(i)}
 	return c
 }
 
@@ -75,9 +79,10 @@ func (p *process) start(program string) error {
 }
 
 // serving waits until the node says where it serves.
-func (p *process) serving(ctx context.Context) (err error) {
+func (p *process) serving(ctx context.Context) error {
 	for {
-		if p.running, err = node.ReadRunning(p.dir); err == nil {
+		if running, err := node.ReadRunning(p.dir); err == nil {
+			p.running = running // and else where it served last
 			p.control, err = node.NewControl(p.dir)
 			return err
 		}
@@ -101,14 +106,22 @@ func (p *process) pause(ctx context.Context) error {
 	}
 }
 
-// how says how the process ended.
-func (p *process) how() string {
+// dead reports whether the process has ended.
+func (p *process) dead() bool {
 	select {
 	case <-p.ended:
-		return p.cmd.ProcessState.String()
+		return true
 	default:
+		return false
+	}
+}
+
+// how says how the process ended.
+func (p *process) how() string {
+	if !p.dead() {
 		return "still running"
 	}
+	return p.cmd.ProcessState.String()
 }
 
 // kill ends the node as a power cut would, and waits until it has ended.

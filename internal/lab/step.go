@@ -21,6 +21,8 @@ const (
 	StepKnowledge    StepName = "knowledge"    // what the nodes hold of all this
 	StepAccident     StepName = "accident"     // a scenario broke something
 	StepTally        StepName = "tally"        // what came of a scenario
+	StepLogs         StepName = "logs"         // what the logs of a scenario show of its users
+	StepDeaths       StepName = "deaths"       // what came of a path on which processes died
 	StepDone         StepName = "done"
 	StepNodeEnded    StepName = "node-ended" // a node ended before the lab
 )
@@ -28,21 +30,22 @@ const (
 // A Step is one thing that happened, as lab --json prints it: an object on a line. Fields
 // beside Step are set where they apply.
 type Step struct {
-	Step    StepName `json:"step"`
-	DNS     string   `json:"dns,omitempty"`
-	Dir     string   `json:"dir,omitempty"`
-	Nodes   []Placed `json:"nodes,omitempty"`
-	User    string   `json:"user,omitempty"`
-	ID      string   `json:"id,omitempty"`
-	From    string   `json:"from,omitempty"`
-	Text    string   `json:"text,omitempty"`
-	Trust   string   `json:"trust,omitempty"`
-	Route   []string `json:"route,omitempty"`
-	Millis  int64    `json:"ms,omitempty"`
-	Found   []Found  `json:"found,omitempty"`
-	Tally   *Tally   `json:"tally,omitempty"`
-	Domain  string   `json:"domain,omitempty"`
-	Problem string   `json:"problem,omitempty"`
+	Step    StepName   `json:"step"`
+	DNS     string     `json:"dns,omitempty"`
+	Dir     string     `json:"dir,omitempty"`
+	Nodes   []Placed   `json:"nodes,omitempty"`
+	User    string     `json:"user,omitempty"`
+	ID      string     `json:"id,omitempty"`
+	From    string     `json:"from,omitempty"`
+	Text    string     `json:"text,omitempty"`
+	Trust   string     `json:"trust,omitempty"`
+	Route   []string   `json:"route,omitempty"`
+	Millis  int64      `json:"ms,omitempty"`
+	Found   []Found    `json:"found,omitempty"`
+	Tally   *Tally     `json:"tally,omitempty"`
+	Deaths  *DeathPath `json:"deaths,omitempty"`
+	Domain  string     `json:"domain,omitempty"`
+	Problem string     `json:"problem,omitempty"`
 }
 
 // Plain is the step as a person reads it: one line or more.
@@ -69,7 +72,11 @@ func (s Step) Plain() string {
 	case StepAccident:
 		return fmt.Sprintf("  %s%s: %s\n", s.Domain, s.User, s.Problem)
 	case StepTally:
-		return tallyText(*s.Tally, s.Millis)
+		return s.Tally.text()
+	case StepLogs:
+		return logsText(s.Found)
+	case StepDeaths:
+		return deathsText(*s.Deaths, s.Millis)
 	case StepNodeEnded:
 		return fmt.Sprintf("%s has ended (%s); the others go on\n", s.Domain, s.Problem)
 	default:
@@ -99,7 +106,7 @@ func knowledgeText(found []Found) string {
 	return b.String()
 }
 
-func tallyText(t Tally, millis int64) string {
-	return fmt.Sprintf("%d messages in %.1f s: %d acknowledged, %d lost, %d shown twice; %.2f copies of each,\n%.0f MiB sent by each node, %.0f KiB for each message\n",
-		t.Messages, float64(millis)/1000, t.Acknowledged, t.Lost, t.Twice, t.Copies, t.MiBPerNode, t.KiBPerMessage)
+func deathsText(d DeathPath, millis int64) string {
+	return fmt.Sprintf("%-24s %2d deaths after a write, %2d before one (%.1f s): %s\n",
+		d.Path, d.Deaths[after], d.Deaths[before], float64(millis)/1000, d.Outcome)
 }

@@ -3,25 +3,19 @@ package lab
 import (
 	"bytes"
 	"context"
-	"errors"
-	"io"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/p3do/p3do/dnstxt"
 	"github.com/p3do/p3do/internal/agent"
 	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/internal/link"
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/node"
-	"github.com/p3do/p3do/pki"
 )
 
 // A watcher sees every link of a mesh from both sides: the slots inside TLS, and the bytes
@@ -110,9 +104,9 @@ const sealedSlot = link.SlotSize + 1 + 16
 // taps all links inside TLS nor who captures them outside finds more than slots.
 func TestNothingShows(t *testing.T) {
 	w := &watcher{}
-	nodes := startWatched(t, w)
-	ann := meet(t, w, nodes, "ann@a.test")
-	bob := meet(t, w, nodes, "bob@b.test")
+	nodes := startWatched(t, w, node.Options{Faults: &link.Faults{Tap: w.tap}})
+	ann := meet(t, w, nodes, "ann@a.test", agent.Config{})
+	bob := meet(t, w, nodes, "bob@b.test", agent.Config{})
 	id := exchange(t, ann, bob)
 	for _, n := range nodes {
 		n.stop()
@@ -182,14 +176,6 @@ func inside(t *testing.T, slots [][]byte, nodes []*watched, users []*agent.Agent
 	}
 }
 
-// watched is a node in this process.
-type watched struct {
-	dir     string
-	domain  pki.Domain
-	running node.Running
-	stop    func()
-}
-
 // secrets are the fingerprints and keys of n that no packet may show.
 func (n *watched) secrets(t *testing.T) []trace {
 	t.Helper()
@@ -221,185 +207,6 @@ func (n *watched) secrets(t *testing.T) []trace {
 		traces = append(traces, bytesTrace("a server's fingerprint", id[:]), bytesTrace("a server key", server.Public().Bytes()[:64]))
 	}
 	return traces
-}
-
-// startWatched runs five nodes in this process, tapped, in the lab's ring with chords.
-func startWatched(t *testing.T, w *watcher) []*watched {
-	t.Helper()
-	dns, err := dnstxt.Listen("127.0.0.1:0", zone)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { _ = dns.Run(ctx) })
-	t.Cleanup(func() { cancel(); running.Wait() })
-	l := &lab{cfg: Config{Dir: t.TempDir(), Nodes: 5}, responder: dns}
-	var nodes []*watched
-	isLink := func(address string) bool {
-		for _, n := range nodes {
-			if n.running.Link == address {
-				return true
-			}
-		}
-		return false
-	}
-	for i := range l.cfg.Nodes {
-		nodes = append(nodes, startOne(t, l, i, node.Options{
-			Dial: w.through(isLink), Log: slog.New(slog.DiscardHandler), Faults: &link.Faults{Tap: w.tap},
-		}))
-	}
-	for _, e := range edges(len(nodes)) {
-		for _, pair := range [][2]int{e, {e[1], e[0]}} {
-			control, err := node.NewControl(nodes[pair[0]].dir)
-			if err == nil {
-				_, err = control.AddPeer(ctx, nodes[pair[1]].domain)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	for _, n := range nodes {
-		settle(t, n, len(nodes))
-	}
-	return nodes
-}
-
-func startOne(t *testing.T, l *lab, i int, o node.Options) *watched {
-	t.Helper()
-	domain, err := domainOf(i)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &watched{dir: filepath.Join(l.cfg.Dir, domain.String()), domain: domain}
-	if _, err := node.Init(n.dir, l.nodeConfig(domain, i), time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	server, err := node.Open(context.Background(), n.dir, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ready, ended := make(chan node.Running, 1), make(chan error, 1)
-	go func() { ended <- server.Run(ctx, func(r node.Running) { ready <- r }) }()
-	n.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("%s ended: %v", domain, err)
-		}
-	})
-	t.Cleanup(n.stop)
-	select {
-	case n.running = <-ready:
-	case err := <-ended:
-		t.Fatalf("%s: %v", domain, err)
-	}
-	_, record, err := node.Record(n.dir)
-	if err == nil {
-		err = l.responder.Set(domain, record)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-// settle waits until n knows the whole mesh.
-func settle(t *testing.T, n *watched, nodes int) {
-	t.Helper()
-	control, err := node.NewControl(n.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var status node.Status
-	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline); time.Sleep(pollEvery) {
-		if status, err = control.Status(context.Background()); err == nil && status.Servers == nodes && status.Known == nodes-1 {
-			return
-		}
-	}
-	t.Fatalf("%s knows %d servers and %d contexts: %v", n.domain, status.Servers, status.Known, err)
-}
-
-// meet makes a user whose links are watched too.
-func meet(t *testing.T, w *watcher, nodes []*watched, text string) *agent.Agent {
-	t.Helper()
-	name, err := pki.ParseName(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	isLink := func(address string) bool {
-		for _, n := range nodes {
-			if n.running.Link == address {
-				return true
-			}
-		}
-		return false
-	}
-	config, err := node.ReadConfig(filepath.Join(nodes[0].dir, node.ConfigFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := agent.New(t.Context(), agent.Config{
-		Home: filepath.Join(t.TempDir(), "user"), Passphrase: []byte("correct horse"),
-		DNS: config.DNS.Server, Dial: w.through(isLink),
-	}, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { a.Close() })
-	return a
-}
-
-// exchange sends a message and an answer.
-func exchange(t *testing.T, ann, bob *agent.Agent) mor.MessageID {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), demoTime)
-	defer cancel()
-	to := func(a *agent.Agent) pki.Name {
-		self, err := a.Self()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return self.Name
-	}
-	status, err := ann.Send(ctx, to(bob), "a question", agent.Way{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, err := mor.ParseMessageID(status.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mustRead(t, ctx, bob, "a question")
-	if _, err := ann.Wait(ctx, id, mor.Acknowledged, ignore); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bob.Send(ctx, to(ann), "an answer", agent.Way{}); err != nil {
-		t.Fatal(err)
-	}
-	mustRead(t, ctx, ann, "an answer")
-	return id
-}
-
-func mustRead(t *testing.T, ctx context.Context, a *agent.Agent, want string) {
-	t.Helper()
-	err := a.Follow(ctx, func() error {
-		m, ok, err := a.Next()
-		if err != nil || !ok {
-			return err
-		}
-		if m.Text != want {
-			t.Errorf("read %q, want %q", m.Text, want)
-		}
-		return errRead
-	})
-	if !errors.Is(err, errRead) {
-		t.Fatal(err)
-	}
-	if err := a.Fetch(ctx); err != nil && !errors.Is(err, io.EOF) {
-		t.Fatal(err)
-	}
 }
 
 // TestKnowledgeFinds: the search that says who knew what finds what is there.

@@ -16,6 +16,9 @@ import (
 // atOnce is how many messages of one user may be unfinished at a time.
 const atOnce = 16
 
+// UserPassphrase seals the folders of a scenario's users, who have nothing to hide.
+const UserPassphrase = "of a user in a lab"
+
 // A UserConfig is what a user of a scenario does: she writes Count texts to somebody, and
 // reads what comes.
 type UserConfig struct {
@@ -26,30 +29,43 @@ type UserConfig struct {
 	Out   io.Writer // gets an Event a line
 }
 
-// An Event is what a user of a scenario tells the lab.
+// An Event is what a user of a scenario tells the lab: something that she was shown,
+// something that no log may show, or how far she has come.
 type Event struct {
 	Shown string `json:"shown,omitempty"` // a text that came, as a reader would see it
 	From  string `json:"from,omitempty"`
+	ID    string `json:"id,omitempty"`
+	Again bool   `json:"again,omitempty"` // it may have been shown before, by a life that was ended
 
-	Sent     int  `json:"sent"`     // texts put into the outbox so far, in this life or an earlier one
-	Open     int  `json:"open"`     // of these, not acknowledged yet
-	Came     int  `json:"came"`     // texts that came, shown or not
-	Attempts int  `json:"attempts"` // copies of the texts of this life that are finished
-	Finished int  `json:"finished"` // texts of this life that are acknowledged
-	Done     bool `json:"done"`     // all are acknowledged
+	Private *Private `json:"private,omitempty"`
+
+	Progress
+}
+
+// Progress is how far a user has come, in this life and all before it.
+type Progress struct {
+	Sent   int  `json:"sent"`   // texts put into the outbox
+	Stored int  `json:"stored"` // of these, stored or further
+	Open   int  `json:"open"`   // not acknowledged yet
+	Came   int  `json:"came"`   // texts that came, shown or not
+	Owed   int  `json:"owed"`   // acknowledgements of them that are on their way
+	Copies int  `json:"copies"` // made of the texts sent
+	Done   bool `json:"done"`   // all are sent and acknowledged
 }
 
 // A user is one that runs.
 type user struct {
-	cfg   UserConfig
-	agent *agent.Agent
-	mine  []mor.MessageID // sent in this life and not finished
-	event Event
+	cfg      UserConfig
+	agent    *agent.Agent
+	from     *addresses // of her connections
+	progress Progress
 }
 
 // User writes and reads until ctx ends. It may be killed at any instant, and goes on where
 // it was when it is started again.
 func User(ctx context.Context, cfg UserConfig) error {
+	from := new(addresses)
+	cfg.Agent.Dial = from.through(cfg.Agent.Dial)
 	a, err := agent.Open(ctx, cfg.Agent)
 	if errors.Is(err, agent.ErrNoIdentity) || isBegun(err) {
 		a, err = agent.New(ctx, cfg.Agent, cfg.Name)
@@ -58,7 +74,10 @@ func User(ctx context.Context, cfg UserConfig) error {
 		return fmt.Errorf("lab: %s: %w", cfg.Name, err)
 	}
 	defer a.Close()
-	u := &user{cfg: cfg, agent: a}
+	u := &user{cfg: cfg, agent: a, from: from}
+	if err := u.introduce(); err != nil {
+		return err
+	}
 	err = a.Follow(ctx, func() error { return u.round(ctx) })
 	if ctx.Err() != nil {
 		return nil
@@ -71,40 +90,48 @@ func isBegun(err error) bool {
 	return errors.As(err, &taken) && taken.Begun
 }
 
+// introduce tells whose fingerprint no log may show.
+func (u *user) introduce() error {
+	self, err := u.agent.Self()
+	if err != nil {
+		return err
+	}
+	return u.tell(Event{Private: &Private{Fingerprint: self.Fingerprint[:]}})
+}
+
 // round shows what came, counts what was acknowledged, and writes more.
 func (u *user) round(ctx context.Context) error {
+	if fresh := u.from.fresh(); len(fresh) > 0 {
+		if err := u.tell(Event{Private: &Private{Addresses: fresh}}); err != nil {
+			return err
+		}
+	}
 	for {
-		m, ok, err := u.agent.Next()
+		ok, err := u.agent.Show(ctx, func(m agent.Message) error {
+			return u.tell(Event{Shown: m.Text, From: m.From.String(), ID: m.ID, Again: m.Again})
+		})
 		if err != nil {
 			return err
 		}
 		if !ok {
 			break
 		}
-		if err := u.tell(Event{Shown: m.Text, From: m.From.String()}); err != nil {
-			return err
-		}
 	}
 	if err := u.count(); err != nil {
 		return err
 	}
-	for u.event.Sent < u.cfg.Count && u.event.Open < atOnce {
-		status, err := u.agent.Send(ctx, u.cfg.To, fmt.Sprintf("%s %d", u.cfg.Name, u.event.Sent+1), agent.Way{})
+	for u.progress.Sent < u.cfg.Count && u.progress.Open < atOnce {
+		_, err := u.agent.Send(ctx, u.cfg.To, fmt.Sprintf("%s %d", u.cfg.Name, u.progress.Sent+1), agent.Way{})
 		if ctx.Err() != nil || isPassing(err) {
 			return nil // nothing was kept; it is tried again
 		}
 		if err != nil {
 			return err
 		}
-		id, err := mor.ParseMessageID(status.ID)
-		if err != nil {
-			return err
-		}
-		u.mine = append(u.mine, id)
-		u.event.Sent++
-		u.event.Open++
+		u.progress.Sent++
+		u.progress.Open++
 	}
-	return u.tell(u.event)
+	return u.tell(Event{Progress: u.progress})
 }
 
 // isPassing tells errors that time mends: the home is away, its peers are, or the other
@@ -120,29 +147,30 @@ func isPassing(err error) bool {
 		errors.As(err, &refused) && refused.Code == session.Unavailable
 }
 
-// count brings the event up to date.
+// count brings the progress up to date: with what is durable, so that nothing is missing
+// that an earlier life has done.
 func (u *user) count() error {
 	summary, err := u.agent.Summary()
 	if err != nil {
 		return err
 	}
-	u.event.Sent, u.event.Open, u.event.Came = summary.Sent, len(summary.Outbox), summary.Came
-	u.event.Done = u.event.Sent == u.cfg.Count && u.event.Open == 0
-	var open []mor.MessageID
-	for _, id := range u.mine {
-		status, err := u.agent.Status(id)
-		if err != nil {
-			return err
-		}
-		if !status.Reached(mor.Acknowledged) {
-			open = append(open, id)
-			continue
-		}
-		u.event.Finished++
-		u.event.Attempts += status.Attempts
+	u.progress = Progress{
+		Sent: summary.Sent, Stored: stored(summary), Open: len(summary.Outbox),
+		Came: summary.Came, Owed: summary.Owed, Copies: summary.Copies,
 	}
-	u.mine = open
+	u.progress.Done = u.progress.Sent == u.cfg.Count && u.progress.Open == 0
 	return nil
+}
+
+// stored counts the texts that are stored or further.
+func stored(s agent.Summary) int {
+	n := s.Sent
+	for _, text := range s.Outbox {
+		if !text.Reached(mor.StoredThere) {
+			n--
+		}
+	}
+	return n
 }
 
 func (u *user) tell(e Event) error {

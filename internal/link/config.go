@@ -74,6 +74,10 @@ type Config struct {
 	// MaxNodes and MaxUsers are how many links of either sort a listener holds. Default DefaultMaxNodes, DefaultMaxUsers.
 	MaxNodes, MaxUsers int
 
+	// NodeBudget and UserBudget bound what all node links, and all user links, hold of control messages together; the same
+	// ones may be in several Configs. Nil: a listener makes one of DefaultBudget for each, and who dials has none.
+	NodeBudget, UserBudget *Budget
+
 	// Faults, if not nil, loses and delays slots on the sending side: for tests and the lab.
 	Faults *Faults
 

@@ -22,18 +22,21 @@ type Conn struct {
 	count    counters
 	maxSlots uint64
 	release  func()        // gives back the listener's place; nil if dialled
+	holds    [2]*share     // of a budget: what is received, what waits to be sent; nil without one
 	flushed  chan struct{} // closed when the writer has ended
 
 	in    inbox           // owned by the caller of Receive
 	spare *[SlotSize]byte // owned by the caller of Receive: a slot that nobody was given
 }
 
-// newConn starts the writer of a link whose handshake is done.
-func newConn(c Config, raw *gate, conn *tls.Conn, release func()) *Conn {
+// newConn starts the writer of a link whose handshake is done. Without a budget it is bounded by itself only.
+func newConn(c Config, raw *gate, conn *tls.Conn, budget *Budget, release func()) *Conn {
 	l := &Conn{
 		raw: raw, tls: conn, queue: newQueue(c.Queue), faults: c.Faults, maxSlots: maxSlots, release: release,
 		flushed: make(chan struct{}),
 	}
+	l.holds = [2]*share{budget.shareOf(l), budget.shareOf(l)}
+	l.in.share, l.queue.share = l.holds[0], l.holds[1]
 	go l.write()
 	return l
 }
@@ -87,12 +90,14 @@ func (c *Conn) sendPacket(kind Kind, channel uint8, packet *[SlotSize]byte) erro
 
 // SendControl queues a copy of message, 1 byte to MaxControl. It never blocks. Messages arrive whole and in the order of
 // the calls, but may overtake packets and be overtaken by them. Errors: ErrFull, ErrClosed, ErrControl for a message
-// that is empty or too long.
+// that is empty or too long. If the link has a Budget and that is full, this or another link ends.
 func (c *Conn) SendControl(message []byte) error {
 	if len(message) == 0 || len(message) > MaxControl {
 		return fmt.Errorf("%w: %d bytes to send", ErrControl, len(message))
 	}
-	return c.send(outgoing{header: header{kind: KindControl}, control: append([]byte(nil), message...)})
+	return c.send(outgoing{
+		header: header{kind: KindControl}, control: append([]byte(nil), message...), cost: len(message) + messageCost,
+	})
 }
 
 func (c *Conn) send(o outgoing) error {
@@ -101,7 +106,13 @@ func (c *Conn) send(o outgoing) error {
 		return nil
 	}
 	o.due = c.faults.due(o.header.kind, time.Now())
+	if o.cost > 0 && !c.queue.share.grow(o.cost) {
+		return c.queue.end()
+	}
 	err := c.queue.push(o)
+	if err != nil && o.cost > 0 {
+		c.queue.share.shrink(o.cost)
+	}
 	if errors.Is(err, ErrFull) {
 		c.count.full.Add(1)
 	}
@@ -149,8 +160,10 @@ func (c *Conn) writeSlot(slot *[SlotSize]byte, sent uint64) error {
 
 // Receive returns the next packet or control message, and blocks until there is one. Dummies are counted and dropped.
 // io.EOF means that the other side has ended its sending in good order: what this side has queued can still be drained.
-// After any other error the link is closed; malformed slots are ErrSlot or ErrControl.
+// After any other error the link is closed; malformed slots are ErrSlot or ErrControl. By calling it the caller says that
+// it is done with the control message before.
 func (c *Conn) Receive() (Message, error) {
+	c.in.done()
 	for {
 		slot := c.spare
 		if c.spare = nil; slot == nil {
@@ -187,6 +200,7 @@ func readSlot(conn *tls.Conn, slot *[SlotSize]byte) error {
 
 // receiveFailed closes the link but at a good end, and returns why it was closed first.
 func (c *Conn) receiveFailed(err error) error {
+	c.in.partial = nil
 	if end := c.queue.end(); end != nil {
 		return end
 	}
@@ -230,6 +244,9 @@ func (c *Conn) Close() error {
 func (c *Conn) shut(cause error) {
 	if !c.queue.close(cause) {
 		return
+	}
+	for _, held := range c.holds {
+		held.end()
 	}
 	c.raw.Close() // its error has nothing to tell: no byte is to follow
 	if c.release != nil {

@@ -35,7 +35,8 @@ func putFragment(slot *[SlotSize]byte, rest []byte) []byte {
 }
 
 // gather adds the fragment in slot to the message being received. It returns the message when the fragment is its last,
-// else nil. The memory of a message grows with what has in fact arrived, never with what a peer announces.
+// else nil. The memory of a message grows with what has in fact arrived, never with what a peer announces. A message of
+// one slot holds nothing of a budget: each link has room for a slot anyway.
 func (in *inbox) gather(slot *[SlotSize]byte) ([]byte, error) {
 	bytes, last, err := parseFragment(slot)
 	if err != nil {
@@ -44,6 +45,12 @@ func (in *inbox) gather(slot *[SlotSize]byte) ([]byte, error) {
 	if len(in.partial)+len(bytes) > MaxControl {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrControl, MaxControl)
 	}
+	if last && in.partial == nil {
+		return append([]byte(nil), bytes...), nil
+	}
+	if err := in.reserve(len(bytes)); err != nil {
+		return nil, err
+	}
 	in.partial = append(in.partial, bytes...)
 	if !last {
 		return nil, nil
@@ -51,6 +58,20 @@ func (in *inbox) gather(slot *[SlotSize]byte) ([]byte, error) {
 	whole := in.partial
 	in.partial = nil
 	return whole, nil
+}
+
+// reserve makes room for n bytes more, and has it from the budget before.
+func (in *inbox) reserve(n int) error {
+	if len(in.partial)+n <= cap(in.partial) {
+		return nil
+	}
+	size := min(max(2*cap(in.partial), 2*fragmentSize), MaxControl)
+	if !in.share.grow(size - in.held) {
+		return errCrowded
+	}
+	in.held = size
+	in.partial = append(make([]byte, 0, size), in.partial...)
+	return nil
 }
 
 // parseFragment takes a control slot apart. There is exactly one way to write a message: full fragments, then a last one

@@ -65,7 +65,11 @@ func dialSide(ctx context.Context, c Config, raw net.Conn) (*Conn, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	return newConn(c, g, conn, nil), nil
+	var budget *Budget // a user has one link
+	if c.isNode() {
+		budget = c.NodeBudget
+	}
+	return newConn(c, g, conn, budget, nil), nil
 }
 
 // listenSide runs the handshake of the side that listens, up to and with the greeting. It closes raw if it fails.
@@ -108,7 +112,11 @@ func listenSide(ctx context.Context, c Config, raw net.Conn, admit func(user boo
 		}
 		return nil, explain(err)
 	}
-	return newConn(c, g, conn, release), nil
+	budget := c.NodeBudget
+	if len(conn.ConnectionState().PeerCertificates) == 0 {
+		budget = c.UserBudget
+	}
+	return newConn(c, g, conn, budget, release), nil
 }
 
 // within runs the handshake of conn and then rest, all in c.HandshakeTimeout, and closes the connection under conn if

@@ -26,15 +26,29 @@ import (
 // TestMain fails if a test left a goroutine of this package behind: Close must have ended them all.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	for _, left := range []string{"link.(*Conn)", "link.(*Listener)", "link.dialSide", "link.listenSide"} {
-		if code == 0 && bytes.Contains(stacks, []byte(left)) {
-			fmt.Printf("goroutines of %s are left:\n%s", left, stacks)
+	for deadline := time.Now().Add(time.Minute); code == 0; time.Sleep(time.Millisecond) {
+		stacks := leftovers()
+		if stacks == nil {
+			break
+		}
+		if time.Now().After(deadline) { // those that were told to end need a moment
+			fmt.Printf("goroutines are left:\n%s", stacks)
 			code = 1
 		}
 	}
 	os.Exit(code)
+}
+
+// leftovers are the stacks of all goroutines, if some of this package are among them.
+func leftovers() []byte {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for _, left := range []string{"link.(*Conn)", "link.(*Listener)", "link.dialSide", "link.listenSide"} {
+		if bytes.Contains(stacks, []byte(left)) {
+			return stacks
+		}
+	}
+	return nil
 }
 
 // newCert makes a self-signed node certificate for domain.
@@ -85,7 +99,7 @@ func listen(t testing.TB, c Config) *Listener {
 
 func accept(t testing.TB, l *Listener) *Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	c, err := l.Accept(ctx)
 	if err != nil {
@@ -187,7 +201,7 @@ func stranger(t *testing.T, address string, change func(*tls.Config)) (*tls.Conn
 	raw, err := net.Dial("tcp", address)
 	must(t, err)
 	t.Cleanup(func() { raw.Close() })
-	must(t, raw.SetDeadline(time.Now().Add(20*time.Second)))
+	must(t, raw.SetDeadline(time.Now().Add(time.Minute)))
 	config := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{ALPN}, DynamicRecordSizingDisabled: true}
 	if change != nil {
 		change(config)

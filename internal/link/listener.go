@@ -41,6 +41,7 @@ type ListenerStats struct {
 	Full    uint64 // connections closed because all places of their sort were taken
 	Nodes   int    // node links open now
 	Users   int    // user links open now
+	Crowded uint64 // links that had to go because NodeBudget or UserBudget was full
 }
 
 // Listen listens for links at a TCP address, "host:port"; port 0 means any free one. c needs a certificate.
@@ -59,6 +60,12 @@ func Listen(c Config, address string) (*Listener, error) {
 		return nil, fmt.Errorf("link: listening: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	if c.NodeBudget == nil {
+		c.NodeBudget = NewBudget(DefaultBudget)
+	}
+	if c.UserBudget == nil {
+		c.UserBudget = NewBudget(DefaultBudget)
+	}
 	l := &Listener{
 		config: c, tcp: ln, closing: ctx.Done(), cancel: cancel, ready: make(chan *Conn),
 		nodes: make(chan struct{}, c.MaxNodes),
@@ -106,7 +113,10 @@ func (l *Listener) Close() error {
 
 // Stats returns the counters of this moment.
 func (l *Listener) Stats() ListenerStats {
-	return ListenerStats{Refused: l.refused.Load(), Full: l.full.Load(), Nodes: len(l.nodes), Users: len(l.users)}
+	return ListenerStats{
+		Refused: l.refused.Load(), Full: l.full.Load(), Nodes: len(l.nodes), Users: len(l.users),
+		Crowded: l.config.NodeBudget.Ended() + l.config.UserBudget.Ended(),
+	}
 }
 
 // serve accepts connections until the listener is closed.

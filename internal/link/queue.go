@@ -10,6 +10,7 @@ type outgoing struct {
 	header  header
 	packet  *[SlotSize]byte // shared with other links: only ever read
 	control []byte          // owned
+	cost    int             // of the share, until all of control is written
 	due     time.Time       // not to be sent before
 }
 
@@ -17,7 +18,8 @@ type outgoing struct {
 // both lines have something to send they are served in turn, one slot each, so a flood in one of them leaves half of the
 // link to the other. Each line has its own bound.
 type queue struct {
-	wake chan struct{} // capacity 1: something changed; only the writer receives
+	wake  chan struct{} // capacity 1: something changed; only the writer receives
+	share *share        // what control messages hold of a budget; given back here, and when the link ends
 
 	mu           sync.Mutex // guards what follows; held for a few instructions, never during I/O
 	packets      fifo
@@ -88,6 +90,7 @@ func (q *queue) takeFragmentLocked(slot *[SlotSize]byte) {
 	first.control = putFragment(slot, first.control)
 	q.controlSlots--
 	if len(first.control) == 0 {
+		q.share.finish(first.cost)
 		q.control.pop()
 	}
 }

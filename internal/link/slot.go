@@ -75,6 +75,16 @@ func parseHeader(b byte) (header, error) {
 // inbox turns the slots of one direction into messages. The caller of Receive owns it.
 type inbox struct {
 	partial []byte // the fragments so far of the control message being received
+	share   *share // of a budget; nil without one
+	held    int    // bytes of the share: for partial or, if that is nil, for the message that was received last
+}
+
+// done gives back what the message held that was received last.
+func (in *inbox) done() {
+	if in.partial == nil && in.held > 0 {
+		in.share.finish(in.held)
+		in.held = 0
+	}
 }
 
 // accept reads one slot. With ok, m is a message, and if it is a packet then it *is* slot: the caller must not use slot

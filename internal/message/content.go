@@ -81,15 +81,28 @@ func (c *Content) Sign(identity pki.IdentityKey, keys Keys) {
 // returned is of c.Name.
 func (c Content) Vouched(ca pki.CACert, now time.Time) (pki.UserCert, error) {
 	certificate, err := ca.VerifyUser(c.Certificate, now)
+	if err != nil {
+		return pki.UserCert{}, fmt.Errorf("message: %w", err)
+	}
+	_, _, err = c.Claimed()
+	return certificate, err
+}
+
+// Claimed judges an opened content as far as it goes without anybody's authority: that the
+// identity key of the certificate has stated the keys, so that its holder wrote c. Whether
+// the name is hers it does not say, unless identity is known to be its key already.
+// authority is the one that the certificate claims to be of.
+func (c Content) Claimed() (identity pki.IdentityPublic, authority pki.Fingerprint, err error) {
+	name, key, authority, err := pki.UserIssuer(c.Certificate)
 	switch {
 	case err != nil:
-		return pki.UserCert{}, fmt.Errorf("message: %w", err)
-	case certificate.Name() != c.Name:
-		return pki.UserCert{}, fmt.Errorf("message: from %s with the certificate of %s", c.Name, certificate.Name())
-	case !certificate.Key().Verify(StatementLabel, statement(c.Auth, c.SealHash), c.Statement[:]):
-		return pki.UserCert{}, fmt.Errorf("message: the keys are not those of %s", c.Name)
+		return pki.IdentityPublic{}, pki.Fingerprint{}, fmt.Errorf("message: %w", err)
+	case name != c.Name:
+		return pki.IdentityPublic{}, pki.Fingerprint{}, fmt.Errorf("message: from %s with the certificate of %s", c.Name, name)
+	case !key.Verify(StatementLabel, statement(c.Auth, c.SealHash), c.Statement[:]):
+		return pki.IdentityPublic{}, pki.Fingerprint{}, fmt.Errorf("message: the keys are not those of %s", c.Name)
 	}
-	return certificate, nil
+	return key, authority, nil
 }
 
 // MaxText is how many bytes of text fit beside the rest of c.

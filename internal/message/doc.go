@@ -13,9 +13,10 @@
 //
 // The seal is HPKE (RFC 9180) with MLKEM768X25519, HKDF-SHA-256 and AES-256-GCM, in
 // base mode. Inside, a MAC over everything is keyed with the X25519 secret of both auth
-// keys and a secret of this HPKE encryption, and names the recipient. Either of the two could have computed it:
-// it convinces the recipient and nobody else (row C13). No message is signed. What is
-// signed is a statement that never changes: which two keys are an identity's.
+// keys and a secret of this HPKE encryption, and names the recipient. Either of the two
+// could have computed it: it convinces the recipient and nobody else (row C13). No message
+// is signed. What is signed is a statement that never changes: which two keys are an
+// identity's.
 //
 // Open believes the certificate of nobody: it shows that the writer holds the private
 // half of [Content].Auth. That this is the key of [Content].Name is shown by
@@ -23,8 +24,8 @@
 //
 // # A sealed part
 //
-//	enc       1120   MLKEM768X25519 encapsulation
-//	tag+text  5134   AES-256-GCM of the plaintext, additional data empty
+//	enc     1120   MLKEM768X25519 encapsulation
+//	sealed  5134   AES-256-GCM of the plaintext (5 118) with its tag behind, additional data empty
 //
 // # The plaintext
 //

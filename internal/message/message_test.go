@@ -255,6 +255,29 @@ func TestVouched(t *testing.T) {
 	}
 }
 
+// Whose key wrote can be seen without her home, and which authority she says is hers.
+func TestClaimed(t *testing.T) {
+	w := newWorld(t)
+	good := w.content("hello")
+	identity, authority, err := good.Claimed()
+	check(t, err)
+	if identity != w.ann.Public() || authority != w.home.CA().Fingerprint() {
+		t.Errorf("claimed to be of %s by %s", identity.Fingerprint(), authority)
+	}
+	for name, change := range map[string]func(*Content){
+		"another name":        func(c *Content) { c.Name = w.strangersProof.Name() },
+		"her certificate":     func(c *Content) { c.Sign(w.stranger, w.annKeys.Public()) },
+		"another auth key":    func(c *Content) { c.Auth[3] ^= 1 },
+		"certificate changed": func(c *Content) { c.Certificate = c.Certificate[1:] },
+	} {
+		changed := good
+		change(&changed)
+		if _, _, err := changed.Claimed(); err == nil {
+			t.Errorf("%s: taken for hers", name)
+		}
+	}
+}
+
 func TestContentThatCannotBe(t *testing.T) {
 	w := newWorld(t)
 	for name, change := range map[string]func(*Content){

@@ -15,7 +15,7 @@ import (
 	"github.com/p3do/p3do/pki"
 )
 
-// Every label of the format (docs/spec/message.md, "Keys").
+// Every label of the format (docs/spec/message.md, sections 2 and 4).
 const (
 	labelSeal   = "p3do v1 message"     // HPKE info
 	labelExport = "p3do message mac"    // HPKE exporter context
@@ -60,7 +60,8 @@ func Seal(rand io.Reader, from *PrivateKeys, to Keys, name pki.Name, c Content) 
 }
 
 // Open is the inverse of [Seal], with the recipient's keys and name: it returns what the
-// holder of Content.Auth wrote to that name, or ErrOpen. Judge it by [Content.Vouched] before believing a name.
+// holder of Content.Auth wrote to that name, or ErrOpen. Judge it by [Content.Vouched]
+// before believing a name.
 func Open(to *PrivateKeys, name pki.Name, sealed []byte) (Content, error) {
 	if len(sealed) != Size {
 		return Content{}, ErrOpen

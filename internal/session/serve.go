@@ -113,7 +113,8 @@ func (s *served) submit(ctx context.Context, seq uint64, raw *[onion.Size]byte) 
 }
 
 // request begins the work on a request; at most MaxPending at a time, so a user who asks
-// faster than that waits in her own link.
+// faster than that waits in her own link. Only what may have to wait for somebody else is
+// done beside the rest: so a link has one long request, or long answer, in the works.
 func (s *served) request(ctx context.Context, raw []byte) error {
 	m, err := parseMessage(raw)
 	if err != nil {
@@ -122,8 +123,11 @@ func (s *served) request(ctx context.Context, raw []byte) error {
 	if m.Error != nil {
 		return ErrMalformed
 	}
-	if m.Op == OpLogin || m.Op == OpRegister { // those before which nothing else is allowed
+	if m.Op != OpLookup && m.Op != OpItems { // which wait for others: the rest is done one by one
 		return s.handle(ctx, m)
+	}
+	if len(m.Body) > MaxQuestion { // it might be kept for as long as nothing comes
+		return s.reply(message{Seq: m.Seq}, nil, Errorf(BadRequest, "%d bytes of a question, at most %d", len(m.Body), MaxQuestion))
 	}
 	select {
 	case s.room <- struct{}{}:

@@ -142,6 +142,7 @@ func TestRequestsAreStrict(t *testing.T) {
 		{`{"seq":96,"op":"forget","body":{"seqs":[` + strings.Repeat(`1,`, MaxForget) + `1]}}`, `1025 at once, at most 1024`},
 		{`{"seq":98,"op":"claim","body":{"mailboxes":[{"address":"AAAA","kind":"contact","until":1}]}}`, `a mailbox address of 3 bytes, not 32`},
 		{`{"seq":99,"op":"claim","body":{"mailboxes":[` + strings.Replace(claim, `"kind"`, `"Color":1,"kind"`, 1) + `]}}`, `unknown field`},
+		{`{"seq":89,"op":"items","body":{` + strings.Repeat(` `, MaxQuestion) + `}}`, `1026 bytes of a question, at most 1024`},
 		{`{"seq":97,"op":"directory","body":{"after":"no domain"}}`, `malformed directory`},
 	} {
 		answered := make(chan message, 1)

@@ -32,6 +32,9 @@ const (
 	// MaxPending is how many requests of one link a node works on at a time; further ones
 	// wait in the link.
 	MaxPending = 8
+	// MaxQuestion is how long the body of a request is, in bytes, that is worked on beside
+	// others: lookup and items.
+	MaxQuestion = 1024
 	// MaxText is how long the sentence of an error is, in bytes.
 	MaxText = 400
 	// LoginTime is how long a link is kept on which nobody logs in.

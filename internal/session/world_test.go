@@ -24,15 +24,30 @@ import (
 // TestMain fails if a test left a goroutine of a session behind.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	for _, left := range []string{"session.(*", "link.(*Conn)"} {
-		if code == 0 && bytes.Contains(stacks, []byte(left)) {
-			fmt.Printf("goroutines of %s are left:\n%s", left, stacks)
+	for deadline := time.Now().Add(time.Minute); code == 0; time.Sleep(time.Millisecond) {
+		stacks := leftovers()
+		if stacks == nil {
+			break
+		}
+		if time.Now().After(deadline) { // those of links that have ended need a moment
+			fmt.Printf("goroutines are left:\n%s", stacks)
 			code = 1
 		}
 	}
 	os.Exit(code)
+}
+
+// leftovers are the stacks of all goroutines, if some of this package or of links are among
+// them.
+func leftovers() []byte {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for _, left := range []string{"session.(*", "link.(*Conn)"} {
+		if bytes.Contains(stacks, []byte(left)) {
+			return stacks
+		}
+	}
+	return nil
 }
 
 // home is a domain with a desk: a small node that keeps everything in memory.

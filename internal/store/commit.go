@@ -38,10 +38,12 @@ func (s *Store) write(ctx context.Context, do func(context.Context, *db.Queries)
 
 // writer owns the write connection; only its goroutine touches the fields.
 type writer struct {
+	cfg     Config
 	conn    *sql.Conn
 	q       *db.Queries // prepared on conn
 	jobs    <-chan job
 	closing <-chan struct{}
+	writes  uint64 // durable ones
 }
 
 func (w *writer) run(stopped chan<- struct{}) {
@@ -82,7 +84,7 @@ func (w *writer) commit(batch []job) {
 		err = w.tryAll(ctx, batch, errs)
 	}
 	if err == nil {
-		err = w.exec(ctx, "COMMIT")
+		err = w.settle(ctx)
 	}
 	if err != nil {
 		// Nothing of the batch holds. SQLite may have rolled back by itself
@@ -96,6 +98,21 @@ func (w *writer) commit(batch []job) {
 		}
 		j.done <- errs[i]
 	}
+}
+
+// settle makes what the transaction did durable, and counts it.
+func (w *writer) settle(ctx context.Context) error {
+	if w.cfg.Writing != nil {
+		w.cfg.Writing(w.writes + 1)
+	}
+	if err := w.exec(ctx, "COMMIT"); err != nil {
+		return err
+	}
+	w.writes++
+	if w.cfg.Durable != nil {
+		w.cfg.Durable(w.writes)
+	}
+	return nil
 }
 
 // tryAll runs the jobs and notes each one's own error; fatal ends the

@@ -40,18 +40,40 @@ type Store struct {
 	err     error // of Close; written inside once
 }
 
+// Config is what a Store is opened with.
+type Config struct {
+	Path string // of the database file
+
+	// Durable, if it is not nil, is called with the running count of durable writes since
+	// Open, 1 for the first: when a commit is on the disk, and before anybody whose change
+	// is in it is answered. A program that dies in it dies between two writes, with nothing
+	// done yet of what the first allows. It is called by the writer's goroutine and holds up
+	// all writes. What Open itself writes, to bring an older file forward, does not count.
+	Durable func(writes uint64)
+
+	// Writing, if it is not nil, is called with the number of a write, as Durable counts,
+	// right before it becomes durable. A program that dies in it dies with everything done
+	// that does not wait for the write. A write that fails has no number: the next has it.
+	Writing func(write uint64)
+}
+
 // Open opens the database file at path, makes it (0600, its folder 0700 if that
 // is missing) and brings it to the present schema. A file of a newer version is
 // refused with [ErrNewer].
 func Open(ctx context.Context, path string) (*Store, error) {
-	dsn, err := prepareFile(path)
+	return Config{Path: path}.Open(ctx)
+}
+
+// Open is the function [Open] with all that a Config says.
+func (c Config) Open(ctx context.Context) (*Store, error) {
+	dsn, err := prepareFile(c.Path)
 	if err != nil {
-		return nil, fmt.Errorf("store: opening %q: %w", path, err)
+		return nil, fmt.Errorf("store: opening %q: %w", c.Path, err)
 	}
 	s := &Store{jobs: make(chan job), closing: make(chan struct{}), stopped: make(chan struct{})}
-	if err := s.connect(ctx, dsn); err != nil {
+	if err := s.connect(ctx, dsn, c); err != nil {
 		s.closeDBs()
-		return nil, fmt.Errorf("store: opening %q: %w", path, err)
+		return nil, fmt.Errorf("store: opening %q: %w", c.Path, err)
 	}
 	return s, nil
 }
@@ -98,7 +120,7 @@ func prepareFile(path string) (dsn string, err error) {
 }
 
 // connect opens both pools, migrates and starts the writer.
-func (s *Store) connect(ctx context.Context, dsn string) (err error) {
+func (s *Store) connect(ctx context.Context, dsn string, c Config) (err error) {
 	if s.writeDB, err = sql.Open("sqlite", dsn); err != nil {
 		return err
 	}
@@ -122,7 +144,7 @@ func (s *Store) connect(ctx context.Context, dsn string) (err error) {
 	if err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	go (&writer{conn: conn, q: q, jobs: s.jobs, closing: s.closing}).run(s.stopped)
+	go (&writer{cfg: c, conn: conn, q: q, jobs: s.jobs, closing: s.closing}).run(s.stopped)
 	return nil
 }
 

@@ -44,9 +44,11 @@ func (v *Vault) writeGeneration(h header) error {
 	if err := v.writeSnapshot(j); err != nil {
 		return errors.Join(err, file.Close(), os.Remove(v.folder.next()))
 	}
+	v.writing()
 	if err := v.moveIntoPlace(); err != nil {
 		return errors.Join(err, file.Close())
 	}
+	v.wrote()
 	v.journal = j
 	v.seen = j.position()
 	return nil

@@ -30,7 +30,8 @@
 // Any number of processes may have the same vault open. A lock on the file
 // "lock" is held for the length of one transaction (shared for View, exclusive
 // for Update) and never longer; each transaction first reads what others have
-// appended since, and reads anew when another process has compacted.
+// appended since, and reads anew when another process has compacted. What is
+// done outside of the vault, by one process at a time, is done under [Vault.Turn].
 //
 // # In the folder
 //
@@ -38,6 +39,7 @@
 //	vault.new  the next generation while it is being written; a crash may
 //	           leave one behind, the next compaction overwrites it
 //	lock       empty, mode 0600; never removed
+//	turn       the same, for [Vault.Turn]
 //
 // # The file
 //

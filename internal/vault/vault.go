@@ -49,6 +49,8 @@ type Vault struct {
 	journal *journal // nil: the next transaction reads the file from its start
 	table   table
 	closed  bool
+	cfg     Config
+	writes  uint64 // durable ones
 }
 
 // A position is a place in the life of a vault.
@@ -68,27 +70,55 @@ func (v *Vault) String() string { return "vault " + v.folder.path }
 // GoString returns the same as String, for %#v.
 func (v *Vault) GoString() string { return v.String() }
 
+// Config is where a vault is, and who hears of its writes.
+type Config struct {
+	Dir string // the folder
+
+	// Durable, if it is not nil, is called with the running count of durable writes since
+	// the vault was opened or made, 1 for the first: the file that Create makes, each Update
+	// that changes something, and each next generation of the file. It is called when the
+	// write is on the disk and before whoever asked for it is answered; a program that dies
+	// in it dies between two writes, with nothing done yet of what the first allows. It is
+	// called while the vault's lock is held, and must not use the vault.
+	Durable func(writes uint64)
+
+	// Writing, if it is not nil, is called in the same way with the number of a write, as
+	// Durable counts, right before it becomes durable: before the record is appended, or
+	// before the next generation gets the file's name. A write that fails has no number: the
+	// next has it.
+	Writing func(write uint64)
+}
+
 // Create makes the folder dir (mode 0700) unless it exists, and a new empty
 // vault in it, sealed under passphrase: 1 to 1024 bytes, which Create does not
 // keep. If there is a vault already the error is fs.ErrExist.
 func Create(dir string, passphrase []byte) (*Vault, error) {
-	return create(dir, passphrase, productCost)
+	return Config{Dir: dir}.Create(passphrase)
+}
+
+// Create is the function [Create] with all that a Config says.
+func (c Config) Create(passphrase []byte) (*Vault, error) {
+	return c.create(passphrase, productCost)
 }
 
 func create(dir string, passphrase []byte, c cost) (*Vault, error) {
-	h := newHeader(c)
+	return Config{Dir: dir}.create(passphrase, c)
+}
+
+func (c Config) create(passphrase []byte, price cost) (*Vault, error) {
+	h := newHeader(price)
 	root, err := deriveRoot(passphrase, h)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, folderMode); err != nil {
+	if err := os.MkdirAll(c.Dir, folderMode); err != nil {
 		return nil, fmt.Errorf("vault: %w", err)
 	}
-	f, err := openFolder(dir)
+	f, err := openFolder(c.Dir)
 	if err != nil {
 		return nil, err
 	}
-	v := &Vault{folder: f, root: root, salt: h.salt}
+	v := &Vault{folder: f, root: root, salt: h.salt, cfg: c}
 	if err := v.makeFirst(h); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
@@ -112,14 +142,19 @@ func (v *Vault) makeFirst(h header) error {
 // Open opens the vault in the folder dir. Errors: fs.ErrNotExist if there is
 // none, ErrMode, ErrPassphrase, ErrDamaged.
 func Open(dir string, passphrase []byte) (*Vault, error) {
-	if _, err := os.Lstat(filepath.Join(dir, fileName)); err != nil {
+	return Config{Dir: dir}.Open(passphrase)
+}
+
+// Open is the function [Open] with all that a Config says.
+func (c Config) Open(passphrase []byte) (*Vault, error) {
+	if _, err := os.Lstat(filepath.Join(c.Dir, fileName)); err != nil {
 		return nil, fmt.Errorf("vault: %w", err) // leave no lock behind where there is no vault
 	}
-	f, err := openFolder(dir)
+	f, err := openFolder(c.Dir)
 	if err != nil {
 		return nil, err
 	}
-	v := &Vault{folder: f}
+	v := &Vault{folder: f, cfg: c}
 	if err := v.unlock(passphrase); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
@@ -214,13 +249,30 @@ func (v *Vault) commit(ops []op) error {
 	if v.table.live+v.table.growth(ops) > MaxLive {
 		return fmt.Errorf("%w: the vault would hold more than %d bytes", ErrLimit, MaxLive)
 	}
+	v.writing()
 	if err := v.journal.append(body{ops: ops}); err != nil {
 		return errors.Join(err, v.forget())
 	}
+	v.wrote()
 	v.seen = v.journal.position()
 	v.table.apply(ops)
 	v.compactIfDue()
 	return nil
+}
+
+// writing tells of a write that is about to become durable.
+func (v *Vault) writing() {
+	if v.cfg.Writing != nil {
+		v.cfg.Writing(v.writes + 1)
+	}
+}
+
+// wrote counts a write that is on the disk.
+func (v *Vault) wrote() {
+	v.writes++
+	if v.cfg.Durable != nil {
+		v.cfg.Durable(v.writes)
+	}
 }
 
 // refresh brings the table to what the file says now.

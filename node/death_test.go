@@ -1,0 +1,61 @@
+package node
+
+import (
+	"testing"
+	"time"
+
+	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/pki"
+)
+
+// Nobody outside of a lab can have a node die: not by its configuration, and not over its
+// socket.
+func TestDoomOutsideALab(t *testing.T) {
+	dir := t.TempDir() + "/a"
+	_, err := Init(dir, DefaultConfig(parse(t, pki.ParseDomain, "a.test")), time.Now())
+	must(t, err)
+	n, err := Open(t.Context(), dir, Options{Dial: dial.Direct()})
+	must(t, err)
+	defer n.Close()
+	_, err = n.Doom(Death{AfterWrite: 1})
+	wantErr(t, err, ErrInput)
+	_, err = n.Writes()
+	wantErr(t, err, ErrInput)
+
+	c := DefaultConfig(parse(t, pki.ParseDomain, "b.test"))
+	c.Lab.AfterWrite = 1
+	_, err = Init(t.TempDir()+"/b", c, time.Now())
+	wantText(t, err, "want lab.enabled = true")
+}
+
+// In a lab the writes are counted, and a death that was taken back does not come.
+func TestDoomInALab(t *testing.T) {
+	m := newMesh(t, "a.test")
+	c, err := NewControl(m.nodes["a.test"].dir)
+	must(t, err)
+	before, err := c.Writes(t.Context())
+	must(t, err)
+	for _, d := range []Death{{AfterWrite: 1}, {BeforeWrite: 1}, {}} {
+		at, err := c.Doom(t.Context(), d)
+		must(t, err)
+		if at != before {
+			t.Errorf("%v writes, and nobody wrote since there were %v", at, before)
+		}
+	}
+	m.user("ann@a.test")
+	if after, err := c.Writes(t.Context()); err != nil || after.Count <= before.Count {
+		t.Errorf("%v writes and %v after a registration: %v", before, after, err)
+	}
+	must(t, m.nodes["a.test"].end())
+}
+
+// The configuration says everything of a death, and reads it again.
+func TestDeathInTheConfig(t *testing.T) {
+	c := labConfig(parse(t, pki.ParseDomain, "a.test"), "127.0.0.1:53")
+	c.Lab.Death = Death{AfterWrite: 3, BeforeWrite: 7}
+	again, err := parseConfig(c.Text())
+	must(t, err)
+	if again.Lab.Death != c.Lab.Death {
+		t.Errorf("%+v was written, %+v was read", c.Lab.Death, again.Lab.Death)
+	}
+}

@@ -1,0 +1,100 @@
+package node
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/p3do/p3do/internal/link"
+	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/pki"
+)
+
+const (
+	// maxVisitors is how many user links there are on which nobody has logged in: a quarter
+	// of the places that users have. One more, and the oldest is closed.
+	maxVisitors = link.DefaultMaxUsers / 4
+	// maxLinksEach is how many links one user is logged in on. One more, and her oldest is
+	// closed.
+	maxLinksEach = 16
+)
+
+// A lobby knows the user links by who is logged in on them; the zero fingerprint is nobody. An
+// honest program logs in at once: so strangers who come in masses push out each other, and a
+// user who does pushes out herself.
+type lobby struct {
+	mu    sync.Mutex                       // guards what follows
+	links map[pki.Fingerprint][]*link.Conn // of each user the oldest first
+	users map[*link.Conn]pki.Fingerprint
+}
+
+// enter makes conn a link of user. It returns the link that has to go for it, nil if none
+// has.
+func (l *lobby) enter(conn *link.Conn, user pki.Fingerprint) (gone *link.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.remove(conn)
+	most := maxLinksEach
+	if user == (pki.Fingerprint{}) {
+		most = maxVisitors
+	}
+	if len(l.links[user]) >= most {
+		gone = l.links[user][0]
+		l.remove(gone)
+	}
+	if l.links == nil {
+		l.links, l.users = make(map[pki.Fingerprint][]*link.Conn), make(map[*link.Conn]pki.Fingerprint)
+	}
+	l.links[user], l.users[conn] = append(l.links[user], conn), user
+	return gone
+}
+
+// leave lets conn out, if it is still in.
+func (l *lobby) leave(conn *link.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.remove(conn)
+}
+
+// remove is called with mu held.
+func (l *lobby) remove(conn *link.Conn) {
+	user, in := l.users[conn]
+	if !in {
+		return
+	}
+	delete(l.users, conn)
+	i := slices.Index(l.links[user], conn)
+	if l.links[user] = slices.Delete(l.links[user], i, i+1); len(l.links[user]) == 0 {
+		delete(l.links, user)
+	}
+}
+
+// serveUser serves a user link until it ends.
+func (n *Node) serveUser(ctx context.Context, conn *link.Conn) {
+	if gone := n.lobby.enter(conn, pki.Fingerprint{}); gone != nil {
+		gone.Close()
+	}
+	defer n.lobby.leave(conn)
+	if err := session.Serve(ctx, conn, n.desk(conn)); err != nil && ctx.Err() == nil {
+		n.log.Info("user link ended", "err", err)
+	}
+}
+
+// How many new names one client (an IPv4 address, an IPv6 /64) is given at once, and how
+// often one more: so that nobody uses up alone what there is for all.
+const (
+	newcomersEach     = 10
+	newcomerEachEvery = 10 * time.Minute
+)
+
+// mayTake reports whether the client at remote may have one more name. Those on this machine
+// have no limit of their own: it may be a lab, or an onion service through which all come.
+func (n *Node) mayTake(remote net.Addr, now time.Time) bool {
+	if at, err := netip.ParseAddrPort(remote.String()); err == nil && at.Addr().Unmap().IsLoopback() {
+		return true
+	}
+	return n.clients.Allow(remote.String(), now)
+}

@@ -1,0 +1,100 @@
+package node
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/p3do/p3do/internal/link"
+	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/pki"
+)
+
+// Beyond the bounds the oldest link goes, of those on which nobody has logged in or of one
+// user's. Whoever logs in is not among visitors any more.
+func TestLobby(t *testing.T) {
+	var l lobby
+	visitor, ann := pki.Fingerprint{}, pki.Fingerprint{1}
+	fill := func(user pki.Fingerprint, most int) (all []*link.Conn) {
+		for i := range most {
+			all = append(all, new(link.Conn))
+			if gone := l.enter(all[i], user); gone != nil {
+				t.Fatalf("one had to go for number %d", i)
+			}
+		}
+		return all
+	}
+	visitors, hers := fill(visitor, maxVisitors), fill(ann, maxLinksEach)
+	if gone := l.enter(visitors[1], ann); gone != hers[0] { // logs in
+		t.Error("not her oldest link had to go")
+	}
+	if gone := l.enter(visitors[1], ann); gone != nil { // and again
+		t.Error("a link had to go for itself")
+	}
+	for i, want := range []*link.Conn{nil, visitors[0], visitors[2]} {
+		if gone := l.enter(new(link.Conn), visitor); gone != want {
+			t.Errorf("another visitor had to go for number %d", maxVisitors+i)
+		}
+	}
+	l.leave(visitors[0]) // has ended, since it had to go
+	if n := len(l.users); n != maxVisitors+maxLinksEach {
+		t.Errorf("%d are inside", n)
+	}
+	for conn := range l.users {
+		l.leave(conn)
+	}
+	if len(l.links)+len(l.users) != 0 {
+		t.Errorf("%d users and %d links are left", len(l.links), len(l.users))
+	}
+}
+
+// A user who logs in again and again keeps the places of sixteen links, and works on.
+func TestLinksOfOneUser(t *testing.T) {
+	m := newMesh(t, "a.test")
+	ann := m.user("ann@a.test")
+	first := ann.client
+	for range maxLinksEach {
+		ann.connect("a.test")
+		ann.login()
+	}
+	select {
+	case <-first.Done():
+	case <-time.After(patience):
+		t.Error("her oldest link goes on")
+	}
+	_, err := ann.client.Items(t.Context(), session.Items{})
+	must(t, err)
+}
+
+// One client cannot use up the new names that there are for all; neither by the addresses
+// that one network has.
+func TestNewcomersOfOneClient(t *testing.T) {
+	n := &Node{clients: keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach)}
+	from := func(host string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(host), Port: 1} }
+	now := testNow
+	for range newcomersEach {
+		if !n.mayTake(from("192.0.2.1"), now) || !n.mayTake(from("2001:db8::1"), now) {
+			t.Fatal("too few at once")
+		}
+	}
+	for _, host := range []string{"192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "2001:db8::abcd:2"} {
+		if n.mayTake(from(host), now.Add(newcomerEachEvery-time.Second)) {
+			t.Errorf("one too many for %s", host)
+		}
+	}
+	for _, host := range []string{"192.0.2.2", "2001:db8:0:1::1"} {
+		if !n.mayTake(from(host), now) {
+			t.Errorf("%s pays for another", host)
+		}
+	}
+	later := now.Add(newcomerEachEvery)
+	if !n.mayTake(from("192.0.2.1"), later) || n.mayTake(from("192.0.2.1"), later) {
+		t.Error("one more each interval")
+	}
+	for range 10 * newcomersEach {
+		if !n.mayTake(from("127.0.0.1"), now) {
+			t.Fatal("this machine has a limit of its own")
+		}
+	}
+}
