@@ -30,7 +30,7 @@ type Evidence struct {
 	Vouches  []Vouch       // the newest countersignature, or observation, of each peer
 	Quorum   int           // how many peers are enough; below 1 is 1
 	Log      LogEvidence   // its transparency log
-	Rotation Fingerprint   // the key that the pinned one, or its committed successor, handed over to
+	Rotation Fingerprint   // the key to which the pinned one handed over, or that it had committed to before
 	Revoked  []Fingerprint // keys of which a revocation is known
 }
 

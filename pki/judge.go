@@ -44,7 +44,7 @@ type stances struct {
 
 func stancesOf(e Evidence, now time.Time) stances {
 	valid := func(k Fingerprint) Fingerprint {
-		if slices.Contains(e.Revoked, k) {
+		if slices.Contains(e.Revoked, k) || slices.Contains(e.Pin.Former, k) && k != e.Pin.Key {
 			return Fingerprint{}
 		}
 		return k
@@ -203,11 +203,11 @@ func (s stances) replaced(new Fingerprint) Verdict {
 }
 
 // successor is the key other than the pinned one that a quorum vouches for and the log
-// has, while the home shows nothing else and no quorum stays with the pinned one, unless
-// that handed over. The zero key: there is none.
+// has, while the home shows no other and no quorum stays with the pinned one, unless that
+// handed over. The zero key: there is none.
 func (s stances) successor() Fingerprint {
 	for _, k := range s.backed {
-		home := silentOr(s.home, k) || s.home == s.pin.Key
+		home := silentOr(s.home, k) || s.home == s.pin.Key && k == s.heir
 		alone := len(s.backed) == 1 || len(s.backed) == 2 && k == s.heir && slices.Contains(s.backed, s.pin.Key)
 		if k != s.pin.Key && home && alone && s.inLog(k) {
 			return k

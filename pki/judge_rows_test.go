@@ -43,6 +43,7 @@ func TestJudgeRows(t *testing.T) {
 		{"such a change after its time", Evidence{Pin: pin, DNS: dns(n), Vouches: two(n), Log: logged(n, LogPatience)}, RowReplaced, n, SendAll, StepNone},
 		{"the home was taken", Evidence{Pin: pin, DNS: dns(n), Home: n, Vouches: two(k)}, RowHomeAltered, k, SendNothing, StepAskInWord},
 		{"peers vouch for what was not logged", Evidence{Pin: pin, Vouches: two(n), Log: logged(k, 0)}, RowUnlogged, k, SendNothing, StepAskInWord},
+		{"a home lags behind its hand-over", Evidence{Pin: Pin{Key: k, Trust: Verified, Former: []Fingerprint{n}}, DNS: dns(n), Home: n}, RowAgreed, k, SendAll, StepNone},
 		{"the log forks", Evidence{Pin: pin, Log: LogEvidence{State: LogForked}}, RowForked, k, SendWarned, StepNone},
 		{"the log stands still", Evidence{Pin: pin, DNS: dns(k), Log: LogEvidence{State: LogStale}}, RowLogStale, k, SendAll, StepNone},
 		{"the key was revoked", Evidence{Pin: pin, DNS: dns(k), Vouches: two(k), Revoked: judgeKeys[:1]}, RowRevoked, Fingerprint{}, SendNothing, StepAskInWord},

@@ -337,6 +337,21 @@ func TestJudgeLaws(t *testing.T) {
 			t.Fatalf("absence counted as disagreement: %+v %+v", v, e)
 		}
 		dnsAloneChangesNothing(t, e, v, now)
+		staysWhatItIs(t, e, v, now)
+	}
+}
+
+// A verdict that was followed is reached again by the same evidence.
+func staysWhatItIs(t *testing.T, e Evidence, v Verdict, now time.Time) {
+	t.Helper()
+	again := e
+	again.Pin = v.Pin(e.Pin)
+	if again.Pin.Key != e.Pin.Key {
+		again.Rotation = Fingerprint{} // it was the old key's
+	}
+	w := Judge(again, now)
+	if w.Key != v.Key || w.Trust != v.Trust || w.Send != v.Send || w.Login != v.Login {
+		t.Fatalf("judged again: %+v, before %+v, of %+v", w, v, e)
 	}
 }
 

@@ -10,6 +10,8 @@ type Pin struct {
 	Subject string      // whom it is about: a domain or a name, for people to read
 	Key     Fingerprint // of the domain key or of the identity key
 	Trust   Trust       // in Key
+
+	Former []Fingerprint // keys that handed over, each to the next and the last to Key
 }
 
 // Check returns nil if shown is the pinned key, and a *KeyChangedError if not.

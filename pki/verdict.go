@@ -1,6 +1,9 @@
 package pki
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Row is the row of the table by which a verdict was reached (docs/spec/pki.md,
 // "Judgement"). The numbers are those of the table; they have names where people speak of them.
@@ -41,7 +44,7 @@ const (
 // with a mark when Send is less than SendAll.
 type Verdict struct {
 	Row        Row
-	Key        Fingerprint   // to use and to pin from now on; zero: none
+	Key        Fingerprint   // to use from now on; zero: none
 	Trust      Trust         // in Key
 	Send       Sending       // to whoever holds Key
 	Login      bool          // certificates under Key admit to logins
@@ -49,6 +52,19 @@ type Verdict struct {
 	For        []Domain      // the peers that vouch for Key, ascending
 	Against    []Domain      // those that vouch for another, ascending
 	Recheck    time.Duration // after which to judge again; 0: when evidence changes
+}
+
+// Pin is what to pin from now on instead of p, by which the verdict was reached. What only
+// DNS names is not pinned, and a pin that was dropped is kept, to be known as revoked.
+func (v Verdict) Pin(p Pin) Pin {
+	if v.Row == RowProvisional || v.Key == (Fingerprint{}) || v.Key == p.Key {
+		return p
+	}
+	next := Pin{Subject: p.Subject, Key: v.Key, Trust: v.Trust}
+	if v.Row == RowRotated {
+		next.Former = append(slices.Clip(p.Former), p.Key)
+	}
+	return next
 }
 
 // Reason says in words why the verdict is what it is.
