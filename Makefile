@@ -1,10 +1,14 @@
-.PHONY: check test race fuzz lossy bench vectors
+.PHONY: check test race fuzz lossy deaths attacks bench vectors
 check: # all that a change must pass
 	.ci/run
 test:
 	go test ./...
+attacks: # what each attack costs a node, in a table
+	go test ./node -run 'TestSilence$$|TestAttacks$$' -v | grep '| '
+deaths: # every process killed at every durable write: some minutes
+	go run ./cmd/p3dod lab --once --scenario deaths
 race:
-	go test -race ./node ./keyserver ./dnstxt ./internal/...
+	.ci/race
 fuzz: # every target for ten minutes: hours
 	.ci/fuzz 10m
 lossy: # a hundred texts each way through loss and deaths: a minute or two

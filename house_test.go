@@ -169,7 +169,10 @@ func TestCI(t *testing.T) {
 	if !strings.Contains(text(t, "README.md"), "\ngo test ./...\n") || !strings.Contains(ci, "\ngo test ./...\n") {
 		t.Error("README.md and .ci/run must both have a line \"go test ./...\"")
 	}
-	_, list, _ := strings.Cut(ci, "\nconcurrent=(")
+	if !strings.Contains(ci, "\n.ci/race\n") || !strings.Contains(text(t, "Makefile"), "\n\t.ci/race\n") {
+		t.Error("Makefile and .ci/run must both have a line \".ci/race\"")
+	}
+	_, list, _ := strings.Cut(text(t, ".ci/race"), "\nconcurrent=(")
 	list, _, _ = strings.Cut(list, ")")
 	report(t, house.Raced(tree(t), strings.Fields(list)))
 }

@@ -28,7 +28,9 @@ type number struct {
 func TestNumbers(t *testing.T) {
 	for page, numbers := range map[string][]number{
 		"docs/operating.md": {
-			{"first (# at once", "node.newcomersAtOnce", 1},
+			{"first (# at once for one address", "node.newcomersEach", 1},
+			{"then one every # minutes", "node.newcomerEachEvery", 60 * second},
+			{"# at once for all together", "node.newcomersAtOnce", 1},
 			{"then one every # seconds", "node.newcomerEvery", second},
 			{"| `disk` | # MiB and 1 % are left |", "node.leastDisk", mib},
 			{"100 MiB and # % are left", "node.leastPercent", 1},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -45,7 +46,8 @@ type Listen struct {
 	KeyServer string `toml:"keyserver"`
 }
 
-// Publish holds the addresses that others connect to; empty: the ones listened on.
+// Publish holds the addresses that others connect to; empty: the ones listened on, which
+// must not be all of the machine's then.
 type Publish struct {
 	Links      []string `toml:"links"`
 	KeyServers []string `toml:"keyservers"`
@@ -95,7 +97,11 @@ func DefaultConfig(domain pki.Domain) Config {
 	}
 }
 
-// ReadConfig reads a configuration file. All its faults are in the error.
+// ErrConfig is returned for a configuration with faults, or one of another domain than the
+// keys.
+var ErrConfig = errors.New("node: bad configuration")
+
+// ReadConfig reads a configuration file. All its faults are in the error, an ErrConfig.
 func ReadConfig(path string) (Config, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -103,7 +109,7 @@ func ReadConfig(path string) (Config, error) {
 	}
 	c, err := parseConfig(string(raw))
 	if err != nil {
-		return Config{}, fmt.Errorf("node: %s: %w", path, err)
+		return Config{}, fmt.Errorf("%w: %s: %w", ErrConfig, path, err)
 	}
 	return c, nil
 }
@@ -144,7 +150,9 @@ func (c Config) validate() error {
 		if err := pki.CheckEndpoint(address); err != nil {
 			faults = append(faults, err)
 		}
+		fault(Everywhere(address), "%q, which is to be published, is no address that others can connect to", address)
 	}
+	faults = append(faults, c.unpublished("link", c.Listen.Link, c.Publish.Links), c.unpublished("keyserver", c.Listen.KeyServer, c.Publish.KeyServers))
 	fault(len(c.Publish.Links) > pki.MaxLinks, "publish.links has %d addresses, at most %d", len(c.Publish.Links), pki.MaxLinks)
 	fault(len(c.Publish.KeyServers) > pki.MaxKeyServers, "publish.keyservers has %d addresses, at most %d", len(c.Publish.KeyServers), pki.MaxKeyServers)
 	fault(c.Routing.ExtraHops < 0 || c.Routing.ExtraHops > 3, "extra_hops is %d, not 0 to 3", c.Routing.ExtraHops)
@@ -156,6 +164,31 @@ func (c Config) validate() error {
 	fault(c.Lab.Death != Death{} && !c.Lab.Enabled, "lab.die_after_writes and lab.die_before_write are for a lab: they want lab.enabled = true")
 	fault(c.Lab.Enabled && !c.onLoopback(), "lab.enabled wants listen.link and listen.keyserver on a loopback address")
 	return errors.Join(faults...)
+}
+
+// unpublished is a fault if nothing is published where all addresses are listened on: nobody
+// can connect to 0.0.0.0. It says what to write.
+func (c Config) unpublished(key, listen string, published []string) error {
+	if len(published) > 0 || !Everywhere(listen) {
+		return nil
+	}
+	_, port, _ := net.SplitHostPort(listen) // Everywhere has
+	if n, _ := strconv.Atoi(port); n == 0 {
+		port = "PORT"
+	}
+	return fmt.Errorf(`listen.%s is %q, all addresses of this machine: say which one others connect to, under [publish]: %ss = ["%s:%s"]`,
+		key, listen, key, c.Domain, port)
+}
+
+// Everywhere reports whether who listens on address, host:port, listens on all addresses of
+// the machine.
+func Everywhere(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || host == "" {
+		return err == nil
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().WithZone("").IsUnspecified()
 }
 
 // isAddress is looser than [pki.CheckEndpoint]: these addresses are for this machine only.

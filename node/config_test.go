@@ -55,6 +55,9 @@ func TestConfigFaults(t *testing.T) {
 		{"address", `server = "127.0.0.1:53"`, `server = "127.0.0.1"`, []string{`"127.0.0.1" is not host:port`}},
 		{"published", `links = ["a.test:4404"]`, `links = ["A.test:4404"]`, []string{"A.test:4404"}},
 		{"too many", `links = ["a.test:4404"]`, `links = [` + strings.Repeat(`"a.test:1",`, 9) + `]`, []string{"9 addresses, at most 8"}},
+		{"all addresses", `links = ["a.test:4404"]`, `links = []`, []string{`listen.link is "0.0.0.0:4404"`, `[publish]: links = ["a.test:4404"]`}},
+		{"all addresses of the key server", `keyservers = ["a.test:4405"]`, `keyservers = []`, []string{`keyservers = ["a.test:4405"]`}},
+		{"publishing all addresses", `links = ["a.test:4404"]`, `links = ["[::]:4404"]`, []string{`"[::]:4404", which is to be published`}},
 		{"no TOML", "[dns]", "[dns", []string{ConfigFile}},
 		{"loss outside a lab", "[dns]", "[lab]\nloss = 0.5\n[dns]", []string{"want lab.enabled = true"}},
 		{"a lab on all addresses", "[dns]", "[lab]\nenabled = true\n[dns]", []string{"lab.enabled wants listen.link and listen.keyserver on a loopback address"}},
@@ -69,6 +72,17 @@ func TestConfigFaults(t *testing.T) {
 			_, err := readText(t, text)
 			wantText(t, err, x.want...)
 		})
+	}
+}
+
+func TestEverywhere(t *testing.T) {
+	for address, want := range map[string]bool{
+		"0.0.0.0:1": true, "[::]:0": true, "[::%eth0]:1": true, "[::ffff:0.0.0.0]:1": true, ":4404": true,
+		"127.0.0.1:1": false, "[::1]:1": false, "a.test:1": false, "0.0.0.0": false, "": false,
+	} {
+		if Everywhere(address) != want {
+			t.Errorf("%q: not %t", address, want)
+		}
 	}
 }
 
@@ -200,6 +214,11 @@ func TestStartAndEnd(t *testing.T) {
 	a := m.nodes["a.test"]
 	wantModes(t, a.dir)
 	_, err := Open(t.Context(), a.dir, Options{Dial: dial.Direct()})
+	wantErr(t, err, ErrServing)
+	for _, told := range []string{filepath.Join(a.dir, runningFile), a.running.Control} {
+		must(t, os.Remove(told))
+	}
+	_, err = Open(t.Context(), a.dir, Options{Dial: dial.Direct()})
 	wantErr(t, err, ErrServing)
 
 	must(t, a.end())

@@ -20,6 +20,13 @@ import (
 // never had any. It is an fs.ErrNotExist.
 var ErrNoAuthority = errors.New("node: the keys of the domain are missing")
 
+// An ExposedKeyError says that others than the owner may read a file of keys.
+type ExposedKeyError struct{ Path string }
+
+func (e *ExposedKeyError) Error() string {
+	return fmt.Sprintf("node: %s may be read by others; run: chmod 600 %s", e.Path, e.Path)
+}
+
 // A keyring is the folder of a node's private keys: one file each, mode 0600.
 //
 //	authority        pki.Authority
@@ -182,7 +189,7 @@ func (k keyring) read(name string) ([]byte, error) {
 		return nil, fmt.Errorf("node: reading a key: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("node: %s may be read by others; run: chmod 600 %s", path, path)
+		return nil, &ExposedKeyError{path}
 	}
 	raw, err := os.ReadFile(path)
 	if err != nil {

@@ -64,7 +64,8 @@ type Node struct {
 	faults    *link.Faults                 // one for all links: they draw from one source
 	fromPeers *link.Budget                 // what the links with peers hold, whoever dialled
 	store     *store.Store
-	mortal    *mortal // nil outside of a lab
+	mortal    *mortal  // nil outside of a lab
+	alone     *os.File // the folder, locked
 
 	loop      *loop
 	peers     *peers
@@ -109,16 +110,17 @@ func ReadRunning(dir string) (Running, error) {
 // ErrServing is returned by Open for a folder whose node serves already.
 var ErrServing = errors.New("node: the node in this folder serves already")
 
-// Forget removes what a node that was killed said of where it serves. Nobody else may run
-// in dir.
-func Forget(dir string) error {
+// ForgetRunning removes what a node that was killed said of where it serves. Nobody else may
+// run in dir.
+func ForgetRunning(dir string) error {
 	if err := os.Remove(filepath.Join(dir, runningFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("node: %w", err)
 	}
 	return nil
 }
 
-// Open reads the folder of a node that [Init] made. Run or Close it.
+// Open reads the folder of a node that [Init] made. Run or Close it. Mistakes of the operator
+// are ErrConfig, ErrNoAuthority, ErrServing and *ExposedKeyError.
 func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 	if o.Dial == nil {
 		return nil, errors.New("node: Options.Dial is missing")
@@ -134,11 +136,12 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkAlone(ctx, dir); err != nil {
+	alone, err := serveAlone(ctx, dir)
+	if err != nil {
 		return nil, err
 	}
 	n := &Node{
-		dir: dir, cfg: cfg, log: o.Log, dial: o.Dial, faults: faults,
+		dir: dir, alone: alone, cfg: cfg, log: o.Log, dial: o.Dial, faults: faults,
 		fromPeers: link.NewBudget(link.DefaultBudget),
 		lookups:   newTurnstile(),
 		clients:   keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach),
@@ -150,6 +153,28 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
+}
+
+// serveAlone locks the folder until what it returns is unlocked; the system does that for a
+// process that is killed. There is no file that could be deleted, and the lock with it.
+func serveAlone(ctx context.Context, dir string) (*os.File, error) {
+	if err := checkAlone(ctx, dir); err != nil {
+		return nil, err
+	}
+	folder, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	held, err := tryLock(folder)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("node: locking %s: %w", dir, err)
+	case held:
+		err = fmt.Errorf("%w (another process holds %s)", ErrServing, dir)
+	default:
+		return folder, nil
+	}
+	return nil, errors.Join(err, folder.Close())
 }
 
 // checkAlone refuses a folder whose control socket somebody answers on. What a node that
@@ -172,7 +197,7 @@ func (n *Node) open(ctx context.Context, now time.Time) (err error) {
 		return err
 	}
 	if n.authority.Domain() != n.cfg.Domain {
-		return fmt.Errorf("node: the keys are those of %s, the configuration says %s", n.authority.Domain(), n.cfg.Domain)
+		return fmt.Errorf("%w: the keys are those of %s, it says %s", ErrConfig, n.authority.Domain(), n.cfg.Domain)
 	}
 	if n.link, err = n.keys.link(); err != nil {
 		return err
@@ -221,11 +246,15 @@ func (n *Node) compareRing(ctx context.Context) error {
 }
 
 // Close frees what Open took; Run does so by itself.
-func (n *Node) Close() error {
-	if n.store == nil {
-		return nil
+func (n *Node) Close() (err error) {
+	if n.store != nil {
+		err = n.store.Close()
 	}
-	return n.store.Close()
+	if n.alone != nil { // last: then another may serve
+		err = errors.Join(err, unlock(n.alone), n.alone.Close())
+		n.alone = nil
+	}
+	return err
 }
 
 func (n *Node) newLoop(ctx context.Context, now time.Time) (*loop, error) {

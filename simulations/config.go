@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Epoch is when virtual time begins unless Config.Start says otherwise.
-const Epoch = 1_800_000_000 // Unix seconds: 2027-01-15T08:00:00Z
+// Beginning is when virtual time begins unless Config.Start says otherwise.
+const Beginning = 1_800_000_000 // Unix seconds: 2027-01-15T08:00:00Z
 
 // Config is what a World is made from. Zero values are the defaults given.
 type Config struct {
@@ -21,7 +21,7 @@ type Config struct {
 	Degree int
 	// Edges, if not nil, are the neighbours instead.
 	Edges [][2]int
-	Start time.Time // virtual; default Epoch
+	Start time.Time // virtual; default Beginning
 
 	Latency time.Duration // of every link, one way; default 10 ms
 	Jitter  time.Duration // at most this is added, uniformly
@@ -34,7 +34,7 @@ type Config struct {
 
 func (c Config) withDefaults() (Config, error) {
 	if c.Start.IsZero() {
-		c.Start = time.Unix(Epoch, 0).UTC()
+		c.Start = time.Unix(Beginning, 0).UTC()
 	}
 	if c.Degree == 0 {
 		c.Degree = 4

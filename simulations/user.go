@@ -26,8 +26,8 @@ type User struct {
 	sender   *mor.Sender
 
 	outbox []mor.Outgoing // durable: the last that was saved of each message
+	doubts []mor.Doubt    // durable
 	inbox  []Message      // durable
-	away   bool
 	wake   time.Time
 }
 
@@ -57,7 +57,7 @@ func (w *World) AddUser(home int) (*User, error) {
 // start makes a sender from what is durable.
 func (u *User) start() {
 	domain := u.home.Domain()
-	u.sender = mor.NewSender(mor.SenderConfig{Rand: u.random, Entry: domain, Home: domain, Outbox: u.outbox})
+	u.sender = mor.NewSender(mor.SenderConfig{Rand: u.random, Entry: domain, Home: domain, Outbox: u.outbox, Doubts: u.doubts})
 	u.sender.SetServers(u.world.servers)
 }
 
@@ -65,15 +65,6 @@ func (u *User) start() {
 func (u *User) Crash() {
 	u.start()
 	u.carryOut(u.sender.Tick(u.world.now))
-}
-
-// Leave and Return say whether a program of the user runs that fetches messages.
-func (u *User) Leave() { u.away = true }
-
-// Return is the end of Leave.
-func (u *User) Return() {
-	u.away = false
-	u.fetch()
 }
 
 // Address returns where the user can be written to by a contact.
@@ -130,6 +121,9 @@ func (u *User) carryOut(out mor.SenderOutput) {
 	for _, o := range out.Save {
 		u.save(o)
 	}
+	for _, d := range out.Doubts {
+		u.saveDoubt(d)
+	}
 	for _, s := range out.Submit {
 		u.world.After(u.world.cfg.Latency, func() { u.submit(s) })
 	}
@@ -143,6 +137,13 @@ func (u *User) save(o mor.Outgoing) {
 		u.outbox = append(u.outbox, o)
 	} else {
 		u.outbox[i] = o
+	}
+}
+
+func (u *User) saveDoubt(d mor.Doubt) {
+	u.doubts = slices.DeleteFunc(u.doubts, func(old mor.Doubt) bool { return old.Relay == d.Relay })
+	if d.Copies > 0 {
+		u.doubts = append(u.doubts, d)
 	}
 }
 
@@ -202,7 +203,7 @@ func (u *User) acknowledges(id mor.MessageID) bool {
 
 // fetch takes what waits in the spool, shows what is new, and acknowledges all of it.
 func (u *User) fetch() {
-	if u.away || u.home.down {
+	if u.home.down {
 		return
 	}
 	for _, letter := range u.home.take(u) {

@@ -41,14 +41,14 @@ func TestMesh(t *testing.T) {
 
 // Events happen in the order of their instants, and at one instant in that of planning.
 func TestOrderOfEvents(t *testing.T) {
-	w := &World{now: time.Unix(Epoch, 0)}
+	w := &World{now: time.Unix(Beginning, 0)}
 	var order []int
 	for i, after := range []time.Duration{3, 1, 1, -5, 2, 1} {
 		w.After(after, func() { order = append(order, i) })
 	}
 	w.After(2, func() { w.After(1, func() { order = append(order, 6) }) })
 	w.Run(2)
-	if !slices.Equal(order, []int{3, 1, 2, 5, 4}) || w.Now().Sub(time.Unix(Epoch, 0)) != 2 {
+	if !slices.Equal(order, []int{3, 1, 2, 5, 4}) || w.Now().Sub(time.Unix(Beginning, 0)) != 2 {
 		t.Errorf("%v at %s", order, w.Now())
 	}
 	if w.RunUntil(10, func() bool { return len(order) == 6 }); !slices.Equal(order, []int{3, 1, 2, 5, 4, 0}) {

@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/netip"
+	"net"
 	"strings"
 	"time"
 
@@ -49,11 +49,11 @@ func initCommand(f *flags) *cobra.Command {
 // published is what others connect to if it is not what is listened on: the domain itself,
 // where that is every address of the machine.
 func published(domain pki.Domain, listen string) []string {
-	at, err := netip.ParseAddrPort(listen)
-	if err != nil || !at.Addr().IsUnspecified() || at.Port() == 0 {
+	_, port, err := net.SplitHostPort(listen)
+	if err != nil || !node.Everywhere(listen) || port == "0" {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s:%d", domain, at.Port())}
+	return []string{net.JoinHostPort(domain.String(), port)}
 }
 
 // made is what init --json prints.

@@ -98,7 +98,7 @@ func operating(t *testing.T) string {
 // ends is what the page says of nodes that end, by themselves or by force.
 func (w *walk) ends() {
 	north, south := w.machines["north.example"], w.machines["south.example"]
-	north.fails(north.at("p3dod serve"), cli.Network, "the node in this folder serves already")
+	north.fails(north.at("p3dod serve"), cli.Input, "the node in this folder serves already")
 
 	north.end(syscall.SIGTERM)
 	for _, left := range []string{"run.json", "control.sock"} {

@@ -78,6 +78,7 @@ func (f *flags) control() (*node.Control, error) {
 func failure(err error, hint string) error {
 	var changed *pki.KeyChangedError
 	var missing *fs.PathError
+	var exposed *node.ExposedKeyError
 	switch {
 	case err == nil:
 		return nil
@@ -85,6 +86,10 @@ func failure(err error, hint string) error {
 		return cli.Fail(cli.KeyChanged, hint, "%v", err)
 	case errors.Is(err, node.ErrInput):
 		return cli.Fail(cli.Input, "p3dod peer list", "%v", err)
+	case errors.As(err, &exposed):
+		return cli.Fail(cli.Input, "chmod 600 "+exposed.Path, "%v", err)
+	case errors.Is(err, node.ErrConfig), errors.Is(err, node.ErrServing):
+		return cli.Fail(cli.Input, hint, "%v", err)
 	case errors.Is(err, node.ErrNoAuthority) && errors.As(err, &missing):
 		return cli.Fail(cli.Input, "install -m 600 COPY "+missing.Path+"   (your copy: without it the domain has no identity)", "%v", err)
 	case errors.Is(err, fs.ErrNotExist):

@@ -26,7 +26,7 @@ func serveCommand(f *flags) *cobra.Command {
 		log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
 		n, err := node.Open(ctx, f.dir, node.Options{Dial: dial.Direct(), Log: log})
 		if err != nil {
-			return failure(err, "p3dod status --dir "+f.dir)
+			return failure(err, "p3dod doctor --dir "+f.dir)
 		}
 		return failure(n.Run(ctx, nil), "")
 	}

@@ -8,7 +8,7 @@ import (
 // What the store takes at most. A full table refuses with [ErrFull], but for
 // the cache of foreign users, from which the oldest goes.
 const (
-	MaxSubject     = 320       // bytes of a name or domain: 64 of a local part, @, 255 of a domain
+	MaxSubject     = 320       // bytes of a name or domain: 64 of a local part, @, 253 of a domain, and a little more
 	MaxRaw         = 64 << 10  // bytes of one card, certificate or descriptor
 	MaxCachedUsers = 100_000   // copies of foreign users' cards
 	MaxServers     = 20_000    // server descriptors
@@ -24,7 +24,8 @@ const (
 
 // ItemLife is how long an item waits for its owner, and how long its (mailbox,
 // kind, id) stays known after the deposit. Server keys, with which a late copy
-// could still be opened, live for two periods of seven days.
+// could still be opened, live for three periods of seven days: the one before their
+// own, when they are published ahead, their own, and the next.
 const ItemLife = 30 * 24 * time.Hour
 
 var (
