@@ -58,6 +58,7 @@ func TestNumbers(t *testing.T) {
 			{"has asked # times", "dnstxt.tcpQueries", 1},
 		},
 		"docs/spec/keyserver.md": {
+			{"being read from the store at a time | # |", "keyserver.pageReads", 1},
 			{"| the card of `NAME`, as in `ann@a.test` | # |", "pki.MaxCardSize", 1},
 			{"| the server descriptor of `DOMAIN` | # |", "pki.MaxDescriptorSize", 1},
 			{"| the first page of descriptors | # |", "keyserver.MaxPageSize", 1},
@@ -100,6 +101,12 @@ func TestNumbers(t *testing.T) {
 			{"| spools | 1 to # |", "pki.MaxSpools", 1},
 			{"| certificate | # octets |", "pki.MaxCertificateSize", 1},
 			{"| name | # octets", "pki.MaxNameSize", 1},
+			{"at its own time | at most # days old", "internal/agent.longestWait", day},
+			{"leaves a letter for # days", "internal/agent.holdFor", day},
+			{"8 days; # in all, 32 by", "internal/agent.maxHeld", 1},
+			{"in all, # by the pinned key", "internal/agent.maxHeldContact", 1},
+			{"contact, # by other keys", "internal/agent.maxHeldUnknown", 1},
+			{"dated more than # hours ahead", "internal/agent.mostAhead", hour},
 		},
 		"docs/spec/mor.md": {
 			{"An epoch is # s", "mor/onion.EpochLength", second},

@@ -1,6 +1,7 @@
 package keyserver
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,6 +23,11 @@ const (
 	// pageStep is how many descriptors are in memory for one client that reads a
 	// page, 32 KiB at most, however slowly it reads.
 	pageStep = 2
+
+	// pageReads is how many steps of pages are read from the store at a time. A page is up
+	// to 128 of them, and the store has few readers: the others are left to those who look
+	// for something else there, letters among it.
+	pageReads = 1
 )
 
 // writePage answers with a page, read from the store as the client takes it. One that
@@ -29,7 +35,7 @@ const (
 func (s *Server) writePage(w http.ResponseWriter, r *http.Request, after pki.Domain) {
 	last := after.String()
 	for n := 0; n < PageServers; {
-		servers, err := s.config.Store.ServersAfter(r.Context(), last, min(pageStep, PageServers-n))
+		servers, err := s.readServers(r.Context(), last, min(pageStep, PageServers-n))
 		if err != nil && n == 0 {
 			refuse(w, r, http.StatusServiceUnavailable)
 			return
@@ -41,6 +47,18 @@ func (s *Server) writePage(w http.ResponseWriter, r *http.Request, after pki.Dom
 			return
 		}
 		n, last = n+len(servers), servers[len(servers)-1].Domain
+	}
+}
+
+// readServers reads a step of a page, when it is its turn. None is held while a client takes
+// what was read.
+func (s *Server) readServers(ctx context.Context, after string, most int) ([]store.Server, error) {
+	select {
+	case s.reading <- struct{}{}:
+		defer func() { <-s.reading }()
+		return s.config.Store.ServersAfter(ctx, after, most)
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func TestSlowReadersOfPages(t *testing.T) {
 	}
 	_, err := w.client.User(t.Context(), w.endpoint, name(t, "ann@a.test"))
 	must(t, err)
-	for _, r := range readers[:3] {
+	for _, r := range readers[many-3:] { // they came last, and have the most of their 30 s left
 		resp, err := http.ReadResponse(r, nil)
 		must(t, err)
 		if n, err := io.Copy(io.Discard, resp.Body); err != nil || n != MaxPageSize {
@@ -69,6 +70,41 @@ func TestSlowReadersOfPages(t *testing.T) {
 	closeAll()
 	cancel()
 	must(t, <-done)
+}
+
+// Pages are read in their turn, and keep nobody else from the store.
+func TestPagesAreReadInTurn(t *testing.T) {
+	w := newWorld(t, "a.test", nil)
+	w.publish(t, "ann@a.test")
+	ask := func(path string) int {
+		answer := httptest.NewRecorder()
+		w.server.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+		return answer.Code
+	}
+	for range pageReads {
+		w.server.reading <- struct{}{}
+	}
+	const many = 8
+	pages := make(chan int, many)
+	for range many {
+		go func() { pages <- ask("/v1/servers") }()
+	}
+	for range 500 {
+		if code := ask("/v1/user/ann@a.test"); code != http.StatusOK {
+			t.Fatal(code)
+		}
+	}
+	if len(pages) > 0 {
+		t.Errorf("%d pages are read out of turn", len(pages))
+	}
+	for range pageReads {
+		<-w.server.reading
+	}
+	for range many {
+		if code := <-pages; code != http.StatusOK {
+			t.Error(code)
+		}
+	}
 }
 
 // heap is how many bytes this process holds, after a collection.

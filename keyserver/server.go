@@ -54,6 +54,7 @@ type Server struct {
 	clients  *Clients
 	fetching singleflight.Group // by name: one look-up serves all who ask
 	slots    chan struct{}      // one for each fetch under way
+	reading  chan struct{}      // has room for pageReads: one for each that goes on
 
 	headerTimeout time.Duration // headerTimeout; less in tests
 }
@@ -73,6 +74,7 @@ func New(config Config) *Server {
 		config:  config,
 		clients: NewClients(config.Rate, config.Burst),
 		slots:   make(chan struct{}, MaxFetches),
+		reading: make(chan struct{}, pageReads),
 
 		headerTimeout: headerTimeout,
 	}

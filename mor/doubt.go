@@ -40,6 +40,15 @@ func (s *Sender) doubt(now time.Time, o *Outgoing) {
 	}
 }
 
+// excuse sees to it that the last copy of o never counts against its relays: our node did not
+// take it. Its receipt is still waited for, since a link may break after the packet and before
+// our node's word.
+func excuse(o *Outgoing) {
+	if n := len(o.Waiting); n > 0 {
+		o.Waiting[n-1].Late = true // those before it were late when it was made
+	}
+}
+
 // trust takes back all doubts about relays: something came back over them.
 func (s *Sender) trust(relays []pki.Domain) {
 	for _, relay := range relays {

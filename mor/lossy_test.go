@@ -15,7 +15,7 @@ const (
 	lossyAtOnce = 16  // texts of a user that may be unfinished at a time
 	lossySpool  = 1   // bob's home, which is started again twice
 	lossyRelay  = 5   // dies for good
-	// lossyPatience is longer than any of forty seeds needed: 61 s at most, 30 s on average.
+	// lossyPatience is longer than any of forty seeds needed: 42 s at most, 29 s on average.
 	lossyPatience = 5 * time.Minute
 )
 
@@ -95,7 +95,7 @@ func TestMeshLossy(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			l := playLossy(t, seed)
-			took := l.world.Now().Sub(time.Unix(simulations.Epoch, 0))
+			took := l.world.Now().Sub(time.Unix(simulations.Beginning, 0))
 			t.Logf("seed %d: %d texts in %s, %d copies; %+v", seed, len(l.sent), took, l.copies(), l.world.Counts())
 			if l.acts != 4 {
 				t.Errorf("seed %d: %d of 4 accidents happened", seed, l.acts)

@@ -82,7 +82,7 @@ type Waiting struct {
 	ID     onion.SURBID
 	Keys   []byte       // onion.SURBKeys
 	Relays []pki.Domain // of the copy that it went with, there and back
-	Late   bool         // its relays are doubted for it
+	Late   bool         // its relays are not to be doubted for it, or not again
 }
 
 // A Doubt is what speaks against a relay: copies over it that no receipt came of in time, since
@@ -183,14 +183,15 @@ func (s *Sender) Send(now time.Time, o Outgoing) (SenderOutput, Route, error) {
 	return out, o.Last, nil
 }
 
-// Submitted tells what our node said of a copy: taken, or (err not nil) not. What was not
-// taken is tried again soon.
+// Submitted tells what our node said of the last copy of a message: taken, or (err not nil)
+// not. What was not taken is tried again soon, and no relay is doubted for it.
 func (s *Sender) Submitted(now time.Time, id MessageID, err error) SenderOutput {
 	o := s.find(id)
 	switch {
 	case o == nil:
 		return SenderOutput{Wake: s.wake()}
 	case err != nil:
+		excuse(o)
 		o.Next = now.Add(s.jitter(doubling(notTaken, longestRetry, o.Attempts)))
 	case o.State == Queued:
 		o.State = Sent

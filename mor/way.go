@@ -71,18 +71,30 @@ func (p preference) cost(domain pki.Domain) int {
 	return cost
 }
 
-// cheapest returns the n servers of the least cost, the first of equals. If that would take a
-// relay that is doubted, nothing is avoided: where there are few relays and one of them is
-// dead, who avoids the others takes it for every copy, there or back, and never finds out.
+// cheapest returns the n servers of the least cost, the first of equals. If no more than n are
+// left by what is to be avoided, and one of the cheapest is doubted, nothing is avoided: where
+// there are so few relays and one of them is dead, who avoids the others takes it for every
+// copy, there or back, and never finds out. Where there are more, that one is doubted does not
+// undo avoiding: a spool that withholds its receipts has all relays doubted, as much as it likes.
 func (p preference) cheapest(servers []Server, n int) []Server {
 	cheap := func(p preference) []Server {
 		return slices.SortedStableFunc(slices.Values(servers), func(a, b Server) int { return p.cost(a.Domain) - p.cost(b.Domain) })[:n]
 	}
 	chosen := cheap(p)
-	if slices.ContainsFunc(chosen, func(s Server) bool { return p.doubts[s.Domain] > 0 }) {
+	if p.left(servers) <= n && slices.ContainsFunc(chosen, func(s Server) bool { return p.doubts[s.Domain] > 0 }) {
 		return cheap(preference{doubts: p.doubts})
 	}
 	return chosen
+}
+
+// left is how many of servers are not to be avoided.
+func (p preference) left(servers []Server) (n int) {
+	for _, s := range servers {
+		if !slices.Contains(p.avoid, s.Domain) {
+			n++
+		}
+	}
+	return n
 }
 
 // choose picks the relays of the least cost for hops, at random among equals, or takes via

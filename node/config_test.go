@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"iter"
 	"math/rand/v2"
 	"os"
@@ -182,6 +183,21 @@ func TestInit(t *testing.T) {
 	_, err = Init(dir, labConfig(parse(t, pki.ParseDomain, "b.test"), "127.0.0.1:53"), time.Now())
 	wantErr(t, err, ErrExists)
 	wantText(t, err, "a.test")
+
+	must(t, os.Remove(filepath.Join(dir, keysFolder, authorityFile)))
+	database := filepath.Join(dir, databaseFile)
+	must(t, os.WriteFile(database, nil, 0o600))
+	_, err = Init(dir, c, time.Now()) // and not another domain beside it
+	wantErr(t, err, ErrNoAuthority)
+	if _, err := os.Stat(filepath.Join(dir, ConfigFile)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a configuration for it: %v", err)
+	}
+	must(t, os.Remove(database))
+	other, err := Init(dir, c, time.Now())
+	must(t, err)
+	if other.CA().Fingerprint() == first.CA().Fingerprint() {
+		t.Error("keys that were lost")
+	}
 
 	bad := c
 	bad.Routing.ExtraHops, bad.DNS.Server = 9, ""

@@ -63,6 +63,7 @@ func die() {
 type mortal struct {
 	death  atomic.Pointer[Death]
 	writes atomic.Uint64 // durable ones since Open
+	begun  atomic.Uint64 // the last one that was begun
 }
 
 func newMortal(d Death) *mortal {
@@ -74,6 +75,7 @@ func newMortal(d Death) *mortal {
 // watch has m hear of a store's writes.
 func (m *mortal) watch(c store.Config) store.Config {
 	c.Writing = func(write uint64) {
+		m.begun.Store(write)
 		if f := m.death.Load().Writing(); f != nil {
 			f(write)
 		}
@@ -87,9 +89,11 @@ func (m *mortal) watch(c store.Config) store.Config {
 	return c
 }
 
-// Writes counts what a node of a lab made durable since it was started.
+// Writes counts what a node of a lab made durable since it was started. While Begun is more
+// than Count, a write is on its way to the disk.
 type Writes struct {
 	Count uint64 `json:"writes"`
+	Begun uint64 `json:"begun"`
 }
 
 // Writes returns how much this node of a lab made durable since Open. Outside of a lab it
@@ -98,7 +102,7 @@ func (n *Node) Writes() (Writes, error) {
 	if n.mortal == nil {
 		return Writes{}, fmt.Errorf("%w: this node is in no lab (lab.enabled)", ErrInput)
 	}
-	return Writes{n.mortal.writes.Load()}, nil
+	return Writes{Count: n.mortal.writes.Load(), Begun: n.mortal.begun.Load()}, nil
 }
 
 // Doom tells a node of a lab to die; its writes are counted from now on. A zero Death takes

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -47,6 +48,26 @@ func TestDoomInALab(t *testing.T) {
 		t.Errorf("%v writes and %v after a registration: %v", before, after, err)
 	}
 	must(t, m.nodes["a.test"].end())
+}
+
+// A write that has begun and is not durable yet is told.
+func TestWritesUnderWay(t *testing.T) {
+	n := &Node{mortal: newMortal(Death{})}
+	c := n.mortal.watch(store.Config{})
+	for _, step := range []struct {
+		does func(uint64)
+		n    uint64
+		want Writes
+	}{
+		{c.Writing, 1, Writes{Begun: 1}},
+		{c.Durable, 1, Writes{Count: 1, Begun: 1}},
+		{c.Writing, 2, Writes{Count: 1, Begun: 2}},
+	} {
+		step.does(step.n)
+		if got, err := n.Writes(); got != step.want || err != nil {
+			t.Errorf("%+v, %v, not %+v", got, err, step.want)
+		}
+	}
 }
 
 // The configuration says everything of a death, and reads it again.

@@ -37,9 +37,12 @@ func (n *Node) desk(conn *link.Conn) *session.Desk {
 		}
 		return user, nil
 	}
+	lookup := func(ctx context.Context, name pki.Name) ([]byte, error) {
+		return n.lookup(ctx, n.lobby.user(conn), name)
+	}
 	return &session.Desk{
 		Domain: n.cfg.Domain, Register: register, Authenticate: authenticate, Publish: n.publish,
-		Directory: n.directory.page, Lookup: n.lookup, Claim: n.claim, Items: n.items, Forget: n.forget,
+		Directory: n.directory.page, Lookup: lookup, Claim: n.claim, Items: n.items, Forget: n.forget,
 		Submit: n.submit,
 	}
 }
@@ -57,13 +60,15 @@ type bucket struct {
 	empty time.Time  // when it was, counted back from now
 }
 
-func (b *bucket) take(now time.Time) bool {
+// take is false if the bucket is empty, or too little is in it, or also says no: then nothing
+// is taken.
+func (b *bucket) take(now time.Time, also func() bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if full := now.Add(-newcomersAtOnce * newcomerEvery); b.empty.Before(full) {
 		b.empty = full
 	}
-	if now.Sub(b.empty) < newcomerEvery {
+	if now.Sub(b.empty) < newcomerEvery || !also() {
 		return false
 	}
 	b.empty = b.empty.Add(newcomerEvery)
@@ -98,7 +103,7 @@ func (n *Node) reserve(ctx context.Context, from net.Addr, request pki.UserReque
 		if n.cfg.Registration != RegistrationOpen {
 			return session.Errorf(session.Refused, "%s takes no new users", n.cfg.Domain)
 		}
-		if now := time.Now(); !n.mayTake(from, now) || !n.newcomers.take(now) {
+		if now := time.Now(); !n.mayTake(from, now) {
 			return session.Errorf(session.Unavailable, "%s has had many new users just now; try again later", n.cfg.Domain)
 		}
 		pinned, _, err = n.store.Pin(ctx, pinUser, name, shown)
@@ -142,8 +147,8 @@ func (n *Node) publish(ctx context.Context, user pki.UserCert, raw []byte) error
 	return err
 }
 
-func (n *Node) lookup(ctx context.Context, name pki.Name) ([]byte, error) {
-	card, err := n.card(ctx, name)
+func (n *Node) lookup(ctx context.Context, user pki.Fingerprint, name pki.Name) ([]byte, error) {
+	card, err := n.card(ctx, user, name)
 	return card.Raw(), err
 }
 

@@ -26,7 +26,8 @@ const RecordTTL = 3600
 var ErrExists = errors.New("node: this folder holds a node already")
 
 // Init makes the folder of a new node: keys and configuration. It never touches a folder
-// that holds a node, and finishes one that an earlier Init did not.
+// that holds a node, and finishes one that an earlier Init did not. A folder whose node has
+// lost its keys but not its database is ErrNoAuthority: other keys would be another domain.
 func Init(dir string, c Config, now time.Time) (*pki.Authority, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
@@ -40,7 +41,10 @@ func Init(dir string, c Config, now time.Time) (*pki.Authority, error) {
 	}
 	keys := keyring{filepath.Join(dir, keysFolder)}
 	authority, err := keys.authority()
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, ErrNoAuthority) {
+		if _, lost := os.Lstat(filepath.Join(dir, databaseFile)); !errors.Is(lost, fs.ErrNotExist) {
+			return nil, errors.Join(err, lost)
+		}
 		_, authority, err = createKeyring(keys.dir, c.Domain, now)
 	}
 	if err != nil {

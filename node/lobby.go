@@ -52,6 +52,13 @@ func (l *lobby) enter(conn *link.Conn, user pki.Fingerprint) (gone *link.Conn) {
 	return gone
 }
 
+// user is who is logged in on conn: nobody once it is out.
+func (l *lobby) user(conn *link.Conn) pki.Fingerprint {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.users[conn]
+}
+
 // leave lets conn out, if it is still in.
 func (l *lobby) leave(conn *link.Conn) {
 	l.mu.Lock()
@@ -90,9 +97,15 @@ const (
 	newcomerEachEvery = 10 * time.Minute
 )
 
-// mayTake reports whether the client at remote may have one more name. Those on this machine
-// have no limit of their own: it may be a lab, or an onion service through which all come.
+// mayTake reports whether the client at remote may have one more name, and counts it if so,
+// for the client and for all. What is refused costs neither anything.
 func (n *Node) mayTake(remote net.Addr, now time.Time) bool {
+	return n.newcomers.take(now, func() bool { return n.takeOwn(remote, now) })
+}
+
+// takeOwn takes a name from what the client at remote may have. Those on this machine have no
+// limit of their own: it may be a lab, or an onion service through which all come.
+func (n *Node) takeOwn(remote net.Addr, now time.Time) bool {
 	if at, err := netip.ParseAddrPort(remote.String()); err == nil && at.Addr().Unmap().IsLoopback() {
 		return true
 	}

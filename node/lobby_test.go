@@ -74,27 +74,54 @@ func TestNewcomersOfOneClient(t *testing.T) {
 	from := func(host string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(host), Port: 1} }
 	now := testNow
 	for range newcomersEach {
-		if !n.mayTake(from("192.0.2.1"), now) || !n.mayTake(from("2001:db8::1"), now) {
+		if !n.takeOwn(from("192.0.2.1"), now) || !n.takeOwn(from("2001:db8::1"), now) {
 			t.Fatal("too few at once")
 		}
 	}
 	for _, host := range []string{"192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "2001:db8::abcd:2"} {
-		if n.mayTake(from(host), now.Add(newcomerEachEvery-time.Second)) {
+		if n.takeOwn(from(host), now.Add(newcomerEachEvery-time.Second)) {
 			t.Errorf("one too many for %s", host)
 		}
 	}
 	for _, host := range []string{"192.0.2.2", "2001:db8:0:1::1"} {
-		if !n.mayTake(from(host), now) {
+		if !n.takeOwn(from(host), now) {
 			t.Errorf("%s pays for another", host)
 		}
 	}
 	later := now.Add(newcomerEachEvery)
-	if !n.mayTake(from("192.0.2.1"), later) || n.mayTake(from("192.0.2.1"), later) {
+	if !n.takeOwn(from("192.0.2.1"), later) || n.takeOwn(from("192.0.2.1"), later) {
 		t.Error("one more each interval")
 	}
 	for range 10 * newcomersEach {
-		if !n.mayTake(from("127.0.0.1"), now) {
+		if !n.takeOwn(from("127.0.0.1"), now) {
 			t.Fatal("this machine has a limit of its own")
+		}
+	}
+}
+
+// A name that is refused, for want of one for the client or for all, costs neither of them one.
+func TestRefusedNewcomersCostNothing(t *testing.T) {
+	n := &Node{clients: keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach)}
+	from := func(last byte) net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, last), Port: 1} }
+	now := testNow
+	for range 2 * newcomersEach {
+		n.mayTake(from(0), now) // half of them refused to it
+	}
+	for i := range newcomersAtOnce - newcomersEach {
+		if !n.mayTake(from(byte(1+i/newcomersEach)), now) {
+			t.Fatalf("%d names, and one refused", newcomersEach+i)
+		}
+	}
+	ann := from(100)
+	for range 2 * newcomersEach {
+		if n.mayTake(ann, now) {
+			t.Fatal("there is none left for all")
+		}
+	}
+	now = now.Add(newcomersEach * newcomerEvery)
+	for range newcomersEach {
+		if !n.mayTake(ann, now) {
+			t.Fatal("she paid for names that she did not get")
 		}
 	}
 }

@@ -15,8 +15,9 @@ import (
 
 // card finds the card of a user: our own from the store, anybody else's at the key server
 // of her home, or, if that does not answer, at those of our peers, which may hold a copy
-// (row K4). Nothing of what was asked for is written down here.
-func (n *Node) card(ctx context.Context, name pki.Name) (pki.SignedCard, error) {
+// (row K4). Nothing of what was asked for is written down here. It is one of user's turns,
+// and one of its own to look for a copy.
+func (n *Node) card(ctx context.Context, user pki.Fingerprint, name pki.Name) (pki.SignedCard, error) {
 	if name.Domain() == n.cfg.Domain {
 		return n.ownCard(ctx, name)
 	}
@@ -27,14 +28,11 @@ func (n *Node) card(ctx context.Context, name pki.Name) (pki.SignedCard, error) 
 	if err != nil {
 		return pki.SignedCard{}, err
 	}
-	asking, cancel := context.WithTimeout(ctx, lookUpTime)
-	defer cancel()
-	leave, err := n.lookups.enter(asking, name.Domain())
-	if err != nil {
-		return pki.SignedCard{}, session.Errorf(session.Unavailable, "too many are asking for users of %s; try again", name.Domain())
+	card, err := n.askedCard(ctx, user, home, name)
+	var told *session.Error
+	if errors.As(err, &told) {
+		return pki.SignedCard{}, told
 	}
-	defer leave()
-	card, err := n.foreignCard(asking, home, home, name)
 	if err == nil || errors.Is(err, keyserver.ErrNotFound) {
 		return card, notFound(err, name)
 	}
@@ -45,7 +43,24 @@ func (n *Node) card(ctx context.Context, name pki.Name) (pki.SignedCard, error) 
 	case errors.Is(err, errForged): // and not "does not answer": a sender would go on with older keys
 		return pki.SignedCard{}, session.Errorf(session.WrongKey, "%s's key server shows a card that %s did not sign", name.Domain(), name.Domain())
 	}
-	return n.copiedCard(ctx, home, name)
+	return n.copiedCard(ctx, user, home, name)
+}
+
+// askedCard asks the home itself, in user's turn. That ends with it: to wait for copies takes
+// longer than anybody would wait for a turn.
+func (n *Node) askedCard(ctx context.Context, user pki.Fingerprint, home pki.SignedDescriptor, name pki.Name) (pki.SignedCard, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
+	defer cancel()
+	leave, err := n.lookups.enter(ctx, user, name.Domain())
+	if err != nil {
+		return pki.SignedCard{}, tooMany(name)
+	}
+	defer leave()
+	return n.foreignCard(ctx, home, home, name)
+}
+
+func tooMany(name pki.Name) error {
+	return session.Errorf(session.Unavailable, "too many are asking for users of %s; try again", name.Domain())
 }
 
 // homeCard finds the card of a foreign user at her home only: it is what our key server
@@ -66,14 +81,21 @@ const (
 )
 
 // copiedCard looks for a copy when the home does not answer: at our own key server, then
-// at those of some peers. What is found was signed by the home, and is verified as such.
-func (n *Node) copiedCard(ctx context.Context, home pki.SignedDescriptor, name pki.Name) (pki.SignedCard, error) {
+// at those of some peers, in a turn of user's. What is found was signed by the home, and is
+// verified as such.
+func (n *Node) copiedCard(ctx context.Context, user pki.Fingerprint, home pki.SignedDescriptor, name pki.Name) (pki.SignedCard, error) {
 	if row, err := n.store.User(ctx, name.String()); err == nil {
 		if card, err := home.CA.VerifyCard(row.Card, time.Now()); err == nil {
 			return card, nil
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, copyTime)
+	leave, err := n.copies.enter(ctx, user, name.Domain())
+	if err != nil {
+		cancel()
+		return pki.SignedCard{}, tooMany(name)
+	}
+	defer leave()
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	defer cancel()

@@ -77,7 +77,8 @@ type Node struct {
 	newcomers bucket
 	clients   *keyserver.Clients // who ask for new names
 	lobby     lobby
-	lookups   *turnstile
+	lookups   *turnstile // at the homes of users
+	copies    *turnstile // at peers that may have a copy
 	spooled   chan mor.Delivery
 	refused   atomic.Uint64 // deliveries that no mailbox took
 	news      chan struct{} // has room for one: something new is known here
@@ -144,6 +145,7 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 		dir: dir, alone: alone, cfg: cfg, log: o.Log, dial: o.Dial, faults: faults,
 		fromPeers: link.NewBudget(link.DefaultBudget),
 		lookups:   newTurnstile(),
+		copies:    newTurnstile(),
 		clients:   keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach),
 		keys:      keyring{filepath.Join(dir, keysFolder)},
 		spooled:   make(chan mor.Delivery, maxSpooling),

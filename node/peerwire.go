@@ -1,13 +1,12 @@
 package node
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
+	"github.com/p3do/p3do/internal/strictjson"
 	"github.com/p3do/p3do/mor"
 )
 
@@ -73,13 +72,8 @@ func (m peerMessage) marshal() ([]byte, error) {
 }
 
 func parsePeerMessage(raw []byte) (peerMessage, error) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
 	var m peerMessage
-	if err := d.Decode(&m); err != nil {
-		return peerMessage{}, errPeerMessage
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+	if err := strictjson.Unmarshal(raw, &m); err != nil {
 		return peerMessage{}, errPeerMessage
 	}
 	set := 0

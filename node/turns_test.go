@@ -2,8 +2,10 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
+	"github.com/p3do/p3do/internal/session"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -12,16 +14,18 @@ import (
 func TestLookupsTakeTurns(t *testing.T) {
 	turns := newTurnstile()
 	home := func(i int) pki.Domain { return parse(t, pki.ParseDomain, string(rune('a'+i))+".test") }
+	users := byte(0)
+	user := func() pki.Fingerprint { users++; return pki.Fingerprint{users} } // always another
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	refused := func(i int) bool {
-		_, err := turns.enter(over, home(i))
+		_, err := turns.enter(over, user(), home(i))
 		return err != nil
 	}
 	var leave []func()
 	enter := func(i int) {
 		t.Helper()
-		l, err := turns.enter(t.Context(), home(i))
+		l, err := turns.enter(t.Context(), user(), home(i))
 		must(t, err)
 		leave = append(leave, l)
 	}
@@ -45,7 +49,7 @@ func TestLookupsTakeTurns(t *testing.T) {
 	}
 	waits := make(chan func())
 	go func() {
-		l, _ := turns.enter(t.Context(), home(20))
+		l, _ := turns.enter(t.Context(), pki.Fingerprint{255}, home(20))
 		waits <- l
 	}()
 	leave[0]()
@@ -53,7 +57,82 @@ func TestLookupsTakeTurns(t *testing.T) {
 	for _, l := range leave[1:] {
 		l()
 	}
-	if len(turns.homes) != 0 || len(turns.all) != 0 {
-		t.Errorf("%d homes and %d look-ups are left", len(turns.homes), len(turns.all))
+	wantNobody(t, turns)
+}
+
+func (g *gates[K]) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.open)
+}
+
+func wantNobody(t *testing.T, turns *turnstile) {
+	t.Helper()
+	users, homes := turns.users.count(), turns.homes.count()
+	if users+homes+len(turns.all) != 0 {
+		t.Errorf("%d users, %d homes and %d look-ups are left", users, homes, len(turns.all))
 	}
+}
+
+// One user asks for users of as many slow homes as she likes: she waits for herself, and
+// nobody else does.
+func TestLookupsOfOneUser(t *testing.T) {
+	turns := newTurnstile()
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	eve, ann := pki.Fingerprint{1}, pki.Fingerprint{2}
+	home := func(i int) pki.Domain { return parse(t, pki.ParseDomain, fmt.Sprintf("n%d.test", i)) }
+	var leave []func()
+	for i := range maxLookupsEach {
+		l, err := turns.enter(t.Context(), eve, home(i))
+		must(t, err)
+		leave = append(leave, l)
+	}
+	for i := range maxLookups {
+		if _, err := turns.enter(over, eve, home(i)); err == nil {
+			t.Fatal("one too many of one user")
+		}
+	}
+	for i := range maxLookupsEach {
+		l, err := turns.enter(t.Context(), ann, home(i))
+		must(t, err)
+		leave = append(leave, l)
+	}
+	for _, l := range leave {
+		l()
+	}
+	wantNobody(t, turns)
+}
+
+// Who waits for a copy has no turn at the home any more.
+func TestCopiesTakeTurnsOfTheirOwn(t *testing.T) {
+	m := newMesh(t, "a.test", "b.test")
+	m.federate("a.test", "b.test")
+	ann := m.user("ann@a.test")
+	n := m.nodes["a.test"].node
+	must(t, m.nodes["b.test"].end())
+	b := parse(t, pki.ParseDomain, "b.test")
+	var leave []func()
+	for i := range maxLookupsEach {
+		l, err := n.copies.enter(t.Context(), pki.Fingerprint{byte(i)}, b)
+		must(t, err)
+		leave = append(leave, l)
+	}
+	ended := make(chan error)
+	go func() {
+		_, err := ann.client.Lookup(t.Context(), parse(t, pki.ParseName, "eve@b.test"))
+		ended <- err
+	}()
+	m.until("her look-up waits for a copy", func() error {
+		if waits := n.copies.users.count(); waits != maxLookupsEach+1 {
+			return fmt.Errorf("%d users", waits)
+		}
+		return nil
+	})
+	wantNobody(t, n.lookups)
+	for _, l := range leave {
+		l()
+	}
+	wantCode(t, <-ended, session.Unavailable, "b.test's key server does not answer, and no peer has a copy")
+	wantNobody(t, n.copies)
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/internal/session"
@@ -187,15 +188,16 @@ func TestMessageAndReceipt(t *testing.T) {
 func TestNewcomers(t *testing.T) {
 	var b bucket
 	now := testNow
+	take := func(now time.Time) bool { return b.take(now, func() bool { return true }) }
 	for range newcomersAtOnce {
-		if !b.take(now) {
+		if !take(now) {
 			t.Fatal("too few at once")
 		}
 	}
-	if b.take(now) || b.take(now.Add(newcomerEvery-1)) {
+	if take(now) || take(now.Add(newcomerEvery-1)) {
 		t.Error("one too many")
 	}
-	if !b.take(now.Add(newcomerEvery)) || b.take(now.Add(newcomerEvery)) {
+	if !take(now.Add(newcomerEvery)) || take(now.Add(newcomerEvery)) {
 		t.Error("one more each interval")
 	}
 }

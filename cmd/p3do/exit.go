@@ -41,6 +41,10 @@ func changed(err error) *cli.Failure {
 	if errors.As(err, &card) {
 		return cli.Fail(cli.KeyChanged, "p3do status   (ask them by another way what has happened; what is here stays)", "%v. Nothing was sent.", card)
 	}
+	var letter *agent.CertifiedError
+	if errors.As(err, &letter) { // which nobody but she has shown
+		return cli.Fail(cli.KeyChanged, "p3do status   (ask her by another way what has happened; what is here stays)", "%v. It waits at your server.", letter)
+	}
 	var key *pki.KeyChangedError
 	if !errors.As(err, &key) {
 		return nil
@@ -103,6 +107,8 @@ func ofHome(err error) *cli.Failure {
 	switch {
 	case errors.As(err, &refused):
 		return refusal(refused)
+	case errors.Is(err, context.Canceled): // by her, whoever was asked just then
+		return stopped()
 	case errors.As(err, &lost):
 		return cli.Fail(cli.Network, dnsHint(lost, "p3do status"), "%v.", lost)
 	case errors.As(err, &home) && errors.Is(err, agent.ErrNoDNS):
@@ -113,10 +119,14 @@ func ofHome(err error) *cli.Failure {
 		return cli.Fail(cli.Input, "p3do new yourname@some.server", "%v.", nowhere)
 	case errors.Is(err, agent.ErrNoDNS):
 		return cli.Fail(cli.Input, "P3DO_DNS=127.0.0.1:53 p3do new yourname@some.server", "%v.", err)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return cli.Fail(cli.Network, "p3do --timeout 2m read", "stopped before it was done.")
+	case errors.Is(err, context.DeadlineExceeded):
+		return stopped()
 	}
 	return nil
+}
+
+func stopped() *cli.Failure {
+	return cli.Fail(cli.Network, "p3do --timeout 2m read", "stopped before it was done.")
 }
 
 // dnsHint says what to do if DNS did not tell where a home is.

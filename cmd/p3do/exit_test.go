@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -30,6 +31,8 @@ func TestWhoIsAway(t *testing.T) {
 		{&agent.HomeError{Domain: domain, Cause: agent.ErrNoDNS}, "your home a.test does not answer.", "P3DO_DNS=HOST:PORT p3do status"},
 		{lost(false, context.DeadlineExceeded), "the DNS server 192.0.2.1:53, which was asked where a.test is, does not answer.", "are you connected"},
 		{lost(true, context.DeadlineExceeded), "your home a.test does not answer where it was last, and the DNS server 192.0.2.1:53, which was asked where it is now, does not answer.", "are you connected"},
+		{lost(false, fmt.Errorf("asking: %w", context.Canceled)), "stopped before it was done.", "p3do"},
+		{&agent.HomeError{Domain: domain, Cause: context.Canceled}, "stopped before it was done.", "p3do"},
 		{lost(false, refused), "the DNS server 192.0.2.1:53, which was asked where a.test is, does not say: the server answered SERVFAIL.", "ask whoever runs a.test"},
 	} {
 		var f *cli.Failure

@@ -46,12 +46,19 @@ func (c *command) readCommand() *cobra.Command {
 	return cmd
 }
 
-// follow shows what has come; a changed key does not end it.
+// turnWait is how long following waits for another program that is showing messages, before it
+// goes on with what else there is to do.
+const turnWait = 200 * time.Millisecond
+
+// follow shows what has come; a changed key does not end it, and neither does another program
+// that shows messages and waits for its reader, or for a pager.
 func (c *command) follow(ctx context.Context, a *agent.Agent) error {
 	for _, trouble := range a.Trouble() {
 		c.warn(trouble)
 	}
-	return c.show(ctx, a)
+	turn, cancel := context.WithTimeout(ctx, turnWait)
+	defer cancel()
+	return c.show(turn, a)
 }
 
 // A shown is what read prints of a message.

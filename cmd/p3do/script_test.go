@@ -93,3 +93,17 @@ func TestUntrusted(t *testing.T) {
 		}
 	}
 }
+
+// What a contact says of her home's key nobody else has shown, and nothing was to be sent.
+func TestCertifiedByAnotherKey(t *testing.T) {
+	name, err := pki.ParseName("ann@a.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	letter := &agent.CertifiedError{Name: name, Changed: &pki.KeyChangedError{Subject: "a.test"}}
+	var f *cli.Failure
+	if !errors.As(failure(errors.Join(nil, letter)), &f) || f.Status != cli.KeyChanged ||
+		!strings.HasPrefix(f.Text, "a letter of ann@a.test is certified by another key of a.test than the known one: ") {
+		t.Errorf("%+v", f)
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strings"
 	"time"
@@ -68,6 +69,10 @@ func initNode(c *cobra.Command, f *flags, cfg node.Config) error {
 	authority, err := node.Init(f.dir, cfg, time.Now())
 	if errors.Is(err, node.ErrExists) {
 		return cli.Fail(cli.Input, "p3dod serve --dir "+f.dir, "%s holds a node already.", f.dir)
+	}
+	var missing *fs.PathError
+	if errors.Is(err, node.ErrNoAuthority) && errors.As(err, &missing) {
+		return cli.Fail(cli.Input, "install -m 600 COPY "+missing.Path+"   (your copy; or move "+f.dir+" away, and make another domain)", "%v", err)
 	}
 	if err != nil {
 		return cli.Fail(cli.Input, "p3dod init --help", "%v", err)

@@ -22,11 +22,12 @@ type Agent struct {
 	vault *vault.Vault
 	self  self
 
-	client  *session.Client                 // nil: not connected
-	after   int64                           // the last item seen on this link
-	claimed map[pki.Name]int64              // day up to which this link has claimed a contact's mailboxes; of no name: our own
-	keys    map[[32]byte]onion.ServerKey    // parsed, by the hash of their bytes: parsing is dear
-	trouble map[string]*pki.KeyChangedError // whose messages were held back, by subject
+	client  *session.Client              // nil: not connected
+	after   int64                        // the last item seen on this link
+	fresh   time.Time                    // when the directory was last asked for by freshen
+	claimed map[pki.Name]int64           // day up to which this link has claimed a contact's mailboxes; of no name: our own
+	keys    map[[32]byte]onion.ServerKey // parsed, by the hash of their bytes: parsing is dear
+	trouble map[string]error             // why messages were held back, by whose key it is about
 	counts  Counts
 }
 
@@ -35,6 +36,7 @@ type Counts struct {
 	Unopened int `json:"unopened"` // sealed parts that did not open, or letters that were none
 	Unasked  int `json:"unasked"`  // receipts and acknowledgements of nothing that is on its way
 	Unknown  int `json:"unknown"`  // held back: the writer's home is not in the directory, or did not vouch
+	Crowded  int `json:"crowded"`  // dropped, since too many are held back already
 }
 
 // Open opens the folder of an existing identity. It does not use the network. Errors:
@@ -77,7 +79,7 @@ func openFolder(cfg Config) (*Agent, error) {
 }
 
 func newAgent(cfg Config, v *vault.Vault) *Agent {
-	return &Agent{cfg: cfg, vault: v, keys: make(map[[32]byte]onion.ServerKey), trouble: make(map[string]*pki.KeyChangedError)}
+	return &Agent{cfg: cfg, vault: v, keys: make(map[[32]byte]onion.ServerKey), trouble: make(map[string]error)}
 }
 
 // Close ends the link and forgets the passphrase. Nothing is lost by it.
@@ -89,8 +91,8 @@ func (a *Agent) Close() error {
 // Counts returns what was dropped or held back.
 func (a *Agent) Counts() Counts { return a.counts }
 
-// Trouble returns, and forgets, the key changes because of which messages were held back
-// at the home.
+// Trouble returns, and forgets, why messages were held back at the home where another key
+// than the known one is the reason: a *pki.KeyChangedError or a *CertifiedError each.
 func (a *Agent) Trouble() []error {
 	var all []error
 	for _, subject := range slices.Sorted(maps.Keys(a.trouble)) {

@@ -83,12 +83,7 @@ func TestDoubtsAreKept(t *testing.T) {
 	bob, _ := m.user(t, "b.test")
 	s, err := ann.Send(t.Context(), bob.self.name, "hello", Way{})
 	must(t, err)
-	must(t, ann.vault.Update(func(tx *vault.Tx) error {
-		r, _, err := load[outgoing](tx, prefixOutbox+s.ID)
-		must(t, err)
-		r.Next = time.Time{}
-		return save(tx, prefixOutbox+s.ID, r)
-	}))
+	due(t, ann, s)
 	again := open(t, cfg)
 	must(t, again.Connect(t.Context()))
 	copies, _, err := again.tick()

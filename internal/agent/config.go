@@ -25,6 +25,8 @@ const (
 	pollSlice = 5 * time.Second
 	// directoryAge is how old the directory may be before it is fetched anew.
 	directoryAge = 10 * time.Minute
+	// directoryStale is how old it may be when a message is copied again.
+	directoryStale = time.Minute
 	// cardAge is how old our published card may be before it is published anew.
 	cardAge = 7 * 24 * time.Hour
 	// cardKept is for how long a card that was looked up is used again: the home learns whom
@@ -32,8 +34,20 @@ const (
 	cardKept = 24 * time.Hour
 	// renewBefore is how long before its end our certificate is renewed.
 	renewBefore = 10 * 24 * time.Hour
-	// holdFor is how long a letter that cannot be judged is held back at the home.
+	// holdFor is how long a letter that cannot be judged is left at the home after it was seen
+	// first.
 	holdFor = mor.LetterLifetime + 24*time.Hour
+	// maxHeld is how many letters are left at the home, in all, of one contact, and of writers
+	// whose key is not pinned for their name: anybody can make those. The newest of more are
+	// dropped, so that they do not take the place of letters that can be read.
+	maxHeld        = 256
+	maxHeldContact = 32
+	maxHeldUnknown = 48
+	// mostAhead is how far ahead of our clock a letter may be dated that is left there.
+	mostAhead = 24 * time.Hour
+	// longestWait is how old a letter can be when it is fetched: its own life, the 30 days of
+	// a mailbox, and three for clocks.
+	longestWait = 40 * 24 * time.Hour
 	// firstBackoff and longestBackoff bound the pause before connecting again.
 	firstBackoff   = 250 * time.Millisecond
 	longestBackoff = 30 * time.Second

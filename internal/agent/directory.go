@@ -38,6 +38,27 @@ func (a *Agent) refreshDirectory(ctx context.Context, age time.Duration) error {
 	return a.vault.Update(func(tx *vault.Tx) error { return save(tx, keyFetched, a.now()) })
 }
 
+// freshen fetches the directory anew if a message is to be copied again: no receipt may have
+// come because a server has other keys by now. That keeps no copy back. A home that does not
+// tell is not asked again before the time, and the copy is made of what is known.
+func (a *Agent) freshen(ctx context.Context) error {
+	now := a.now()
+	if since := now.Sub(a.fresh); since >= 0 && since < directoryStale {
+		return nil
+	}
+	again, err := a.copiesAgain(now)
+	if err != nil || !again {
+		return err
+	}
+	a.fresh = now
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	if err := a.refreshDirectory(ctx, directoryStale); err != nil {
+		a.cfg.Log.Debug("refreshing the directory", "err", err)
+	}
+	return nil
+}
+
 // parseDescriptors leaves out what is no descriptor: one bad one does not hide the rest.
 func parseDescriptors(raws [][]byte) []pki.SignedDescriptor {
 	var all []pki.SignedDescriptor

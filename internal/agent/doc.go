@@ -26,6 +26,11 @@
 // *pki.KeyChangedError: nothing is sent to it or through it, and messages under it are left
 // at the home and told of by [Agent.Trouble].
 //
+// What cannot be judged yet is left at the home, too: 256 letters, 32 of one contact and 48 by
+// keys that are pinned for nobody, each for 8 days from when it was seen first. The newest of
+// more are dropped and counted ([Counts]). A certificate that ended while a letter waited is
+// judged by the letter's date, if the key in it is the pinned one.
+//
 // # Several programs, one folder
 //
 // All state is in a vault (package vault), in which a transaction runs alone among all
@@ -49,6 +54,9 @@
 // spool, retransmitted until it is, and from outside not to be told from a text. It ends
 // when it is stored. A text that comes again is acknowledged again, unless that is still on
 // its way.
+//
+// Before a message is copied again the directory is fetched anew, if it is more than a minute
+// old: a server that has lost its key gets nothing until its new one is known.
 //
 // The format of messages is package message's.
 package agent

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -72,10 +73,11 @@ func (e *DNSError) Error() string {
 	return fmt.Sprintf("the DNS server %s, which was asked where %s is, %s", e.Server, e.Domain, said)
 }
 
-// Answered tells whether the DNS server was reached: what it said is in Cause.
+// Answered tells whether the DNS server was reached: what it said is in Cause. Who stopped
+// asking did not hear.
 func (e *DNSError) Answered() bool {
-	var silent net.Error // the end of a context is one, too
-	return !errors.As(e.Cause, &silent)
+	var silent net.Error // the deadline of a context is one, too
+	return !errors.Is(e.Cause, context.Canceled) && !errors.As(e.Cause, &silent)
 }
 
 // Unwrap returns what went wrong.
@@ -130,6 +132,22 @@ func (e *CardError) Error() string {
 
 // Unwrap returns what is wrong with it.
 func (e *CardError) Unwrap() error { return e.Cause }
+
+// A CertifiedError says that a contact, by the key that is pinned for her, has sent a letter
+// with a certificate of another authority than the known one of her home. That is her word: the
+// home has another key now, or she made it up.
+type CertifiedError struct {
+	Name    pki.Name
+	Changed *pki.KeyChangedError // what her home's key would be
+}
+
+func (e *CertifiedError) Error() string {
+	return fmt.Sprintf("a letter of %s is certified by another key of %s than the known one: %s, not %s",
+		e.Name, e.Changed.Subject, e.Changed.Shown, e.Changed.Pinned)
+}
+
+// Unwrap returns the change of the home's key, as the letter has it.
+func (e *CertifiedError) Unwrap() error { return e.Changed }
 
 // lookupError says in whose name a look-up failed.
 func lookupError(name pki.Name, err error) error {

@@ -75,8 +75,8 @@ func (a *Agent) Show(ctx context.Context, show func(Message) error) (ok bool, er
 	}
 	release, err := a.vault.Turn(ctx)
 	switch {
-	case err != nil && ctx.Err() != nil:
-		return false, errors.Join(ErrShowing, ctx.Err())
+	case err != nil && errors.Is(err, ctx.Err()): // of nothing else that failed
+		return false, errors.Join(ErrShowing, err)
 	case err != nil:
 		return false, err
 	}

@@ -138,6 +138,17 @@ func (a *Agent) due(now time.Time) (due bool, next time.Time, err error) {
 	return due, next, err
 }
 
+// copiesAgain tells whether a message of which a copy was made is due at now.
+func (a *Agent) copiesAgain(now time.Time) (again bool, err error) {
+	err = a.vault.View(func(tx *vault.Tx) error {
+		return each(tx, prefixOutbox, func(_ string, r outgoing) error {
+			again = again || r.Copies > 0 && r.due(now)
+			return nil
+		})
+	})
+	return again, err
+}
+
 func (r outgoing) due(now time.Time) bool {
 	return !now.Before(r.Next) || now.Sub(r.Created) >= mor.LetterLifetime
 }
@@ -173,27 +184,36 @@ func dueNow(tx *vault.Tx, now time.Time) (map[mor.MessageID]outgoing, []mor.Outg
 // submit hands copies to the home and notes what it said. It returns an error only if the
 // link failed: what the home did not take is tried again by another way.
 func (a *Agent) submit(ctx context.Context, copies []mor.Submission) error {
-	for _, c := range copies {
+	for i, c := range copies {
 		frame, err := c.Entry.Marshal(a.cfg.Rand)
 		if err != nil {
 			return err
 		}
 		said := a.submitOne(ctx, (*[onion.Size]byte)(frame))
-		err = a.vault.Update(func(tx *vault.Tx) error {
-			_, err := a.change(tx, c.Message, func(s *mor.Sender) mor.SenderOutput {
-				return s.Submitted(a.now(), c.Message, said)
-			})
-			return err
-		})
 		var refused *session.Error
 		if said != nil && !errors.As(said, &refused) {
-			return a.dead(errors.Join(said, err))
+			return a.dead(errors.Join(said, a.submitted(copies[i:], said))) // the others have not left either
 		}
-		if err != nil {
+		if err := a.submitted(copies[i:i+1], said); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// submitted notes what the home said of copies.
+func (a *Agent) submitted(copies []mor.Submission, said error) error {
+	return a.vault.Update(func(tx *vault.Tx) error {
+		for _, c := range copies {
+			_, err := a.change(tx, c.Message, func(s *mor.Sender) mor.SenderOutput {
+				return s.Submitted(a.now(), c.Message, said)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (a *Agent) submitOne(ctx context.Context, frame *[onion.Size]byte) error {

@@ -71,100 +71,19 @@ func (a *Agent) take(ctx context.Context, item session.Item) (done bool, err err
 	}
 	from, err := a.vouched(ctx, m)
 	if err != nil {
-		return a.held(m, err)
+		return a.held(item, m, err)
 	}
-	done, err = a.accept(ctx, m, from)
+	done, err = a.accept(ctx, item, m, from)
 	var changed *pki.KeyChangedError
 	if errors.As(err, &changed) {
-		return a.held(m, err)
+		return a.held(item, m, err)
 	}
 	return done, err
 }
 
-// vouched finds out who wrote a message.
-func (a *Agent) vouched(ctx context.Context, m message.Content) (pki.UserCert, error) {
-	ca, err := a.knownAuthority(ctx, m.Name.Domain())
-	if err != nil {
-		return pki.UserCert{}, err
-	}
-	certificate, err := m.Vouched(ca, a.now())
-	if err != nil {
-		return pki.UserCert{}, a.unvouched(ctx, m, ca, err)
-	}
-	return certificate, nil
-}
-
-// unvouched finds out what it means that the pinned authority of a writer's home does not
-// vouch for her. Anybody can make a certificate that names another authority, so that alone
-// says nothing. If the keys in it are those that we have pinned for her, she wrote it and
-// her home's key has changed; it has also if the directory shows another one by now.
-func (a *Agent) unvouched(ctx context.Context, m message.Content, ca pki.CACert, why error) error {
-	identity, authority, err := m.Claimed()
-	if err != nil || authority == ca.Fingerprint() {
-		return &unvouchedError{error: why}
-	}
-	known, err := a.pinned(m.Name, identity.Fingerprint())
-	if err != nil {
-		return err
-	}
-	if known {
-		return pki.CheckPin(ca.Fingerprint(), authority, m.Name.Domain().String())
-	}
-	if err := a.refreshDirectory(ctx, directoryAge); err != nil {
-		return a.homeError(err)
-	}
-	if _, err := a.authority(m.Name.Domain()); err != nil {
-		return err
-	}
-	return &unvouchedError{error: why, open: true}
-}
-
-// pinned tells whether the name is that of a contact with that identity key.
-func (a *Agent) pinned(name pki.Name, identity pki.Fingerprint) (yes bool, err error) {
-	err = a.vault.View(func(tx *vault.Tx) error {
-		c, ok, err := load[contact](tx, prefixContact+name.String())
-		yes = ok && c.Identity == identity
-		return err
-	})
-	return yes, err
-}
-
-// An unvouchedError says that a message is not by whom it says, or not any more.
-type unvouchedError struct {
-	error
-	open bool // if it names the right authority we do not know it yet
-}
-
-func (e *unvouchedError) Unwrap() error { return e.error }
-
-// held decides about a message that cannot be taken in for the reason err: it is left at
-// the home for some days if that may change, and dropped otherwise. Only a key that has
-// changed is told of; what may be anybody's invention is counted.
-func (a *Agent) held(m message.Content, err error) (drop bool, _ error) {
-	var (
-		changed   *pki.KeyChangedError
-		unknown   *NoServerError
-		unvouched *unvouchedError
-	)
-	switch {
-	case errors.As(err, &changed):
-		a.trouble[changed.Subject] = changed
-	case errors.As(err, &unvouched):
-		a.counts.Unknown++
-		if !unvouched.open {
-			return true, nil
-		}
-	case errors.As(err, &unknown):
-		a.counts.Unknown++
-	default:
-		return false, err
-	}
-	return a.now().Sub(m.At) > holdFor, nil
-}
-
 // accept takes in a message of somebody who is vouched for. What it leads to is one
 // transaction: the message, who is known, and the acknowledgement in the outbox.
-func (a *Agent) accept(ctx context.Context, m message.Content, from pki.UserCert) (done bool, err error) {
+func (a *Agent) accept(ctx context.Context, item session.Item, m message.Content, from pki.UserCert) (done bool, err error) {
 	keys, err := a.keysOf(ctx, m, from)
 	if err != nil {
 		return false, err
@@ -184,9 +103,12 @@ func (a *Agent) accept(ctx context.Context, m message.Content, from pki.UserCert
 		}
 		if m.Kind == message.Acknowledgement {
 			done = true
+			release(tx, item)
 			return a.acknowledged(tx, m, from)
 		}
-		done, copies, err = a.received(tx, m, c)
+		if done, copies, err = a.received(tx, item, m, c); err == nil && done {
+			release(tx, item)
+		}
 		return err
 	})
 	if err != nil || len(copies) == 0 {
@@ -196,7 +118,8 @@ func (a *Agent) accept(ctx context.Context, m message.Content, from pki.UserCert
 }
 
 // keysOf looks up the sender's card if the message has no room for her seal key and it is
-// not known: without it there is no answering. nil: nothing new is known.
+// not known: without it there is no answering. So the home learns who wrote; what it says is
+// kept as for a send. nil: nothing new is known.
 func (a *Agent) keysOf(ctx context.Context, m message.Content, from pki.UserCert) (*message.Keys, error) {
 	if m.Seal != nil || m.Kind == message.Acknowledgement {
 		return nil, nil
@@ -210,6 +133,11 @@ func (a *Agent) keysOf(ctx context.Context, m message.Content, from pki.UserCert
 	if err != nil || known {
 		return nil, err
 	}
+	if card, at, ok := a.kept(m.Name); ok && states(card, m) {
+		return &message.Keys{Seal: card.Seal, Auth: card.Auth}, nil
+	} else if ok && at.After(m.At) {
+		return nil, nil // it is fetched again, and her card has other keys
+	}
 	card, err := a.look(ctx, m.Name)
 	var refused *session.Error
 	var nobody *NoUserError
@@ -219,10 +147,18 @@ func (a *Agent) keysOf(ctx context.Context, m message.Content, from pki.UserCert
 		return nil, nil // the message is shown, and acknowledged when a card can be had
 	case err != nil:
 		return nil, err
-	case card.Certificate.Key() != from.Key(), card.Auth != m.Auth, sha256.Sum256(card.Seal[:]) != m.SealHash:
+	case card.Certificate.Key() != from.Key():
 		return nil, nil
 	}
+	if err := a.keep(m.Name, card.Raw()); err != nil || !states(card, m) {
+		return nil, err
+	}
 	return &message.Keys{Seal: card.Seal, Auth: card.Auth}, nil
+}
+
+// states tells whether the keys in a card are those that a message states.
+func states(card pki.SignedCard, m message.Content) bool {
+	return card.Auth == m.Auth && sha256.Sum256(card.Seal[:]) == m.SealHash
 }
 
 // acknowledged ends the message that an acknowledgement is about.
@@ -240,7 +176,7 @@ func (a *Agent) acknowledged(tx *vault.Tx, m message.Content, from pki.UserCert)
 
 // received keeps a text, once, and puts its acknowledgement into the outbox, also if it
 // came before: the first one may be lost. One that is still on its way is enough.
-func (a *Agent) received(tx *vault.Tx, m message.Content, c contact) (done bool, copies []mor.Submission, err error) {
+func (a *Agent) received(tx *vault.Tx, item session.Item, m message.Content, c contact) (done bool, copies []mor.Submission, err error) {
 	key := fmt.Sprintf("%s%s/%s", prefixGot, c.Identity, m.ID)
 	g, again, err := load[got](tx, key)
 	if err != nil {
@@ -255,8 +191,12 @@ func (a *Agent) received(tx *vault.Tx, m message.Content, c contact) (done bool,
 		return true, nil, nil
 	}
 	to, ok := c.correspondent(m.Name)
-	if !ok {
-		return false, nil, save(tx, key, g)
+	if !ok { // acknowledged when it is fetched again, and her keys can be had
+		if err := save(tx, key, g); err != nil {
+			return false, nil, err
+		}
+		done, err = a.hold(tx, item, m.Name.String())
+		return done, nil, err
 	}
 	copies, err = a.enqueue(tx, to, draft{kind: kindAck, about: m.ID})
 	var lacking *mor.RouteError

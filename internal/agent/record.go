@@ -21,6 +21,7 @@ import (
 //	server/DOMAIN          a signed descriptor, raw
 //	contact/NAME           contact
 //	card/NAME              looked: a card that was looked up
+//	held/HASH              heldItem: an item that is left at the home, by the SHA-256 of its bytes
 //	outbox/ID              outgoing: a message on its way
 //	sealed/ID              its sealed part, raw
 //	surb/SURBID            the id of the message whose receipt comes over it, raw
@@ -39,6 +40,7 @@ const (
 	prefixServer   = "server/"
 	prefixContact  = "contact/"
 	prefixCard     = "card/"
+	prefixHeld     = "held/"
 	prefixOutbox   = "outbox/"
 	prefixSealed   = "sealed/"
 	prefixSURB     = "surb/"
@@ -147,8 +149,14 @@ type contact struct {
 
 // A looked is somebody's card as it was looked up, and verified then.
 type looked struct {
-	Card []byte    `json:"card"` // signed
+	Card []byte    `json:"card"` // signed; empty: it could not be had then
 	At   time.Time `json:"at"`
+}
+
+// A heldItem is an item that cannot be taken in, or not acknowledged, yet.
+type heldItem struct {
+	By    string    `json:"by"`    // the contact whose pinned key wrote it; empty: nobody's
+	Since time.Time `json:"since"` // when it was seen first
 }
 
 // An outgoing is a message on its way: mor.Outgoing but for the sealed part.

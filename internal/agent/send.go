@@ -70,7 +70,6 @@ func (a *Agent) Send(ctx context.Context, to pki.Name, text string, w Way) (Stat
 		return Status{}, err
 	}
 	var copies []mor.Submission
-	var id mor.MessageID
 	err = a.withRoutes(ctx, func() error {
 		return a.vault.Update(func(tx *vault.Tx) (err error) {
 			copies, err = a.enqueue(tx, c, draft{kind: kindText, text: text, way: w})
@@ -80,7 +79,7 @@ func (a *Agent) Send(ctx context.Context, to pki.Name, text string, w Way) (Stat
 	if err != nil {
 		return Status{}, err
 	}
-	id = copies[0].Message
+	id := copies[0].Message
 	if err := a.handIn(ctx, copies); err != nil {
 		return Status{}, err
 	}
@@ -135,45 +134,63 @@ func (a *Agent) correspondent(ctx context.Context, name pki.Name) (correspondent
 	}
 	card, err := a.look(ctx, name)
 	if err != nil {
-		known, ok := a.unlooked(name, err)
-		if ok {
-			return known, nil
-		}
-		return correspondent{}, err
+		return a.unlooked(name, err)
 	}
 	to, _, err := a.carded(name, card)
 	if err != nil {
 		return correspondent{}, err
 	}
-	return to, a.vault.Update(func(tx *vault.Tx) error {
-		return save(tx, prefixCard+name.String(), looked{card.Raw(), a.now()})
+	return to, a.keep(name, card.Raw())
+}
+
+// keep notes that a card was looked up now; of none, that it could not be had.
+func (a *Agent) keep(name pki.Name, card []byte) error {
+	return a.vault.Update(func(tx *vault.Tx) error {
+		return save(tx, prefixCard+name.String(), looked{card, a.now()})
 	})
 }
 
 // looked is a correspondent by the card that was looked up last, or by what she wrote of
-// herself since; false if that is too old, or there is any doubt about it.
+// herself since; by that alone if the look-up came to nothing. False if it is too long ago, or
+// there is any doubt about it.
 func (a *Agent) looked(name pki.Name) (to correspondent, ok bool) {
-	var l looked
+	l, ok := a.lately(name)
+	if ok && len(l.Card) == 0 {
+		return a.known(name)
+	}
+	card, at, ok := a.kept(name)
+	if !ok {
+		return correspondent{}, false
+	}
+	to, c, err := a.carded(name, card)
+	if newer, all := c.correspondent(name); err == nil && all && c.Stated.After(at) {
+		to = newer
+	}
+	return to, err == nil
+}
+
+// lately is what was looked up of somebody a short while ago.
+func (a *Agent) lately(name pki.Name) (l looked, ok bool) {
 	err := a.vault.View(func(tx *vault.Tx) (err error) {
 		l, ok, err = load[looked](tx, prefixCard+name.String())
 		return err
 	})
-	if now := a.now(); err != nil || !ok || now.Before(l.At) || now.Sub(l.At) >= cardKept {
-		return correspondent{}, false
+	now := a.now()
+	return l, err == nil && ok && !now.Before(l.At) && now.Sub(l.At) < cardKept
+}
+
+// kept is the card that was looked up a short while ago, judged anew, and when it was.
+func (a *Agent) kept(name pki.Name) (card pki.SignedCard, at time.Time, ok bool) {
+	l, ok := a.lately(name)
+	if !ok {
+		return card, at, false
 	}
 	ca, err := a.authority(name.Domain())
 	if err != nil {
-		return correspondent{}, false
+		return card, at, false
 	}
-	card, err := ca.VerifyCard(l.Card, a.now())
-	if err != nil {
-		return correspondent{}, false
-	}
-	to, c, err := a.carded(name, card)
-	if newer, all := c.correspondent(name); err == nil && all && c.Stated.After(l.At) {
-		to = newer
-	}
-	return to, err == nil
+	card, err = ca.VerifyCard(l.Card, a.now())
+	return card, l.At, err == nil
 }
 
 // carded is a correspondent by her card, and what else is known of her. Errors: a
@@ -203,12 +220,22 @@ func (a *Agent) carded(name pki.Name, card pki.SignedCard) (to correspondent, c 
 	return to, c, err
 }
 
-// unlooked is what is known of somebody whose card cannot be had now.
-func (a *Agent) unlooked(name pki.Name, why error) (to correspondent, ok bool) {
+// unlooked is what is known of somebody whose card cannot be had now; why, if that is not
+// enough. That she was asked for is noted like a card: the home is not asked again before long.
+func (a *Agent) unlooked(name pki.Name, why error) (correspondent, error) {
 	var refused *session.Error
 	if !errors.As(why, &refused) || refused.Code != session.Unavailable {
-		return correspondent{}, false
+		return correspondent{}, why
 	}
+	to, ok := a.known(name)
+	if !ok {
+		return correspondent{}, why
+	}
+	return to, a.keep(name, nil)
+}
+
+// known is what a contact wrote of herself, if it is all that is needed.
+func (a *Agent) known(name pki.Name) (to correspondent, ok bool) {
 	err := a.vault.View(func(tx *vault.Tx) error {
 		c, found, err := load[contact](tx, prefixContact+name.String())
 		if err != nil || !found {

@@ -174,6 +174,10 @@ func TestChangedHomeOfSender(t *testing.T) {
 			t.Errorf("%s: told of %v", name, trouble)
 		}
 		for _, err := range trouble {
+			var letter *CertifiedError // for nobody but she has shown it
+			if !errors.As(err, &letter) || letter.Name != ann.self.name {
+				t.Errorf("%s: told of %v", name, err)
+			}
 			var changed *pki.KeyChangedError
 			if !errors.As(err, &changed) || changed.Subject != "a.test" || changed.Shown != other.CA().Fingerprint() {
 				t.Errorf("%s: told of %v", name, err)

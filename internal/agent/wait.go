@@ -50,10 +50,15 @@ func (a *Agent) Wait(ctx context.Context, id mor.MessageID, until mor.State, see
 
 // Follow goes on until ctx ends: it takes in what comes, calls came after each time that
 // something may have, and connects again when the link fails. It returns the error of
-// came, or one that waiting does not mend.
+// came, or one that waiting does not mend. That another program is showing messages
+// (ErrShowing) ends nothing: came should not wait for it long, and is called again.
 func (a *Agent) Follow(ctx context.Context, came func() error) error {
 	for backoff := firstBackoff; ; {
-		if err := came(); ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err := came()
+		if errors.Is(err, ErrShowing) {
+			err = nil // in the next round, or it ended with ctx
+		}
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return nil // it ended with ctx, as was asked
 		} else if err != nil || ctx.Err() != nil {
 			return err
@@ -97,6 +102,9 @@ func (a *Agent) round(ctx context.Context, wait time.Duration) (items int, err e
 	}
 	if err := a.claim(ctx); err != nil {
 		return 0, a.dead(err)
+	}
+	if err := a.freshen(ctx); err != nil {
+		return 0, err
 	}
 	copies, wake, err := a.tick()
 	if err != nil {

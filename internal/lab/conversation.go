@@ -14,8 +14,15 @@ import (
 	"time"
 )
 
-// patience is how long a conversation may go without anything happening.
-const patience = 90 * time.Second
+const (
+	// patience is how long a conversation may go without anything happening.
+	patience = 90 * time.Second
+	// lull is how long nothing must move after the last acknowledgement: longer than a copy of
+	// a text is on its way, which is a few hops, each late by at most 50 ms and some work.
+	lull = time.Second
+	// lullTime bounds the wait for it. Acknowledgements may still be repeated, each time later.
+	lullTime = 60 * time.Second
+)
 
 // A conversation is users of a scenario who write to each other, each as a program of its
 // own that can be killed. What they tell comes in order, also the last words of a program
@@ -25,12 +32,12 @@ type conversation struct {
 	dns     string
 	users   []*correspondent
 	lines   chan heard
-	shown   map[string]int // texts, and how often each was shown and not said to be shown again
-	again   int            // times that one was shown again, and said to be
-	private []trace        // what no log may show of the users
-	over    bool           // nobody listens any more
-	gone    chan struct{}  // closed when it is over
-	running sync.WaitGroup // of who hands on what the users tell
+	shown   map[reading]int // how often each text was shown and not said to be shown again
+	strange int             // times that something was shown that nobody wrote to the reader
+	private []trace         // what no log may show of the users
+	over    bool            // nobody listens any more
+	gone    chan struct{}   // closed when it is over
+	running sync.WaitGroup  // of who hands on what the users tell
 }
 
 // A correspondent is one of the users.
@@ -39,8 +46,13 @@ type correspondent struct {
 	life     *exec.Cmd // her program; nil: none runs
 	stdin    io.Closer
 	killed   bool     // she is, by us, and her end is still to come
+	kills    int      // times that she was
+	again    int      // times that she was shown a text again, and told so
 	last     Progress // what she told last in this life
 }
+
+// A reading is a text of somebody, as one reader sees it.
+type reading struct{ reader, sender, text string }
 
 // heard is something that one of the users told, or that her program has ended.
 type heard struct {
@@ -53,7 +65,7 @@ type heard struct {
 // converse starts the programs of users who write to each other.
 func (l *lab) converse(m Map, ann, bob string) (*conversation, error) {
 	c := &conversation{
-		lab: l, dns: m.DNS, lines: make(chan heard), shown: make(map[string]int), gone: make(chan struct{}),
+		lab: l, dns: m.DNS, lines: make(chan heard), shown: make(map[reading]int), gone: make(chan struct{}),
 	}
 	c.users = []*correspondent{{name: ann, to: bob}, {name: bob, to: ann}}
 	for _, u := range c.users {
@@ -117,14 +129,15 @@ func (c *conversation) hand(h heard) {
 	}
 }
 
-// run listens until all that the users wrote is acknowledged and shown. It calls accident
-// each time that something was heard, and look each second.
-func (c *conversation) run(ctx context.Context, accident func(context.Context) error, look func(context.Context)) error {
+// run listens until all that the users wrote is acknowledged and shown, and all accidents
+// have happened. It calls accident each time that something was heard, and each second until
+// there are no more; and look each second.
+func (c *conversation) run(ctx context.Context, accident func(context.Context) (more bool, err error), look func(context.Context)) error {
 	quiet := time.NewTimer(patience)
 	defer quiet.Stop()
 	each := time.NewTicker(time.Second)
 	defer each.Stop()
-	for !c.done() {
+	for more := true; more || !c.done(); {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("lab: %w: %s", ctx.Err(), c.state())
@@ -141,11 +154,41 @@ func (c *conversation) run(ctx context.Context, accident func(context.Context) e
 				quiet.Reset(patience)
 			}
 		}
-		if err := accident(ctx); err != nil {
+		var err error
+		if more, err = accident(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// calm listens on until the mesh is still: copies that were under way at the last
+// acknowledgement have come, or never will.
+func (c *conversation) calm(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lullTime)
+	defer cancel()
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	for moving := (stillness{long: lull}); ; {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("lab: the mesh is not still %s after the last acknowledgement: %s", lullTime, c.state())
+		case h := <-c.lines:
+			if news, err := c.take(h); err != nil {
+				return err
+			} else if news {
+				moving.stir()
+			}
+		case <-poll.C:
+			still, err := moving.still(pulseOf(ctx, c.lab.nodes, nil))
+			if err != nil && ctx.Err() == nil {
+				return err
+			}
+			if still && c.done() {
+				return nil
+			}
+		}
+	}
 }
 
 // take notes what a user told, and starts the program again that we killed. It reports
@@ -160,7 +203,7 @@ func (c *conversation) take(h heard) (news bool, err error) {
 	case h.err != nil:
 		return false, fmt.Errorf("lab: the program of %s said %w", h.from.name, h.err)
 	case h.event.Shown != "":
-		c.show(h.event)
+		c.show(h.from, h.event)
 		return true, nil
 	case h.event.Private != nil:
 		c.private = append(c.private, h.event.Private.traces(h.from.name)...)
@@ -172,17 +215,33 @@ func (c *conversation) take(h heard) (news bool, err error) {
 }
 
 // show counts a text that a reader saw.
-func (c *conversation) show(e Event) {
+func (c *conversation) show(reader *correspondent, e Event) {
+	seen := reading{reader.name, e.From, e.Shown}
+	if e.Again {
+		reader.again++
+	}
 	switch {
+	case !c.wrote(reader, e):
+		c.strange++
 	case !e.Again:
-		c.shown[e.Shown]++
-	case c.shown[e.Shown] == 0: // who showed it before was ended before it could tell
-		c.shown[e.Shown] = 1
-		c.again++
-	default:
-		c.again++
+		c.shown[seen]++
+	case c.shown[seen] == 0: // who showed it before was ended before it could tell
+		c.shown[seen] = 1
 	}
 	c.private = append(c.private, Private{IDs: []string{e.ID}}.traces("")...)
+}
+
+// wrote reports whether what a reader saw is a text that its sender writes to her.
+func (c *conversation) wrote(reader *correspondent, e Event) bool {
+	if e.From != reader.to {
+		return false
+	}
+	for n := range c.lab.cfg.Messages {
+		if e.Shown == textOf(e.From, n+1) {
+			return true
+		}
+	}
+	return false
 }
 
 // kill ends the program of a user as a power cut would. It is started again when its last
@@ -192,6 +251,7 @@ func (c *conversation) kill(u *correspondent) error {
 		return nil
 	}
 	u.killed = true
+	u.kills++
 	if err := u.life.Process.Kill(); err != nil {
 		return fmt.Errorf("lab: killing the program of %s: %w", u.name, err)
 	}

@@ -67,8 +67,10 @@ func (d *mortality) homeStarts(ctx context.Context, death node.Death) (died bool
 	case died:
 		return true, d.recover(ctx)
 	}
-	_, err = d.home.control.Doom(ctx, node.Death{})
-	return false, err
+	if died, err = d.spare(ctx, node.Writes{}); err != nil || !died {
+		return died, err
+	}
+	return true, d.recover(ctx)
 }
 
 // dieOnTheWay has users go to a goal while the home dies; it is started again for them to
@@ -77,7 +79,8 @@ func (d *mortality) dieOnTheWay(ctx context.Context, death node.Death, goal func
 	if died, err := d.rest(ctx); died || err != nil {
 		return false, errors.Join(err, tooEarly(died))
 	}
-	if _, err := d.home.control.Doom(ctx, death); err != nil {
+	since, err := d.home.control.Doom(ctx, death)
+	if err != nil {
 		return false, err
 	}
 	died, err = d.until(ctx, goal, who...)
@@ -85,7 +88,7 @@ func (d *mortality) dieOnTheWay(ctx context.Context, death node.Death, goal func
 		died, err = d.rest(ctx, who...)
 	}
 	if err == nil && !died {
-		_, err = d.home.control.Doom(ctx, node.Death{})
+		died, err = d.spare(ctx, since, who...)
 	}
 	if err != nil || !died {
 		return false, err
@@ -178,7 +181,7 @@ func (d *mortality) exchange(ctx context.Context, death node.Death, ann, bob *pa
 	if err != nil {
 		return died, err
 	}
-	return died, once(ann, bob)
+	return died, once(ann, bob, false)
 }
 
 // receipted has ann take in what comes while the home is dead, and reports whether she has a
@@ -186,11 +189,11 @@ func (d *mortality) exchange(ctx context.Context, death node.Death, ann, bob *pa
 func (d *mortality) receipted(ctx context.Context, ann *party) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for moving := (stillness{}); ; {
+	for moving := (stillness{long: stillFor}); ; {
 		if err := ann.fetch(ctx); err != nil {
 			return false, err
 		}
-		still, err := moving.still(d.pulse(ctx))
+		still, err := moving.still(pulseOf(ctx, d.lab.nodes, d.home))
 		if still || err != nil {
 			return ann.stored(), err
 		}

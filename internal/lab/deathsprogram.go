@@ -155,7 +155,7 @@ func (d *mortality) programSends(ctx context.Context, death node.Death) (died bo
 	if _, err = d.until(ctx, func() bool { return arrived(ann, bob) }, ann, bob); err != nil {
 		return died, err
 	}
-	return died, once(ann, bob)
+	return died, once(ann, bob, false)
 }
 
 // programReceives has a user get a text that waits for her, from one who is new to her.
@@ -179,5 +179,5 @@ func (d *mortality) programReceives(ctx context.Context, death node.Death) (died
 	if _, err = d.until(ctx, func() bool { return arrived(ann, bob) }, ann, bob); err != nil {
 		return died, err
 	}
-	return died, once(ann, bob)
+	return died, once(ann, bob, died)
 }

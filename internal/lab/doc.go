@@ -18,9 +18,9 @@
 //
 // Instead of the demonstration a lab can play one of the [Scenarios]. In the scenario lossy two
 // users, each a program of her own, write to each other through loss while servers and programs
-// are killed; a [Tally] says what arrived and what it cost, and then all logs are searched for
-// what they may not show. In the scenario deaths
-// a program or a server is killed right after and right before every durable write of seven
-// paths (registration, sending, delivery, receipts, as each party sees them); it is started
-// again, and the path has to come to its good end.
+// are killed. When all is acknowledged and the mesh is still, a [Tally] says what arrived and what
+// it cost, and then all logs are searched for what they may not show. In the scenario deaths a
+// program or a server is killed right after and right before one durable write after the other
+// of seven paths (registration, sending, delivery, receipts, as each party sees them); it is
+// started again, and the path has to come to its good end.
 package lab

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // A Found is what a node turned out to hold of a conversation between others.
@@ -18,6 +19,14 @@ type Found struct {
 	Files  int      `json:"files"` // searched, its counters among them
 	Bytes  int      `json:"bytes"`
 	What   []string `json:"what"` // names of what was found; empty: nothing
+}
+
+// words say what was found.
+func (f Found) words() string {
+	if len(f.What) == 0 {
+		return "nothing"
+	}
+	return strings.Join(f.What, ", ")
 }
 
 // A trace is something that a node might hold, in every form in which it might.

@@ -52,7 +52,7 @@ func logsFault(found []Found) error {
 	var faults []error
 	for _, f := range found {
 		if len(f.What) > 0 {
-			faults = append(faults, fmt.Errorf("lab: the log of %s shows %s", f.Domain, strings.Join(f.What, ", ")))
+			faults = append(faults, fmt.Errorf("lab: the log of %s shows %s", f.Domain, f.words()))
 		}
 	}
 	return errors.Join(faults...)
@@ -62,11 +62,7 @@ func logsText(found []Found) string {
 	var b strings.Builder
 	b.WriteString("the logs, searched for names, addresses, fingerprints and mailboxes of the users, ids of\nmessages, and whatever looks like a key:\n")
 	for _, f := range found {
-		what := "nothing"
-		if len(f.What) > 0 {
-			what = strings.Join(f.What, ", ")
-		}
-		fmt.Fprintf(&b, "  %s  %d bytes: %s\n", f.Domain, f.Bytes, what)
+		fmt.Fprintf(&b, "  %s  %d bytes: %s\n", f.Domain, f.Bytes, f.words())
 	}
 	return b.String()
 }

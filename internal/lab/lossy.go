@@ -1,6 +1,10 @@
 package lab
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+)
 
 // The users of the lossy scenario, with names that are no part of any word.
 const (
@@ -11,7 +15,8 @@ const (
 // lossy plays the scenario: two users write to each other over links that lose a tenth of
 // all packets, while a relay dies for good, the server of one of them is killed twice, and
 // the program of the other is killed once. All that was sent is acknowledged, what was
-// acknowledged was shown, nothing is shown twice, and no log names anybody.
+// acknowledged was shown, nothing is shown twice (one text may be shown again to ann, and is
+// marked as such, for her program died), and no log names anybody.
 func (l *lab) lossy(ctx context.Context, m Map) error {
 	meter := l.newMeter(ctx)
 	talk, err := l.converse(m, lossyAnn, lossyBob)
@@ -20,7 +25,7 @@ func (l *lab) lossy(ctx context.Context, m Map) error {
 	}
 	defer talk.end()
 	play := &lossyPlay{lab: l, talk: talk, meter: meter}
-	return l.conclude(ctx, m, talk, meter, play.accident)
+	return errors.Join(l.conclude(ctx, m, talk, meter, play.accident), play.fault())
 }
 
 // A lossyPlay is the scenario as it is played.
@@ -31,14 +36,33 @@ type lossyPlay struct {
 	acts  int // how many of the accidents have happened
 }
 
-// accident does what is due when so and so many messages have been shown.
-func (p *lossyPlay) accident(ctx context.Context) error {
-	acts := []func(context.Context) error{p.killSpool, p.killRelay, p.killProgram, p.killSpool}
-	if p.acts >= len(acts) || len(p.talk.shown) < 2*p.lab.cfg.Messages*(p.acts+1)/(len(acts)+1) {
-		return nil
+// accidents are all that happen, in their order.
+func (p *lossyPlay) accidents() []func(context.Context) error {
+	return []func(context.Context) error{p.killSpool, p.killRelay, p.killProgram, p.killSpool}
+}
+
+// due is how many texts are shown when the next accident happens: one or more, for then both
+// users are registered.
+func (p *lossyPlay) due() int {
+	return max(1, 2*p.lab.cfg.Messages*(p.acts+1)/(len(p.accidents())+1))
+}
+
+// accident does what is due, one thing at a time. It reports whether there is more to come.
+func (p *lossyPlay) accident(ctx context.Context) (more bool, err error) {
+	all := p.accidents()
+	if p.acts < len(all) && len(p.talk.shown) >= p.due() {
+		p.acts++
+		err = all[p.acts-1](ctx)
 	}
-	p.acts++
-	return acts[p.acts-1](ctx)
+	return p.acts < len(all), err
+}
+
+// fault tells of accidents that have not happened.
+func (p *lossyPlay) fault() error {
+	if all := len(p.accidents()); p.acts < all {
+		return fmt.Errorf("lab: only %d of %d accidents have happened", p.acts, all)
+	}
+	return nil
 }
 
 // killSpool kills the server that keeps bob's messages, and starts it again.

@@ -145,7 +145,7 @@ func (p *process) restart(ctx context.Context, program string) error {
 	if err := os.WriteFile(path, []byte(c.Text()), 0o600); err != nil {
 		return fmt.Errorf("lab: %w", err)
 	}
-	if err := node.Forget(p.dir); err != nil {
+	if err := node.ForgetRunning(p.dir); err != nil {
 		return err
 	}
 	p.ended = make(chan struct{})

@@ -97,11 +97,7 @@ func knowledgeText(found []Found) string {
 	var b strings.Builder
 	b.WriteString("who knew what: each node's folder, log and counters, searched for both names, the\nmessage's id and text, and the users' addresses:\n")
 	for _, f := range found {
-		what := "nothing"
-		if len(f.What) > 0 {
-			what = strings.Join(f.What, ", ")
-		}
-		fmt.Fprintf(&b, "  %s  %d files, %d bytes: %s\n", f.Domain, f.Files, f.Bytes, what)
+		fmt.Fprintf(&b, "  %s  %d files, %d bytes: %s\n", f.Domain, f.Files, f.Bytes, f.words())
 	}
 	return b.String()
 }

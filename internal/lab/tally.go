@@ -14,7 +14,9 @@ type Tally struct {
 	Acknowledged int `json:"acknowledged"` // of these
 	Lost         int `json:"lost"`         // acknowledged and never shown to who they were for
 	Twice        int `json:"twice"`        // shown more than once, and the reader was not told
+	Strange      int `json:"strange"`      // shown, but nobody wrote them to that reader
 	Again        int `json:"again"`        // shown once more to a reader who was told: a program was killed while it showed them
+	Needless     int `json:"needless"`     // of these, more than programs of their reader were killed: a death costs one at most
 
 	Retransmissions float64  `json:"retransmissions"`          // copies of a message beyond the first, on average
 	KiBPerMessage   float64  `json:"kib_per_message_and_node"` // that each node sent to its peers, divided by the messages
@@ -24,10 +26,13 @@ type Tally struct {
 }
 
 // conclude lets the users write, while accidents happen to them, and says what came of it.
-func (l *lab) conclude(ctx context.Context, m Map, talk *conversation, meter *meter, accident func(context.Context) error) error {
+func (l *lab) conclude(ctx context.Context, m Map, talk *conversation, meter *meter, accident func(context.Context) (more bool, err error)) error {
 	began := time.Now()
 	failed := talk.run(ctx, accident, meter.look)
 	seconds := time.Since(began).Seconds()
+	if failed == nil {
+		failed = talk.calm(ctx)
+	}
 	meter.look(ctx)
 	tally := talk.tally(meter, seconds)
 	l.cfg.Report(Step{Step: StepTally, Tally: &tally, Millis: int64(1000 * seconds)})
@@ -37,12 +42,14 @@ func (l *lab) conclude(ctx context.Context, m Map, talk *conversation, meter *me
 // tally counts. While messages are not acknowledged, it is not known which: of those that
 // are, at least so many are lost.
 func (c *conversation) tally(m *meter, seconds float64) Tally {
-	t := Tally{Messages: len(c.users) * c.lab.cfg.Messages, Again: c.again, Memory: m.memory(), Seconds: seconds}
+	t := Tally{Messages: len(c.users) * c.lab.cfg.Messages, Strange: c.strange, Memory: m.memory(), Seconds: seconds}
 	sent, copies := 0, 0
 	for _, u := range c.users {
 		t.Acknowledged += u.last.Sent - u.last.Open
 		sent += u.last.Sent
 		copies += u.last.Copies
+		t.Again += u.again
+		t.Needless += max(0, u.again-u.kills)
 	}
 	t.Lost = max(0, t.Acknowledged-len(c.shown))
 	for _, times := range c.shown { // order-free: counts
@@ -58,10 +65,11 @@ func (c *conversation) tally(m *meter, seconds float64) Tally {
 
 // fault is what must not be.
 func (t Tally) fault() error {
-	if t.Acknowledged == t.Messages && t.Lost == 0 && t.Twice == 0 {
+	if t.Acknowledged == t.Messages && t.Lost == 0 && t.Twice == 0 && t.Strange == 0 && t.Needless == 0 {
 		return nil
 	}
-	return fmt.Errorf("lab: of %d messages %d were acknowledged, %d lost, %d shown twice", t.Messages, t.Acknowledged, t.Lost, t.Twice)
+	return fmt.Errorf("lab: of %d messages %d were acknowledged, %d lost, %d shown twice, %d shown again for no reason; %d were shown that nobody wrote",
+		t.Messages, t.Acknowledged, t.Lost, t.Twice, t.Needless, t.Strange)
 }
 
 // text is the tally as a person reads it.

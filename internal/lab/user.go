@@ -121,7 +121,7 @@ func (u *user) round(ctx context.Context) error {
 		return err
 	}
 	for u.progress.Sent < u.cfg.Count && u.progress.Open < atOnce {
-		_, err := u.agent.Send(ctx, u.cfg.To, fmt.Sprintf("%s %d", u.cfg.Name, u.progress.Sent+1), agent.Way{})
+		_, err := u.agent.Send(ctx, u.cfg.To, textOf(u.cfg.Name.String(), u.progress.Sent+1), agent.Way{})
 		if ctx.Err() != nil || isPassing(err) {
 			return nil // nothing was kept; it is tried again
 		}
@@ -133,6 +133,9 @@ func (u *user) round(ctx context.Context) error {
 	}
 	return u.tell(Event{Progress: u.progress})
 }
+
+// textOf is the n-th text that a user writes, from 1.
+func textOf(name string, n int) string { return fmt.Sprintf("%s %d", name, n) }
 
 // isPassing tells errors that time mends: the home is away, its peers are, or the other
 // one has no home yet.

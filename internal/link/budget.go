@@ -1,7 +1,7 @@
 package link
 
 import (
-	"container/list"
+	"container/heap"
 	"errors"
 	"sync"
 )
@@ -15,21 +15,24 @@ const (
 	messageCost = 256
 )
 
-// errCrowded closes the link that had held its control messages for the longest when a budget was full.
+// errCrowded closes the link that held the oldest message when a budget was full.
 var errCrowded = errors.New("link: took too long over control messages, and others need the memory")
 
 // A Budget bounds the bytes of control messages that several links hold together: what has come in of messages of more
 // than one slot until the caller of Receive comes back for the next, and what waits to be sent.
 //
-// When it is full, the link has to go that has finished none of its own for the longest. An honest link finishes one in the
-// time that its network needs for it; so those who begin messages and end none, or ask and do not read, push out each other.
-// Refusing the newest would be simpler, and would let a few of them keep out everybody for as long as they like.
+// When it is full, the link has to go that holds the oldest message of all: the one that began to arrive, or to wait, the
+// longest ago. An honest link is done with a message in the time that its network needs for it, so those who begin messages
+// and end none, or ask and hardly read, push out each other. Ending other messages, however many, makes none of those younger
+// that are held. Refusing the newest would be simpler, and would let a few of them keep out everybody for as long as they
+// like.
 type Budget struct {
 	most int
 
 	mu    sync.Mutex // guards what follows, and the shares
 	held  int        // at most most
-	line  list.List  // of *share that hold something; in front who has finished nothing for the longest
+	begun uint64     // messages so far: the number of the youngest
+	line  line       // the shares that hold something
 	ended uint64     // links that had to go
 }
 
@@ -48,9 +51,10 @@ type share struct {
 	budget *Budget
 	conn   *Conn
 
-	bytes int           // guarded by budget.mu, as what follows
-	place *list.Element // in the line; nil if it holds nothing
-	gone  bool          // the link has ended, and may hold nothing any more
+	bytes int      // guarded by budget.mu, as what follows
+	since []uint64 // numbers of the messages that it holds, the oldest first
+	place int      // in the line, if it holds any
+	gone  bool     // the link has ended, and may hold nothing any more
 }
 
 // shareOf returns what a direction of conn holds of b; nil if there is no budget.
@@ -61,55 +65,75 @@ func (b *Budget) shareOf(conn *Conn) *share {
 	return &share{budget: b, conn: conn}
 }
 
-// grow takes n bytes more, and closes the links that have to go for them. That can be the share's own: then it is false.
-func (s *share) grow(n int) bool {
+// begin takes n bytes for one message more, and closes the links that have to go for them. That can be the share's own:
+// then it is false.
+func (s *share) begin(n int) bool { return s.take(n, true) }
+
+// grow takes n bytes more for the youngest message, as begin does.
+func (s *share) grow(n int) bool { return s.take(n, false) }
+
+func (s *share) take(n int, begins bool) bool {
 	if s == nil {
 		return true
 	}
-	crowded, ok := s.budget.take(s, n)
+	crowded, ok := s.budget.take(s, n, begins)
 	for _, conn := range crowded {
 		conn.shut(errCrowded)
 	}
 	return ok
 }
 
-func (b *Budget) take(s *share, n int) (crowded []*Conn, ok bool) {
+func (b *Budget) take(s *share, n int, begins bool) (crowded []*Conn, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s.gone {
 		return nil, false
 	}
-	b.addLocked(s, n)
+	if begins {
+		b.begun++
+		if s.since = append(s.since, b.begun); len(s.since) == 1 {
+			heap.Push(&b.line, s)
+		}
+	}
+	s.bytes += n
+	b.held += n
 	for b.held > b.most {
-		first := b.line.Front().Value.(*share)
-		b.endLocked(first)
+		oldest := b.line[0]
+		b.endLocked(oldest)
 		b.ended++
-		crowded = append(crowded, first.conn)
+		crowded = append(crowded, oldest.conn)
 	}
 	return crowded, !s.gone
 }
 
-// finish gives back n bytes because a message has left: the share moves to the end of the line.
+// finish gives back the n bytes of the oldest message, which has left.
 func (s *share) finish(n int) {
-	if s == nil {
-		return
-	}
-	s.budget.mu.Lock()
-	defer s.budget.mu.Unlock()
-	s.budget.addLocked(s, -n)
-	if s.place != nil {
-		s.budget.line.MoveToBack(s.place)
-	}
+	s.release(n, func() { s.since = s.since[1:] })
 }
 
-// shrink gives back n bytes that were not needed.
-func (s *share) shrink(n int) {
+// withdraw gives back the n bytes of the youngest message, for which there was no room elsewhere. If several begin at the
+// same time it may be another than the one meant, of the same age.
+func (s *share) withdraw(n int) {
+	s.release(n, func() { s.since = s.since[:len(s.since)-1] })
+}
+
+func (s *share) release(n int, forget func()) {
 	if s == nil {
 		return
 	}
-	s.budget.mu.Lock()
-	defer s.budget.mu.Unlock()
-	s.budget.addLocked(s, -n)
+	b := s.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s.gone {
+		return
+	}
+	s.bytes -= n
+	b.held -= n
+	if forget(); len(s.since) == 0 {
+		heap.Remove(&b.line, s.place)
+		return
+	}
+	heap.Fix(&b.line, s.place)
 }
 
 // end gives all back, and takes nothing any more.
@@ -122,22 +146,37 @@ func (s *share) end() {
 	s.budget.endLocked(s)
 }
 
-func (b *Budget) addLocked(s *share, n int) {
-	if s.gone {
-		return
+func (b *Budget) endLocked(s *share) {
+	b.held -= s.bytes
+	if len(s.since) > 0 {
+		heap.Remove(&b.line, s.place)
 	}
-	s.bytes += n
-	b.held += n
-	switch {
-	case s.bytes > 0 && s.place == nil:
-		s.place = b.line.PushBack(s)
-	case s.bytes == 0 && s.place != nil:
-		b.line.Remove(s.place)
-		s.place = nil
-	}
+	s.bytes, s.since, s.gone = 0, nil, true
 }
 
-func (b *Budget) endLocked(s *share) {
-	b.addLocked(s, -s.bytes)
-	s.gone = true
+// line is a heap (container/heap) of shares: in front the one whose oldest message is the oldest of all.
+type line []*share
+
+func (l line) Len() int           { return len(l) }
+func (l line) Less(i, j int) bool { return l[i].since[0] < l[j].since[0] }
+
+func (l line) Swap(i, j int) {
+	l[i], l[j] = l[j], l[i]
+	l[i].place, l[j].place = i, j
+}
+
+// Push is called by package heap.
+func (l *line) Push(x any) {
+	s := x.(*share)
+	s.place = len(*l)
+	*l = append(*l, s)
+}
+
+// Pop is called by package heap.
+func (l *line) Pop() any {
+	last := len(*l) - 1
+	s := (*l)[last]
+	(*l)[last] = nil
+	*l = (*l)[:last]
+	return s
 }

@@ -17,8 +17,8 @@ func unfinished() []byte {
 	return append([]byte{0x30, 0, fragmentSize >> 8, fragmentSize & 0xff}, make([]byte, fragmentSize)...)
 }
 
-// heap is how many bytes this process holds, after a collection.
-func heap(t *testing.T, when string) uint64 {
+// inUse is how many bytes this process holds, after a collection.
+func inUse(t *testing.T, when string) uint64 {
 	t.Helper()
 	runtime.GC()
 	var s runtime.MemStats
@@ -50,7 +50,7 @@ func TestUnfinishedControlOfMany(t *testing.T) {
 	users := l.config.UserBudget
 	peer := connect(t, node(t, "b.test", "a.test"), l.Addr().String())
 	fromPeer := accept(t, l)
-	before := heap(t, "before")
+	before := inUse(t, "before")
 
 	const (
 		most = MaxControl / fragmentSize * fragmentSize // of full fragments
@@ -82,7 +82,7 @@ func TestUnfinishedControlOfMany(t *testing.T) {
 	if n := l.Stats().Crowded; n != many-room {
 		t.Errorf("%d had to go", n)
 	}
-	if height := heap(t, fmt.Sprint(many, " unfinished messages of 1 MiB")); height > before+DefaultBudget*3/2 {
+	if height := inUse(t, fmt.Sprint(many, " unfinished messages of 1 MiB")); height > before+DefaultBudget*3/2 {
 		t.Errorf("%d bytes", height)
 	}
 
@@ -97,13 +97,13 @@ func TestUnfinishedControlOfMany(t *testing.T) {
 	l.Close()
 }
 
-// Users ask and do not read: what waits for them together is no more than the budget. Who reads, however slowly, is not
-// the one to go.
+// Users ask and do not read: what waits for them together is no more than the budget. Who takes her own is not the one
+// to go.
 func TestUnreadControlOfMany(t *testing.T) {
 	l := listen(t, node(t, "a.test", "b.test"))
 	ann := connect(t, user("a.test"), l.Addr().String())
 	toAnn := accept(t, l)
-	before := heap(t, "before")
+	before := inUse(t, "before")
 	answer, refused := make([]byte, MaxControl), 0
 	const many = DefaultBudget / MaxControl
 	for range many {
@@ -124,57 +124,115 @@ func TestUnreadControlOfMany(t *testing.T) {
 	if n := l.Stats().Crowded; n < many/4 || refused == many {
 		t.Errorf("%d had to go, %d of them at once", n, refused)
 	}
-	if height := heap(t, fmt.Sprint(many, " users who do not read")); height > before+DefaultBudget*3/2 {
+	if height := inUse(t, fmt.Sprint(many, " users who do not read")); height > before+DefaultBudget*3/2 {
 		t.Errorf("%d bytes", height)
 	}
 }
 
-// deaf links a user who reads nothing after the greeting. Between her and l is no system that would keep bytes for her.
+// Users have answers of one slot queued, and take one now and then: who does that is as old as the next that waits for her,
+// and not the one to stay when somebody else is slow over an answer of 1 MiB.
+func TestSlowlyReadControl(t *testing.T) {
+	c := node(t, "a.test", "b.test")
+	c.UserBudget = NewBudget(4 << 20)
+	l := listen(t, c)
+	const slow, answers = 2, 90
+	var bad [slow]*Conn
+	var readers [slow]io.Reader
+	slot := make([]byte, SlotSize)
+	for i := range bad {
+		bad[i], readers[i] = slowly(t, l)
+		for range answers {
+			must(t, bad[i].SendControl(slot[:fragmentSize]))
+		}
+	}
+	toAnn, ann := slowly(t, l)
+	must(t, toAnn.SendControl(make([]byte, MaxControl)))
+	for range 3 {
+		for i, r := range readers { // each ends some, and asks for as many more
+			sent := bad[i].Stats().Sent[KindControl]
+			_, err := io.ReadFull(r, slot)
+			must(t, err)
+			eventually(t, "a slot to go", func() bool { return bad[i].Stats().Sent[KindControl] > sent })
+			must(t, bad[i].SendControl(slot[:fragmentSize]))
+		}
+	}
+	other, _ := slowly(t, l)
+	must(t, other.SendControl(make([]byte, MaxControl))) // the budget is full
+	if ended := bad[0].queue.end(); !errors.Is(ended, errCrowded) || bad[1].queue.end() != nil {
+		t.Errorf("whose oldest answer is the oldest: %v; who came after: %v", ended, bad[1].queue.end())
+	}
+	for range fragmentCount(MaxControl) {
+		_, err := io.ReadFull(ann, slot)
+		must(t, err)
+	}
+	eventually(t, "her answer to go", func() bool { return toAnn.Stats().Queued == 0 })
+	if err := toAnn.queue.end(); err != nil {
+		t.Error(err)
+	}
+}
+
+// deaf links a user who reads nothing after the greeting.
 func deaf(t *testing.T, l *Listener) *Conn {
 	t.Helper()
-	near, far := net.Pipe()
-	t.Cleanup(func() { near.Close() })
-	go func() {
-		conn := tls.Client(near, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{ALPN}})
-		io.ReadFull(conn, make([]byte, SlotSize))
-	}()
-	c, err := listenSide(t.Context(), l.config, far, l.admit)
-	must(t, err)
-	t.Cleanup(func() { c.Close() })
+	c, _ := slowly(t, l)
 	return c
 }
 
-// What a budget says of who has to go: who has finished nothing for the longest, and nobody else.
+// slowly links a user who has read the greeting, and reads on as she is told to. Between her and l is no system that would
+// keep bytes for her.
+func slowly(t *testing.T, l *Listener) (*Conn, io.Reader) {
+	t.Helper()
+	near, far := net.Pipe()
+	t.Cleanup(func() { near.Close() })
+	user := tls.Client(near, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{ALPN}})
+	greeted := make(chan error, 1)
+	go func() {
+		_, err := io.ReadFull(user, make([]byte, SlotSize))
+		greeted <- err
+	}()
+	c, err := listenSide(t.Context(), l.config, far, l.admit)
+	must(t, err)
+	must(t, <-greeted)
+	t.Cleanup(func() { c.Close() })
+	return c, user
+}
+
+// What a budget says of who has to go: whoever holds the oldest message, and nobody else.
 func TestBudget(t *testing.T) {
 	b := NewBudget(10)
 	share := func() *share { return b.shareOf(&Conn{queue: newQueue(1), raw: &gate{Conn: noConn{}}}) }
-	first, second, third := share(), share(), share()
-	for _, s := range []*share0{{first, 4}, {second, 3}, {third, 3}} {
-		if !s.of.grow(s.n) {
-			t.Fatal("within the budget")
-		}
+	first, second, third, fourth := share(), share(), share(), share()
+	if !first.begin(2) || !second.begin(2) || !third.begin(1) || !third.grow(2) || !first.begin(2) {
+		t.Fatal("within the budget")
 	}
-	first.finish(1) // and is the last now
-	if !third.grow(2) || !second.gone || first.gone || b.now() != 3+5 {
+	first.finish(2) // its other one is the youngest of all
+	if !third.grow(4) || !second.gone || first.gone || third.gone || b.now() != 2+7 {
 		t.Errorf("the second had to go: %d bytes, %d gone", b.now(), b.Ended())
 	}
-	first.shrink(1) // makes nobody newer
-	if third.finish(5); third.place != nil || b.now() != 2 {
+	if !first.begin(1) {
+		t.Error("within the budget")
+	}
+	first.withdraw(1)
+	third.finish(7)
+	if !third.begin(1) || !first.begin(1) {
+		t.Error("within the budget")
+	}
+	first.grow(1) // makes nobody younger
+	if !fourth.begin(6) || !first.gone || third.gone || b.now() != 1+6 || b.Ended() != 2 {
+		t.Errorf("the first had to go: %d bytes, %d gone", b.now(), b.Ended())
+	}
+	if fourth.finish(6); len(b.line) != 1 || b.now() != 1 {
 		t.Errorf("%d bytes", b.now())
 	}
-	if first.grow(9) || !first.gone || b.now() != 0 || first.grow(1) {
+	if third.begin(10) || !third.gone || b.now() != 0 || third.begin(1) || third.grow(1) {
 		t.Errorf("more than all: %d bytes", b.now())
 	}
 	second.end()
 	second.finish(7)
-	if b.now() != 0 || b.line.Len() != 0 || b.Ended() != 2 {
-		t.Errorf("%d bytes, %d in the line, %d gone", b.now(), b.line.Len(), b.Ended())
+	second.withdraw(7)
+	if b.now() != 0 || len(b.line) != 0 || b.Ended() != 3 {
+		t.Errorf("%d bytes, %d in the line, %d gone", b.now(), len(b.line), b.Ended())
 	}
-}
-
-type share0 struct {
-	of *share
-	n  int
 }
 
 type noConn struct{ net.Conn }

@@ -106,12 +106,12 @@ func (c *Conn) send(o outgoing) error {
 		return nil
 	}
 	o.due = c.faults.due(o.header.kind, time.Now())
-	if o.cost > 0 && !c.queue.share.grow(o.cost) {
+	if o.cost > 0 && !c.queue.share.begin(o.cost) {
 		return c.queue.end()
 	}
 	err := c.queue.push(o)
 	if err != nil && o.cost > 0 {
-		c.queue.share.shrink(o.cost)
+		c.queue.share.withdraw(o.cost)
 	}
 	if errors.Is(err, ErrFull) {
 		c.count.full.Add(1)

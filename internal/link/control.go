@@ -66,7 +66,11 @@ func (in *inbox) reserve(n int) error {
 		return nil
 	}
 	size := min(max(2*cap(in.partial), 2*fragmentSize), MaxControl)
-	if !in.share.grow(size - in.held) {
+	take := in.share.grow
+	if in.held == 0 {
+		take = in.share.begin
+	}
+	if !take(size - in.held) {
 		return errCrowded
 	}
 	in.held = size

@@ -41,7 +41,7 @@
 // messages in another of [ControlQueue] slots; when both wait they go out in turn, so neither starves the other. A full
 // queue refuses the newest with [ErrFull]. A peer that takes nothing for 30 s ([WriteTimeout]) loses the link.
 // All user links of a listener share a [Budget] of control messages, and so do all node links: when it is full, the link
-// ends that has finished none for the longest.
+// ends that holds the oldest message of all.
 //
 // # Goroutines
 //

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/p3do/p3do/internal/link"
+	"github.com/p3do/p3do/internal/strictjson"
 	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/pki"
 )
@@ -178,7 +179,7 @@ func call[A any](ctx context.Context, c *Client, op Op, body any) (answer A, err
 	if err != nil {
 		return answer, err
 	}
-	if strict(m.Body, &answer) != nil {
+	if strictjson.Unmarshal(m.Body, &answer) != nil {
 		return answer, fmt.Errorf("%w: the answer to %s", ErrMalformed, op)
 	}
 	return answer, nil

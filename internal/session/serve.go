@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/p3do/p3do/internal/link"
+	"github.com/p3do/p3do/internal/strictjson"
 	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/pki"
 )
@@ -232,7 +233,7 @@ func (s *served) reply(m message, body any, err error) error {
 
 func withBody[B any](m message, do func(B) (any, error)) (any, error) {
 	var body B
-	if err := strict(m.Body, &body); err != nil {
+	if err := strictjson.Unmarshal(m.Body, &body); err != nil {
 		return nil, Errorf(BadRequest, "malformed %s: %v", m.Op, err)
 	}
 	return do(body)

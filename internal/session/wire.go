@@ -1,15 +1,14 @@
 package session
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 	"unicode"
 
+	"github.com/p3do/p3do/internal/strictjson"
 	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/pki"
 )
@@ -181,7 +180,7 @@ func (m Mailbox) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON implements json.Unmarshaler. It refuses addresses that have not 32 bytes.
 func (m *Mailbox) UnmarshalJSON(raw []byte) error {
 	var w mailbox
-	if err := strict(raw, &w); err != nil {
+	if err := strictjson.Unmarshal(raw, &w); err != nil {
 		return err
 	}
 	if len(w.Address) != len(m.Address) {
@@ -230,7 +229,7 @@ func (i Item) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON implements json.Unmarshaler. It refuses SURB names that have not 16 bytes.
 func (i *Item) UnmarshalJSON(raw []byte) error {
 	var w item
-	if err := strict(raw, &w); err != nil {
+	if err := strictjson.Unmarshal(raw, &w); err != nil {
 		return err
 	}
 	*i = Item{Seq: w.Seq, Body: w.Body, Reply: len(w.SURB) > 0}
@@ -280,7 +279,7 @@ func (m message) failure() error {
 // request has no error. What it returns marshals to a message that it reads as the same.
 func parseMessage(raw []byte) (message, error) {
 	var m message
-	if strict(raw, &m) != nil {
+	if strictjson.Unmarshal(raw, &m) != nil {
 		return message{}, ErrMalformed
 	}
 	if m.Error == nil {
@@ -290,17 +289,4 @@ func parseMessage(raw []byte) (message, error) {
 		return message{}, ErrMalformed
 	}
 	return m, nil
-}
-
-// strict decodes JSON without unknown fields and without anything behind it.
-func strict(raw []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("more than one value")
-	}
-	return nil
 }

@@ -1,0 +1,214 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/p3do/p3do/internal/message"
+	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/internal/vault"
+	"github.com/p3do/p3do/pki"
+)
+
+// vouched finds out who wrote a message.
+func (a *Agent) vouched(ctx context.Context, m message.Content) (pki.UserCert, error) {
+	ca, err := a.knownAuthority(ctx, m.Name.Domain())
+	if err != nil {
+		return pki.UserCert{}, err
+	}
+	certificate, err := m.Vouched(ca, a.now())
+	switch {
+	case errors.Is(err, pki.ErrTime):
+		return a.vouchedThen(m, ca, err)
+	case err != nil:
+		return pki.UserCert{}, a.unvouched(ctx, m, ca, err)
+	}
+	return certificate, nil
+}
+
+// vouchedThen judges a message whose certificate is not valid now by the time at which the
+// message was written: a certificate may end while a letter waits. That time is the writer's
+// word, and who has a key that was once certified can date a letter back, so only the key
+// that is pinned for the name is believed. Of another one the letter is held back.
+func (a *Agent) vouchedThen(m message.Content, ca pki.CACert, why error) (pki.UserCert, error) {
+	now := a.now()
+	if now.Sub(m.At) > longestWait {
+		return pki.UserCert{}, &unvouchedError{error: why}
+	}
+	certificate, err := m.Vouched(ca, m.At)
+	if err != nil {
+		return pki.UserCert{}, &unvouchedError{error: why}
+	}
+	known, err := a.pinned(m.Name, certificate.Key().Fingerprint())
+	switch {
+	case err != nil:
+		return pki.UserCert{}, err
+	case !known || m.At.After(now):
+		return pki.UserCert{}, &unvouchedError{error: why, open: true}
+	}
+	return certificate, nil
+}
+
+// unvouched finds out what it means that the pinned authority of a writer's home does not
+// vouch for her. Anybody can make a certificate that names another authority, so that alone
+// says nothing. If the keys in it are those that we have pinned for her, she wrote it, and says
+// that her home has another key: a *CertifiedError. It has if the directory shows one by now.
+func (a *Agent) unvouched(ctx context.Context, m message.Content, ca pki.CACert, why error) error {
+	identity, authority, err := m.Claimed()
+	if err != nil || authority == ca.Fingerprint() {
+		return &unvouchedError{error: why}
+	}
+	known, err := a.pinned(m.Name, identity.Fingerprint())
+	if err != nil {
+		return err
+	}
+	if known {
+		changed := &pki.KeyChangedError{Subject: m.Name.Domain().String(), Pinned: ca.Fingerprint(), Shown: authority}
+		return &CertifiedError{Name: m.Name, Changed: changed}
+	}
+	if err := a.refreshDirectory(ctx, directoryAge); err != nil {
+		return a.homeError(err)
+	}
+	if _, err := a.authority(m.Name.Domain()); err != nil {
+		return err
+	}
+	return &unvouchedError{error: why, open: true}
+}
+
+// pinned tells whether the name is that of a contact with that identity key.
+func (a *Agent) pinned(name pki.Name, identity pki.Fingerprint) (yes bool, err error) {
+	err = a.vault.View(func(tx *vault.Tx) error {
+		c, ok, err := load[contact](tx, prefixContact+name.String())
+		yes = ok && c.Identity == identity
+		return err
+	})
+	return yes, err
+}
+
+// An unvouchedError says that a message is not by whom it says, or not any more.
+type unvouchedError struct {
+	error
+	open bool // we may learn something yet by which it is
+}
+
+func (e *unvouchedError) Unwrap() error { return e.error }
+
+// held decides about a message that cannot be taken in for the reason err: it is left at
+// the home for some days if that may change and there is room (hold), and dropped otherwise.
+// Only another key than the known one is told of; what may be anybody's invention is counted.
+func (a *Agent) held(item session.Item, m message.Content, err error) (drop bool, _ error) {
+	var (
+		changed   *pki.KeyChangedError
+		certified *CertifiedError
+		unknown   *NoServerError
+		unvouched *unvouchedError
+	)
+	open := true
+	switch {
+	case errors.As(err, &certified):
+		a.trouble["a letter of "+certified.Name.String()] = certified
+	case errors.As(err, &changed):
+		a.trouble[changed.Subject] = changed
+	case errors.As(err, &unvouched):
+		a.counts.Unknown++
+		open = unvouched.open
+	case errors.As(err, &unknown):
+		a.counts.Unknown++
+	default:
+		return false, err
+	}
+	by, err := a.author(m)
+	if err != nil {
+		return false, err
+	}
+	err = a.vault.Update(func(tx *vault.Tx) (err error) {
+		if drop = true; !open || m.At.Sub(a.now()) > mostAhead {
+			release(tx, item)
+			return nil
+		}
+		drop, err = a.hold(tx, item, by)
+		return err
+	})
+	return drop, err
+}
+
+// author is the contact whose pinned key wrote m; none if it is another one.
+func (a *Agent) author(m message.Content) (string, error) {
+	identity, _, err := m.Claimed()
+	if err != nil {
+		return "", nil // anybody's
+	}
+	known, err := a.pinned(m.Name, identity.Fingerprint())
+	if err != nil || !known {
+		return "", err
+	}
+	return m.Name.String(), nil
+}
+
+// hold notes that an item is left at the home, and since when. by is the contact whose pinned
+// key wrote it, or empty. drop is true if that was too long ago, or too many are left there:
+// then the item goes, and nothing is noted of it any more.
+func (a *Agent) hold(tx *vault.Tx, item session.Item, by string) (drop bool, err error) {
+	key, now := heldKey(item), a.now()
+	h, again, err := load[heldItem](tx, key)
+	switch {
+	case err != nil:
+		return false, err
+	case again && now.Sub(h.Since) > holdFor:
+		tx.Delete(key)
+		return true, nil
+	case again:
+		return false, nil
+	}
+	all, same, err := countHeld(tx, by, now)
+	if err != nil {
+		return false, err
+	}
+	if share := heldShare(by); all >= maxHeld || same >= share {
+		a.counts.Crowded++
+		return true, nil
+	}
+	return false, save(tx, key, heldItem{By: by, Since: now})
+}
+
+// heldShare is how many items by one author are left at the home.
+func heldShare(by string) int {
+	if by == "" {
+		return maxHeldUnknown
+	}
+	return maxHeldContact
+}
+
+// countHeld counts what is left at the home, and what of it is by one author. What the home
+// has dropped itself by now is noted no longer.
+func countHeld(tx *vault.Tx, by string, now time.Time) (all, same int, err error) {
+	err = each(tx, prefixHeld, func(id string, h heldItem) error {
+		switch {
+		case now.Sub(h.Since).Abs() > longestWait:
+			tx.Delete(prefixHeld + id)
+			return nil
+		case h.By == by:
+			same++
+		}
+		all++
+		return nil
+	})
+	return all, same, err
+}
+
+// release notes that an item is not held any more.
+func release(tx *vault.Tx, item session.Item) {
+	if key := heldKey(item); has(tx, key) {
+		tx.Delete(key)
+	}
+}
+
+func has(tx *vault.Tx, key string) bool { _, ok := tx.Get(key); return ok }
+
+// heldKey is where it is noted that an item is held: the number of an item is the home's word.
+func heldKey(item session.Item) string {
+	return fmt.Sprintf("%s%x", prefixHeld, sha256.Sum256(item.Body))
+}

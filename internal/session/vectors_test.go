@@ -1,0 +1,250 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/p3do/p3do/internal/link"
+	"github.com/p3do/p3do/internal/strictjson"
+	"github.com/p3do/p3do/mor/onion"
+	"github.com/p3do/p3do/pki"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the vectors anew; commit the difference only if you understand it")
+
+const vectorsFile = "../../docs/spec/vectors/session.json"
+
+// vectorFile is docs/spec/vectors/session.json. docs/spec/session.md says what each kind asks.
+type vectorFile struct {
+	About   string   `json:"about"`
+	Vectors []vector `json:"vectors"`
+}
+
+// A vector is one message. Fields are those of its body: bytes in hexadecimal, lists in words.
+type vector struct {
+	Kind     string            `json:"kind"` // request or answer
+	Comment  string            `json:"comment"`
+	Expect   string            `json:"expect"`
+	Reason   string            `json:"reason,omitempty"`    // malformed, or the code of the error that answers it
+	LoggedIn bool              `json:"logged_in,omitempty"` // of a request: whether it comes after a login
+	Text     string            `json:"text"`                // the message
+	Seq      uint64            `json:"seq"`
+	Op       Op                `json:"op,omitempty"`   // of an answer: what was asked; submitted for an entry frame
+	Code     Code              `json:"code,omitempty"` // of an error, and its text
+	Says     string            `json:"says,omitempty"`
+	Fields   map[string]string `json:"fields,omitempty"`
+}
+
+// malformed is the reason of what ends the link.
+const malformed = "malformed"
+
+// TestVectorsAreUpToDate: the file is what makeVectors makes.
+func TestVectorsAreUpToDate(t *testing.T) {
+	var made bytes.Buffer
+	e := json.NewEncoder(&made)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", " ")
+	check(t, e.Encode(makeVectors()))
+	if *rewrite {
+		check(t, os.WriteFile(vectorsFile, made.Bytes(), 0o644))
+	}
+	if !bytes.Equal(must(os.ReadFile(vectorsFile)), made.Bytes()) {
+		t.Errorf("%s is stale; from the root of the module: go test ./internal/session -run Vectors -rewrite", vectorsFile)
+	}
+}
+
+// TestVectors: what the file says is what this package does.
+func TestVectors(t *testing.T) {
+	var file vectorFile
+	check(t, json.Unmarshal(must(os.ReadFile(vectorsFile)), &file))
+	if len(file.Vectors) < 80 {
+		t.Errorf("only %d vectors", len(file.Vectors))
+	}
+	near, far := linkPair(t)
+	for _, v := range file.Vectors {
+		t.Run(v.Kind+" "+string(v.Op)+" "+v.Comment, func(t *testing.T) {
+			switch {
+			case v.Kind == "request":
+				checkRequest(t, v, near, far)
+			case v.Kind == "answer" && v.Expect == "refuse":
+				m, err := parseMessage([]byte(v.Text))
+				if err == nil {
+					_, _, err = fieldsOf(v.Kind, v.Op, m.Body)
+				}
+				if err == nil {
+					t.Errorf("taken for %+v", m)
+				}
+			case v.Kind == "answer":
+				checkText(t, v)
+			default:
+				t.Errorf("unknown kind %q", v.Kind)
+			}
+		})
+	}
+}
+
+// checkText reads an accepted message and writes it again.
+func checkText(t *testing.T, v vector) {
+	t.Helper()
+	m := must(parseMessage([]byte(v.Text)))
+	again := message{Seq: v.Seq}
+	if v.Kind == "request" || v.Op == opSubmitted {
+		again.Op = v.Op
+	}
+	if m.Seq != again.Seq || m.Op != again.Op {
+		t.Errorf("number %d, operation %q", m.Seq, m.Op)
+	}
+	if v.Code != "" {
+		if m.Error == nil || *m.Error != (Error{v.Code, v.Says}) {
+			t.Errorf("error %+v", m.Error)
+		}
+		again.Error = &Error{v.Code, v.Says}
+	} else {
+		fields, body, err := fieldsOf(v.Kind, v.Op, m.Body)
+		check(t, err)
+		if !maps.Equal(fields, v.Fields) {
+			t.Errorf("fields %v, want %v", fields, v.Fields)
+		}
+		again.Body = must(json.Marshal(body))
+	}
+	if text := must(json.Marshal(again)); string(text) != v.Text {
+		t.Errorf("written as %s", text)
+	}
+}
+
+// checkRequest has a node answer it over a link.
+func checkRequest(t *testing.T, v vector, near, far *link.Conn) {
+	t.Helper()
+	if v.Expect == "accept" {
+		checkText(t, v)
+	}
+	s := &served{desk: agreeable(), conn: far, room: make(chan struct{}, 1)}
+	if v.LoggedIn {
+		s.user = new(pki.UserCert)
+	}
+	err := s.request(t.Context(), []byte(v.Text))
+	if v.Reason == malformed {
+		if !errors.Is(err, ErrMalformed) {
+			t.Errorf("err = %v", err)
+		}
+		return
+	}
+	check(t, err)
+	s.work.Wait()
+	received, err := near.Receive()
+	check(t, err)
+	answer := must(parseMessage(received.Control))
+	var code Code
+	if answer.Error != nil {
+		code = answer.Error.Code
+	}
+	if answer.Seq != v.Seq || string(code) != v.Reason {
+		t.Errorf("answered with %s", received.Control)
+	}
+}
+
+// agreeable is a desk that has nothing and says yes.
+func agreeable() *Desk {
+	return &Desk{
+		Domain:       must(pki.ParseDomain("a.test")),
+		Register:     func(context.Context, []byte) ([]byte, error) { return nil, nil },
+		Authenticate: func(context.Context, Login, [pki.ExporterSize]byte) (pki.UserCert, error) { return pki.UserCert{}, nil },
+		Publish:      func(context.Context, pki.UserCert, []byte) error { return nil },
+		Directory:    func(context.Context, pki.Domain) (Descriptors, error) { return Descriptors{}, nil },
+		Lookup:       func(context.Context, pki.Name) ([]byte, error) { return nil, nil },
+		Claim:        func(context.Context, pki.UserCert, []Mailbox) error { return nil },
+		Items:        func(context.Context, pki.UserCert, Items) ([]Item, error) { return nil, nil },
+		Forget:       func(context.Context, pki.UserCert, []int64) error { return nil },
+		Submit:       func(context.Context, pki.UserCert, onion.Entry) error { return nil },
+	}
+}
+
+// fieldsOf reads a body; kind and op say of what.
+func fieldsOf(kind string, op Op, raw []byte) (fields map[string]string, body any, err error) {
+	if kind == "answer" {
+		return answerFields(op, raw)
+	}
+	return requestFields(op, raw)
+}
+
+func requestFields(op Op, raw []byte) (map[string]string, any, error) {
+	switch op {
+	case OpRegister:
+		return read(raw, func(b Register) map[string]string { return map[string]string{"request": hex.EncodeToString(b.Request)} })
+	case OpLogin:
+		return read(raw, func(b Login) map[string]string {
+			return map[string]string{
+				"name": b.Name.String(), "certificate": hex.EncodeToString(b.Certificate), "proof": hex.EncodeToString(b.Proof),
+			}
+		})
+	case OpPublish:
+		return read(raw, func(b Publish) map[string]string { return map[string]string{"card": hex.EncodeToString(b.Card)} })
+	case OpDirectory:
+		return read(raw, func(b Directory) map[string]string { return map[string]string{"after": b.After.String()} })
+	case OpLookup:
+		return read(raw, func(b Lookup) map[string]string { return map[string]string{"name": b.Name.String()} })
+	case OpClaim:
+		return read(raw, func(b Claim) map[string]string {
+			fields := map[string]string{}
+			for i, m := range b.Mailboxes {
+				fields[strconv.Itoa(i)] = fmt.Sprintf("%x %s %d", m.Address[:], m.Kind, m.Until)
+			}
+			return fields
+		})
+	case OpItems:
+		return read(raw, func(b Items) map[string]string {
+			return map[string]string{"after": strconv.FormatInt(b.After, 10), "wait": strconv.FormatInt(int64(b.Wait), 10)}
+		})
+	}
+	return read(raw, func(b Forget) map[string]string {
+		return map[string]string{"seqs": strings.Trim(fmt.Sprint(b.Seqs), "[]")}
+	})
+}
+
+func answerFields(op Op, raw []byte) (map[string]string, any, error) {
+	switch op {
+	case OpRegister:
+		return read(raw, func(b Registered) map[string]string {
+			return map[string]string{"certificate": hex.EncodeToString(b.Certificate)}
+		})
+	case OpLogin:
+		return read(raw, func(b Welcome) map[string]string { return map[string]string{"domain": b.Domain.String()} })
+	case OpDirectory:
+		return read(raw, func(b Descriptors) map[string]string {
+			return map[string]string{"descriptors": strings.Trim(fmt.Sprintf("%x", b.Descriptors), "[]"), "last": b.Last.String()}
+		})
+	case OpLookup:
+		return read(raw, func(b Found) map[string]string { return map[string]string{"card": hex.EncodeToString(b.Card)} })
+	case OpItems:
+		return read(raw, func(b Held) map[string]string {
+			fields := map[string]string{}
+			for _, i := range b.Items {
+				text := fmt.Sprintf("letter %x", i.Body)
+				if i.Reply {
+					text = fmt.Sprintf("reply %x %x", i.SURB[:], i.Body)
+				}
+				fields[strconv.FormatInt(i.Seq, 10)] = text
+			}
+			return fields
+		})
+	}
+	return read(raw, func(empty) map[string]string { return map[string]string{} })
+}
+
+func read[B any](raw []byte, fields func(B) map[string]string) (map[string]string, any, error) {
+	var body B
+	if err := strictjson.Unmarshal(raw, &body); err != nil {
+		return nil, nil, err
+	}
+	return fields(body), body, nil
+}
