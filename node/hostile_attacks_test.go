@@ -30,7 +30,7 @@ import (
 func TestAttacks(t *testing.T) {
 	for _, a := range []attack{
 		{name: "half-open handshakes, byte by byte", with: halfOpen, goroutines: 2 * link.MaxHandshakes, memory: 32},
-		{name: "user links on which nobody logs in", with: visitors, then: (*field).newcomer, goroutines: 3 * maxVisitors, memory: 160},
+		{name: "user links on which nobody logs in", with: visitors, then: (*field).newcomer, goroutines: 4 * maxVisitors, memory: 160},
 		{name: "packets for nobody", with: strayPackets, memory: 48},
 		{name: "the same packet", with: samePacket, memory: 32},
 		{name: "one letter wrapped anew for three epochs", with: replays, memory: 48},
@@ -38,8 +38,8 @@ func TestAttacks(t *testing.T) {
 		{name: "letters of strangers without work", with: unworkedLetters, memory: 48},
 		{name: "letters for a mailbox", with: manyLetters, memory: 48},
 		{name: "news, Asks and answers nobody asked for", with: controlFlood, memory: 48},
-		{name: "messages of 1 MiB that users do not end", with: unfinishedMessages, goroutines: 4 * manyLinks, memory: 160},
-		{name: "answers that users do not read", with: unreadAnswers, goroutines: 4 * manyLinks, memory: 128},
+		{name: "messages of 1 MiB that users do not end", with: unfinishedMessages, goroutines: perLink * manyLinks, memory: 256},
+		{name: "answers that users do not read", with: unreadAnswers, goroutines: perLink * manyLinks, memory: 128},
 		{name: "submissions", domains: []string{"b.test", "c.test"}, with: submissions, goroutines: 64, memory: 64},
 		{name: "registrations", with: registrations, goroutines: 64, memory: 32},
 		{name: "questions to the key server", with: questions, then: (*field).lookUpElsewhere, goroutines: 64, memory: 32},
@@ -264,6 +264,10 @@ func (f *field) times(n int) int {
 
 // manyLinks is from how many links users attack.
 const manyLinks = 96
+
+// perLink is how many goroutines a link of a user has at most: its own, at both ends, and
+// those of the requests that are worked on.
+const perLink = 6 + session.MaxPending
 
 // tlsUser has a user link on which she can say what no link.Conn says.
 func (f *field) tlsUser() (*tls.Conn, error) {
