@@ -34,9 +34,12 @@ func TestPacketsAndForwardsArriveAsSent(t *testing.T) {
 			}
 		}
 	}
-	if got := b.Stats(); got.Received != [kindCount]uint64{0, 16, 16, 0} || got.Sent != got.Received {
-		t.Errorf("stats %+v", got)
+	all := [kindCount]uint64{0, 16, 16, 0}
+	if got := b.Stats().Received; got != all {
+		t.Errorf("received %v", got)
 	}
+	// A slot counts as sent when its write has returned, and a may have it before that.
+	eventually(t, "all to be counted", func() bool { return b.Stats().Sent == all })
 }
 
 // One packet may be queued on many links: nothing on the way writes to it.
