@@ -20,4 +20,4 @@ vectors:
 	go run ./docs/spec/genvectors/pki
 	go run ./docs/spec/genvectors/message
 	go run ./docs/spec/genvectors/mor
-	go test ./dnstxt ./internal/link ./node ./keyserver ./internal/session ./internal/vault -run 'Vectors$$|VectorsAreUpToDate$$' -rewrite
+	P3DO_REWRITE=1 go test ./dnstxt ./internal/link ./node ./keyserver ./internal/session ./internal/vault -run 'Vectors$$|VectorsAreUpToDate$$'

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/p3do/p3do/internal/golden"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -85,7 +86,7 @@ func (f *fixed) descriptor(t *testing.T, a *pki.Authority) pki.SignedDescriptor 
 
 func (f *fixed) file(t *testing.T) vectorFile {
 	t.Helper()
-	file := vectorFile{About: "Made by go test ./keyserver -run Vectors -rewrite. The specification is docs/spec/keyserver.md."}
+	file := vectorFile{About: "Made by P3DO_REWRITE=1 go test ./keyserver -run Vectors. The specification is docs/spec/keyserver.md."}
 	for _, p := range []struct {
 		what  string
 		bytes []byte
@@ -147,7 +148,7 @@ func longestDomain() string {
 }
 
 // pageOf is a page as the specification has it.
-func pageOf(records ...[]byte) (page octets) {
+func pageOf(records ...[]byte) (page golden.Octets) {
 	for _, r := range records {
 		page = append(append(page, byte(len(r)>>8), byte(len(r))), r...)
 	}
@@ -157,7 +158,7 @@ func pageOf(records ...[]byte) (page octets) {
 // lookups are requests to the server that has what is published, at the time of the seed.
 func (f *fixed) lookups() (list []vector) {
 	add := func(comment, request string, status int, mediaType string, body []byte) {
-		o := octets(bytes.Clone(body))
+		o := golden.Octets(bytes.Clone(body))
 		v := vector{
 			Kind: "lookup", Comment: comment, Expect: "accept", In: input{Request: request}, Out: output{Status: status, Type: mediaType, Body: &o},
 		}
@@ -206,7 +207,7 @@ func (f *fixed) descriptors(t *testing.T) (list []vector) {
 	add := func(comment, reason, of string, record []byte) {
 		v := vector{
 			Kind: "descriptor", Comment: comment, Expect: "accept", Reason: reason,
-			In: input{CA: f.home.CA().DER(), Domain: of, Record: append(octets{}, record...)},
+			In: input{CA: f.home.CA().DER(), Domain: of, Record: append(golden.Octets{}, record...)},
 		}
 		if reason != "" {
 			v.Expect = "refuse"
@@ -234,13 +235,13 @@ func bent(b []byte) []byte {
 
 func (f *fixed) pages(t *testing.T) (list []vector) {
 	a, b, c := f.servers[0].Raw(), f.servers[1].Raw(), f.servers[2].Raw()
-	add := func(comment, after string, domains []string, pages ...octets) {
+	add := func(comment, after string, domains []string, pages ...golden.Octets) {
 		list = append(list, vector{
 			Kind: "pages", Comment: comment, Expect: "accept",
 			In: input{CA: f.home.CA().DER(), After: after, Pages: pages}, Out: output{Domains: domains},
 		})
 	}
-	none := octets{}
+	none := golden.Octets{}
 	add("no servers", "", nil, none)
 	add("one page, and the end", "", []string{"a.test", "b.test", "c.test"}, pageOf(a, b, c), none)
 	add("pages that are shorter than they could be", "", []string{"a.test", "b.test", "c.test"}, pageOf(a), pageOf(b, c), none)
@@ -251,7 +252,7 @@ func (f *fixed) pages(t *testing.T) (list []vector) {
 // badPages: the last page of each row is refused.
 func (f *fixed) badPages(t *testing.T) (list []vector) {
 	a, b, c := f.servers[0].Raw(), f.servers[1].Raw(), f.servers[2].Raw()
-	add := func(comment, reason string, pages ...octets) {
+	add := func(comment, reason string, pages ...golden.Octets) {
 		list = append(list, vector{
 			Kind: "pages", Comment: comment, Expect: "refuse", Reason: reason, In: input{CA: f.home.CA().DER(), Pages: pages},
 		})
@@ -266,7 +267,7 @@ func (f *fixed) badPages(t *testing.T) (list []vector) {
 	add("cut in a length", "bad answer", pageOf(a)[:1])
 	add("cut behind a length", "bad answer", append(pageOf(a), 0, 1))
 	add("an entry of no bytes", "bad answer", append(pageOf(a), 0, 0))
-	add("a length one too small", "bad answer", append(octets{byte((len(a) - 1) >> 8), byte(len(a) - 1)}, a...))
+	add("a length one too small", "bad answer", append(golden.Octets{byte((len(a) - 1) >> 8), byte(len(a) - 1)}, a...))
 	add("a bit of a signature flipped", "bad answer", pageOf(a, bent(b)))
 	add("a card among them", "bad answer", pageOf(a, f.card.Raw()))
 	add("the server's own, by another authority", "changed key", pageOf(f.descriptor(t, f.namesake).Raw(), b))

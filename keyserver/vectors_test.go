@@ -4,15 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,11 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/p3do/p3do/internal/golden"
 	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/pki"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write the vectors anew; commit the difference only if you understand it")
 
 const vectorsFile = "../docs/spec/vectors/keyserver.json"
 
@@ -37,8 +32,8 @@ type vectorFile struct {
 }
 
 type published struct {
-	What  string `json:"what"`
-	Bytes octets `json:"bytes"`
+	What  string        `json:"what"`
+	Bytes golden.Octets `json:"bytes"`
 }
 
 type vector struct {
@@ -51,56 +46,31 @@ type vector struct {
 }
 
 type input struct {
-	Target  string   `json:"target,omitempty"`
-	Request string   `json:"request,omitempty"` // all of it
-	CA      octets   `json:"ca,omitempty"`      // of the server that answers, which is pinned
-	Domain  string   `json:"domain,omitempty"`  // whose descriptor is asked for
-	Record  octets   `json:"record,omitzero"`   // the answer
-	After   string   `json:"after,omitempty"`   // of the first page
-	Pages   []octets `json:"pages,omitempty"`   // the answers, one after the other; the last may be empty
+	Target  string          `json:"target,omitempty"`
+	Request string          `json:"request,omitempty"` // all of it
+	CA      golden.Octets   `json:"ca,omitempty"`      // of the server that answers, which is pinned
+	Domain  string          `json:"domain,omitempty"`  // whose descriptor is asked for
+	Record  golden.Octets   `json:"record,omitzero"`   // the answer
+	After   string          `json:"after,omitempty"`   // of the first page
+	Pages   []golden.Octets `json:"pages,omitempty"`   // the answers, one after the other; the last may be empty
 }
 
 type output struct {
-	Asks    string   `json:"asks,omitempty"` // user, key, server or servers
-	Of      string   `json:"of,omitempty"`
-	Status  int      `json:"status,omitempty"`
-	Type    string   `json:"type,omitempty"`
-	Body    *octets  `json:"body,omitempty"`
-	Domains []string `json:"domains,omitempty"`
-}
-
-type octets []byte
-
-func (o octets) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(o)), nil }
-
-func (o *octets) UnmarshalText(text []byte) (err error) {
-	*o, err = hex.DecodeString(string(text))
-	return err
+	Asks    string         `json:"asks,omitempty"` // user, key, server or servers
+	Of      string         `json:"of,omitempty"`
+	Status  int            `json:"status,omitempty"`
+	Type    string         `json:"type,omitempty"`
+	Body    *golden.Octets `json:"body,omitempty"`
+	Domains []string       `json:"domains,omitempty"`
 }
 
 // TestVectorsAreUpToDate: the file is what is made from the seed.
-func TestVectorsAreUpToDate(t *testing.T) {
-	var made bytes.Buffer
-	e := json.NewEncoder(&made)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", " ")
-	must(t, e.Encode(newFixed(t).file(t)))
-	if *rewrite {
-		must(t, os.WriteFile(vectorsFile, made.Bytes(), 0o644))
-	}
-	got, err := os.ReadFile(vectorsFile)
-	must(t, err)
-	if !bytes.Equal(got, made.Bytes()) {
-		t.Errorf("%s is stale; from the root of the module: go test ./keyserver -run Vectors -rewrite", vectorsFile)
-	}
-}
+func TestVectorsAreUpToDate(t *testing.T) { golden.Check(t, vectorsFile, newFixed(t).file(t)) }
 
 // TestVectors: what the file says is what this package does.
 func TestVectors(t *testing.T) {
-	text, err := os.ReadFile(vectorsFile)
-	must(t, err)
 	var file vectorFile
-	must(t, json.Unmarshal(text, &file))
+	golden.Read(t, vectorsFile, &file)
 	if len(file.Vectors) < 70 {
 		t.Errorf("only %d vectors", len(file.Vectors))
 	}
@@ -213,7 +183,7 @@ func askedFor(t *testing.T, in input) *session {
 	t.Helper()
 	answers := in.Pages
 	if in.Domain != "" {
-		answers = []octets{in.Record}
+		answers = []golden.Octets{in.Record}
 	}
 	var asked atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

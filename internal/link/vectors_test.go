@@ -3,20 +3,17 @@ package link
 import (
 	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-)
 
-var rewrite = flag.Bool("rewrite", false, "write the vectors anew; commit the difference only if you understand it")
+	"github.com/p3do/p3do/internal/golden"
+)
 
 const vectorsFile = "../../docs/spec/vectors/link.json"
 
@@ -123,7 +120,7 @@ func makeVectors() vectorFile {
 	list := append(packetVectors(), controlVectors()...)
 	list = append(append(list, receivedVectors()...), slotRefusals()...)
 	list = append(append(list, controlRefusals()...), sendRefusals()...)
-	return vectorFile{"Made by go test ./internal/link -run Vectors -rewrite. The specification is docs/spec/link.md.", list}
+	return vectorFile{"Made by P3DO_REWRITE=1 go test ./internal/link -run Vectors. The specification is docs/spec/link.md.", list}
 }
 
 func packetVectors() (list []vector) {
@@ -241,26 +238,12 @@ func sendRefusals() []vector {
 }
 
 // TestVectorsAreUpToDate: the file is what the functions above make.
-func TestVectorsAreUpToDate(t *testing.T) {
-	want, err := json.MarshalIndent(makeVectors(), "", " ")
-	must(t, err)
-	want = append(want, '\n')
-	if *rewrite {
-		must(t, os.WriteFile(vectorsFile, want, 0o644))
-	}
-	got, err := os.ReadFile(vectorsFile)
-	must(t, err)
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s is stale; from the root of the module: go test ./internal/link -run Vectors -rewrite", vectorsFile)
-	}
-}
+func TestVectorsAreUpToDate(t *testing.T) { golden.Check(t, vectorsFile, makeVectors()) }
 
 // TestVectors: what the file says is what this package does.
 func TestVectors(t *testing.T) {
-	text, err := os.ReadFile(vectorsFile)
-	must(t, err)
 	var file vectorFile
-	must(t, json.Unmarshal(text, &file))
+	golden.Read(t, vectorsFile, &file)
 	if len(file.Vectors) < 40 {
 		t.Errorf("only %d vectors", len(file.Vectors))
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/p3do/p3do/internal/golden"
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -40,7 +41,7 @@ type written struct {
 	records [][]byte
 }
 
-func (w written) file() octets { return slices.Concat(w.header, slices.Concat(w.records...)) }
+func (w written) file() golden.Octets { return slices.Concat(w.header, slices.Concat(w.records...)) }
 
 func (p plan) write(t *testing.T) written {
 	t.Helper()
@@ -123,7 +124,7 @@ const (
 func makeVectors(t *testing.T) vectorFile {
 	t.Helper()
 	list := slices.Concat(goodFiles(t), tornFiles(t), damagedFiles(t), rearrangedFiles(t), badHeaders(t), badBodies(t))
-	return vectorFile{"Made by go test ./internal/vault -run Vectors -rewrite. The specification is docs/spec/vault.md.", list}
+	return vectorFile{"Made by P3DO_REWRITE=1 go test ./internal/vault -run Vectors. The specification is docs/spec/vault.md.", list}
 }
 
 // vectorOf says all that went into a file.
@@ -202,7 +203,7 @@ func damagedFiles(t *testing.T) (list []vector) {
 	file := w.file()
 	end := len(file)
 	add := func(comment string, b []byte) { list = append(list, refused(comment, "damaged", p.passphrase, b)) }
-	add("nothing", octets{})
+	add("nothing", golden.Octets{})
 	add("a byte less than a header", file[:138])
 	add("a header and no snapshot", file[:139])
 	add("a snapshot that is not whole", file[:139+315])
@@ -229,7 +230,7 @@ func damagedFiles(t *testing.T) (list []vector) {
 	list = append(list, refused("another passphrase", "wrong passphrase", []byte("correct horse battery stapler"), file),
 		refused("a verifier that is not right, under a checksum that is", "wrong passphrase", p.passphrase,
 			append(withChecksum(flipped(file[:107], 75)), file[139:]...)),
-		refused("no passphrase", "passphrase", octets{}, file),
+		refused("no passphrase", "passphrase", golden.Octets{}, file),
 		refused("a passphrase of 1 025 bytes", "passphrase", bytes.Repeat([]byte{'p'}, 1025), file))
 	return list
 }

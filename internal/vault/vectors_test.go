@@ -3,18 +3,16 @@ package vault
 import (
 	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"flag"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-)
 
-var rewrite = flag.Bool("rewrite", false, "write the vectors anew; commit the difference only if you understand it")
+	"github.com/p3do/p3do/internal/golden"
+)
 
 const vectorsFile = "../../docs/spec/vectors/vault.json"
 
@@ -27,34 +25,34 @@ type vectorFile struct {
 
 // A vector is a file and, if it opens, all that went into it and comes out.
 type vector struct {
-	Kind       string   `json:"kind"` // file
-	Comment    string   `json:"comment"`
-	Expect     string   `json:"expect"`
-	Reason     string   `json:"reason,omitempty"` // damaged, wrong passphrase, passphrase (none, or too long) or version
-	Passphrase octets   `json:"passphrase"`
-	Time       uint32   `json:"time,omitempty"`
-	MemoryKiB  uint32   `json:"memory,omitempty"`
-	Threads    uint8    `json:"threads,omitempty"`
-	Salt       octets   `json:"salt,omitempty"`
-	FileID     octets   `json:"file_id,omitempty"`
-	Generation uint64   `json:"generation,omitempty"`
-	Keys       *keys    `json:"keys,omitempty"`
-	Records    []record `json:"records,omitempty"`
-	File       octets   `json:"file"`
-	End        int      `json:"end,omitempty"` // of the last whole record in file: what follows is torn
-	Contents   []pair   `json:"contents,omitempty"`
+	Kind       string        `json:"kind"` // file
+	Comment    string        `json:"comment"`
+	Expect     string        `json:"expect"`
+	Reason     string        `json:"reason,omitempty"` // damaged, wrong passphrase, passphrase (none, or too long) or version
+	Passphrase golden.Octets `json:"passphrase"`
+	Time       uint32        `json:"time,omitempty"`
+	MemoryKiB  uint32        `json:"memory,omitempty"`
+	Threads    uint8         `json:"threads,omitempty"`
+	Salt       golden.Octets `json:"salt,omitempty"`
+	FileID     golden.Octets `json:"file_id,omitempty"`
+	Generation uint64        `json:"generation,omitempty"`
+	Keys       *keys         `json:"keys,omitempty"`
+	Records    []record      `json:"records,omitempty"`
+	File       golden.Octets `json:"file"`
+	End        int           `json:"end,omitempty"` // of the last whole record in file: what follows is torn
+	Contents   []pair        `json:"contents,omitempty"`
 }
 
 type keys struct {
-	Root   octets `json:"RK"`
-	Header octets `json:"HK"`
-	Head   octets `json:"AK"`
-	Body   octets `json:"BK"`
+	Root   golden.Octets `json:"RK"`
+	Header golden.Octets `json:"HK"`
+	Head   golden.Octets `json:"AK"`
+	Body   golden.Octets `json:"BK"`
 }
 
 type record struct {
-	Nonce octets `json:"nonce"`
-	Body  octets `json:"body"` // plaintext
+	Nonce golden.Octets `json:"nonce"`
+	Body  golden.Octets `json:"body"` // plaintext
 }
 
 // A pair is a key and its value.
@@ -75,15 +73,6 @@ func (p *pair) UnmarshalText(text []byte) error {
 	return err
 }
 
-type octets []byte
-
-func (o octets) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(o)), nil }
-
-func (o *octets) UnmarshalText(text []byte) (err error) {
-	*o, err = hex.DecodeString(string(text))
-	return err
-}
-
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -92,26 +81,12 @@ func must(t testing.TB, err error) {
 }
 
 // TestVectorsAreUpToDate: the file is what makeVectors makes.
-func TestVectorsAreUpToDate(t *testing.T) {
-	want, err := json.MarshalIndent(makeVectors(t), "", " ")
-	must(t, err)
-	want = append(want, '\n')
-	if *rewrite {
-		must(t, os.WriteFile(vectorsFile, want, 0o644))
-	}
-	got, err := os.ReadFile(vectorsFile)
-	must(t, err)
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s is stale; from the root of the module: go test ./internal/vault -run Vectors -rewrite", vectorsFile)
-	}
-}
+func TestVectorsAreUpToDate(t *testing.T) { golden.Check(t, vectorsFile, makeVectors(t)) }
 
 // TestVectors: what the file says is what this package does.
 func TestVectors(t *testing.T) {
-	text, err := os.ReadFile(vectorsFile)
-	must(t, err)
 	var file vectorFile
-	must(t, json.Unmarshal(text, &file))
+	golden.Read(t, vectorsFile, &file)
 	if len(file.Vectors) < 60 {
 		t.Errorf("only %d vectors", len(file.Vectors))
 	}
@@ -182,7 +157,7 @@ func checkWritten(t *testing.T, root rootKey, v vector) {
 	}
 	k := keys{root.b[:], root.expand("p3do vault header", nil), root.expand("p3do vault head", v.FileID), root.expand("p3do vault body", v.FileID)}
 	for i, got := range [][]byte{k.Root, k.Header, k.Head, k.Body} {
-		if want := []octets{v.Keys.Root, v.Keys.Header, v.Keys.Head, v.Keys.Body}[i]; !bytes.Equal(got, want) {
+		if want := []golden.Octets{v.Keys.Root, v.Keys.Header, v.Keys.Head, v.Keys.Body}[i]; !bytes.Equal(got, want) {
 			t.Errorf("key %d is %x, want %x", i, got, want)
 		}
 	}
