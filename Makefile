@@ -1,4 +1,4 @@
-.PHONY: check test race fuzz lossy deaths attacks bench vectors
+.PHONY: check test race fuzz lossy deaths rotations attacks bench vectors
 check: # all that a change must pass
 	.ci/run
 test:
@@ -13,6 +13,8 @@ fuzz: # every target for ten minutes: hours
 	.ci/fuzz 10m
 lossy: # a hundred texts each way through loss and deaths: a minute or two
 	go run ./cmd/p3dod lab --once --scenario lossy
+rotations: # a hundred texts each way while every kind of key is changed: a minute
+	go run ./cmd/p3dod lab --once --scenario rotations
 bench:
 	go test -run '^$$' -bench . ./mor/onion
 vectors:

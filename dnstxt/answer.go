@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -55,28 +56,28 @@ func (q question) pack() ([]byte, error) {
 }
 
 // parse reads an answer to q as it came from the network.
-func (q question) parse(raw []byte) (Record, error) {
+func (q question) parse(raw []byte) (Answer, error) {
 	if len(raw) < headerOctets {
-		return Record{}, errNotOurs
+		return Answer{}, errNotOurs
 	}
 	var m dns.Msg
 	err := m.Unpack(raw)
 	if m.Id != q.id || !m.Response || m.Opcode != dns.OpcodeQuery || !q.asked(m.Question) {
-		return Record{}, errNotOurs
+		return Answer{}, errNotOurs
 	}
 	if m.Truncated {
-		return Record{}, errTruncated
+		return Answer{}, errTruncated
 	}
 	if err != nil || len(m.Answer) != int(answerCount(raw)) {
-		return Record{}, fmt.Errorf("%w: the answer is no DNS message", ErrInvalid)
+		return Answer{}, fmt.Errorf("%w: the answer is no DNS message", ErrInvalid)
 	}
 	switch m.Rcode {
 	case dns.RcodeNameError:
-		return Record{}, ErrNone
+		return Answer{}, ErrNone
 	case dns.RcodeSuccess:
 		return q.judge(&m)
 	}
-	return Record{}, fmt.Errorf("dnstxt: the server answered %s", rcodeName(m.Rcode))
+	return Answer{}, fmt.Errorf("dnstxt: the server answered %s", rcodeName(m.Rcode))
 }
 
 // answerCount reads ANCOUNT, octets 6 and 7 of the header. The library is
@@ -93,29 +94,36 @@ func (q question) asked(questions []dns.Question) bool {
 // judge finds the one record in an answer without error. Nothing but TXT
 // records, and signatures over them, at exactly the name asked for may be
 // there.
-func (q question) judge(m *dns.Msg) (Record, error) {
+func (q question) judge(m *dns.Msg) (Answer, error) {
 	if len(m.Answer) > maxAnswers {
-		return Record{}, &ParseError{"", wantOneRecord}
+		return Answer{}, &ParseError{"", wantOneRecord}
 	}
 	var texts []string
+	answer := Answer{Secure: m.AuthenticatedData}
 	for _, rr := range m.Answer {
 		text, err := q.textOf(rr)
 		if err != nil {
-			return Record{}, err
+			return Answer{}, err
 		}
 		if isRecord(text) {
 			texts = append(texts, text)
+			answer.TTL = time.Duration(rr.Header().Ttl) * time.Second
 		}
 	}
 	switch {
 	case len(m.Answer) == 0 && isReferral(m):
-		return Record{}, errors.New("dnstxt: the server referred to another one; ask a resolver")
+		return Answer{}, errors.New("dnstxt: the server referred to another one; ask a resolver")
 	case len(texts) == 0:
-		return Record{}, ErrNone
+		return Answer{}, ErrNone
 	case len(texts) > 1:
-		return Record{}, &ParseError{"", wantOneRecord}
+		return Answer{}, &ParseError{"", wantOneRecord}
 	}
-	return Parse(texts[0])
+	record, err := Parse(texts[0])
+	if err != nil {
+		return Answer{}, err
+	}
+	answer.Record = record
+	return answer, nil
 }
 
 // textOf returns the joined strings of a TXT record, and nothing for a

@@ -44,21 +44,34 @@ type Resolver struct {
 // record's grammar is at fault), and others if the server could not be asked or
 // failed to answer.
 func (r Resolver) Lookup(ctx context.Context, domain pki.Domain) (Record, error) {
+	answer, err := r.Look(ctx, domain)
+	return answer.Record, err
+}
+
+// An Answer is a record and what the resolver said of it.
+type Answer struct {
+	Record
+	TTL    time.Duration // how long it may be believed; 0 if there is none
+	Secure bool          // the resolver has verified it by DNSSEC (RFC 4035, section 3.2.3): as good as the way to it
+}
+
+// Look is Lookup that tells more.
+func (r Resolver) Look(ctx context.Context, domain pki.Domain) (Answer, error) {
 	if r.Server == "" || r.Dial == nil {
-		return Record{}, errors.New("dnstxt: a resolver needs a server and a dialler")
+		return Answer{}, errors.New("dnstxt: a resolver needs a server and a dialler")
 	}
-	var record Record
+	var answer Answer
 	err := errTruncated
 	if !r.TCPOnly {
-		record, err = r.ask(ctx, domain, udpTries, r.overUDP)
+		answer, err = r.ask(ctx, domain, udpTries, r.overUDP)
 	}
 	if errors.Is(err, errTruncated) {
-		record, err = r.ask(ctx, domain, tcpTries, r.overTCP)
+		answer, err = r.ask(ctx, domain, tcpTries, r.overTCP)
 	}
 	if err != nil {
-		return Record{}, fmt.Errorf("%w (asked %s for %s%s)", err, r.Server, ownerPrefix, domain)
+		return Answer{}, fmt.Errorf("%w (asked %s for %s%s)", err, r.Server, ownerPrefix, domain)
 	}
-	return record, nil
+	return answer, nil
 }
 
 // A transportError means that no answer came; trying again may help.
@@ -69,28 +82,28 @@ func (e transportError) Unwrap() error { return e.error }
 // ask tries over one transport until there is an answer, whatever it says, and
 // returns the last error if there is none.
 func (r Resolver) ask(ctx context.Context, domain pki.Domain, tries int,
-	over func(context.Context, question) (Record, error)) (Record, error) {
+	over func(context.Context, question) (Answer, error)) (Answer, error) {
 	var last error
 	for range tries {
 		q, err := newQuestion(domain, randomID())
 		if err != nil {
-			return Record{}, err
+			return Answer{}, err
 		}
-		record, err := r.try(ctx, q, over)
+		answer, err := r.try(ctx, q, over)
 		var noAnswer transportError
 		if !errors.As(err, &noAnswer) {
-			return record, err
+			return answer, err
 		}
 		if ctx.Err() != nil {
-			return Record{}, ctx.Err()
+			return Answer{}, ctx.Err()
 		}
 		last = err
 	}
-	return Record{}, last
+	return Answer{}, last
 }
 
 func (r Resolver) try(ctx context.Context, q question,
-	over func(context.Context, question) (Record, error)) (Record, error) {
+	over func(context.Context, question) (Answer, error)) (Answer, error) {
 	timeout := r.Timeout
 	if timeout <= 0 {
 		timeout = DefaultTimeout
@@ -100,10 +113,10 @@ func (r Resolver) try(ctx context.Context, q question,
 	return over(ctx, q)
 }
 
-func (r Resolver) overUDP(ctx context.Context, q question) (Record, error) {
+func (r Resolver) overUDP(ctx context.Context, q question) (Answer, error) {
 	conn, err := r.send(ctx, "udp", q)
 	if err != nil {
-		return Record{}, err
+		return Answer{}, err
 	}
 	defer conn.Close()
 	defer closeOn(ctx, conn)()
@@ -111,36 +124,36 @@ func (r Resolver) overUDP(ctx context.Context, q question) (Record, error) {
 	for range udpStrayed {
 		n, err := conn.Read(raw)
 		if err != nil {
-			return Record{}, silence(ctx, err)
+			return Answer{}, silence(ctx, err)
 		}
 		if n > udpSize {
 			continue // more than was asked for: not an answer
 		}
-		record, err := q.parse(raw[:n])
+		answer, err := q.parse(raw[:n])
 		if errors.Is(err, errNotOurs) {
 			continue
 		}
-		return record, err
+		return answer, err
 	}
-	return Record{}, transportError{errors.New("dnstxt: too many datagrams that answer something else")}
+	return Answer{}, transportError{errors.New("dnstxt: too many datagrams that answer something else")}
 }
 
-func (r Resolver) overTCP(ctx context.Context, q question) (Record, error) {
+func (r Resolver) overTCP(ctx context.Context, q question) (Answer, error) {
 	conn, err := r.send(ctx, "tcp", q)
 	if err != nil {
-		return Record{}, err
+		return Answer{}, err
 	}
 	defer conn.Close()
 	defer closeOn(ctx, conn)()
 	raw, err := readFramed(conn)
 	if err != nil {
-		return Record{}, silence(ctx, err)
+		return Answer{}, silence(ctx, err)
 	}
-	record, err := q.parse(raw)
+	answer, err := q.parse(raw)
 	if errors.Is(err, errTruncated) {
-		return Record{}, fmt.Errorf("%w: truncated over TCP", ErrInvalid)
+		return Answer{}, fmt.Errorf("%w: truncated over TCP", ErrInvalid)
 	}
-	return record, err
+	return answer, err
 }
 
 // send opens a connection and writes the query.

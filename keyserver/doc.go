@@ -9,18 +9,19 @@
 //   - copy: a foreign user's card that was fetched from her home, verified and
 //     kept; it is served when the home is gone.
 //
-// The service answers exact look-ups and nothing else. Servers may be listed,
-// users never. There is no request that writes: records come in by the Publish
-// methods, inside the process of the domain's node, and each takes one type of
-// package pki, so that nothing but what a domain CA signed can get in, context
+// The service answers exact look-ups, and signs the keys of its own domain's users
+// if Config.Sign does. Servers may be listed, users never. Records come in by the
+// Publish methods, inside the process of the domain's node, and each takes one type
+// of package pki, so that nothing but what a domain CA signed can get in, context
 // keys and hints least of all. What the domain signed is in its key ring as
 // well, written in one transaction (K5).
 //
 //	GET /v1/user/NAME          the card of ann@a.test
-//	GET /v1/key/FINGERPRINT    the card, or link or cross certificate, of a key
+//	GET /v1/key/FINGERPRINT    the card, or link certificate, of a key
 //	GET /v1/server/DOMAIN      the descriptor of a.test
 //	GET /v1/servers            the first page of all descriptors
 //	GET /v1/servers/DOMAIN     the page after that domain
+//	POST /v1/sign              a request for a certificate: the certificate
 //
 // Everything else is "404 Not Found" in the same bytes, after the same work as
 // for a name that does not exist.

@@ -236,7 +236,7 @@ func TestClientJudgesTheServer(t *testing.T) {
 	w.publish(t, "ann@a.test")
 	other := authority(t, "a.test")
 	var changed *pki.KeyChangedError
-	_, err := w.client.User(t.Context(), Endpoint{w.endpoint.Address, other.CA().Fingerprint()}, name(t, "ann@a.test"))
+	_, err := w.client.User(t.Context(), Endpoint{w.endpoint.Address, other.CA().Fingerprint(), nil}, name(t, "ann@a.test"))
 	if wantErr(t, err, ErrWrongKey); !errors.As(err, &changed) || changed.Shown != w.endpoint.CA {
 		t.Fatalf("%v", err)
 	}
@@ -248,7 +248,7 @@ func TestClientJudgesTheServer(t *testing.T) {
 	alone.Certificate = alone.Certificate[:1]
 	for what, cert := range map[string]*tls.Certificate{"thief": thief, "old": old, "alone": &alone} {
 		address := serve(t, w.server, cert)
-		_, err := w.client.User(t.Context(), Endpoint{address, w.endpoint.CA}, name(t, "ann@a.test"))
+		_, err := w.client.User(t.Context(), Endpoint{address, w.endpoint.CA, nil}, name(t, "ann@a.test"))
 		if err == nil || errors.Is(err, ErrNotFound) {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -266,7 +266,7 @@ func liar(t *testing.T, w *world, handler http.HandlerFunc) Endpoint {
 	srv := &http.Server{Handler: handler}
 	go srv.Serve(tls.NewListener(ln, serverTLS(func() (*tls.Certificate, error) { return w.cert, nil })))
 	t.Cleanup(func() { srv.Close() })
-	return Endpoint{ln.Addr().String(), w.endpoint.CA}
+	return Endpoint{ln.Addr().String(), w.endpoint.CA, nil}
 }
 
 func TestClientJudgesTheAnswer(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +41,36 @@ func TestLookUp(t *testing.T) {
 	wantErr(t, err, ErrNotFound)
 	_, err = w.client.Server(t.Context(), w.endpoint, domain(t, "b.test"))
 	wantErr(t, err, ErrNotFound)
+}
+
+// What has ended is not there, whoever published it: a card of the domain's own, by name and by
+// key, and a copy, although it is on hand.
+func TestRevokedIsNotThere(t *testing.T) {
+	home := authority(t, "b.test")
+	bob := newPerson(t, home, "bob@b.test")
+	var ended atomic.Pointer[pki.Fingerprint] // of one key
+	ended.Store(new(pki.Fingerprint))
+	w := newWorld(t, "a.test", func(c *Config) {
+		c.Revoked = func(_ pki.Name, key pki.Fingerprint) bool { return key == *ended.Load() }
+		c.Fetch = func(context.Context, pki.Name) (pki.SignedCard, error) { return bob.card(t, 1), nil }
+	})
+	ann := w.publish(t, "ann@a.test")
+	for _, p := range []struct {
+		name string
+		key  pki.Fingerprint
+	}{{"ann@a.test", ann.key.Fingerprint()}, {"bob@b.test", bob.key.Fingerprint()}} {
+		look := func() (byName, byKey error) {
+			_, byName = w.client.User(t.Context(), w.endpoint, name(t, p.name))
+			_, byKey = w.client.UserByKey(t.Context(), w.endpoint, p.key)
+			return byName, byKey
+		}
+		byName, byKey := look()
+		must(t, errors.Join(byName, byKey))
+		ended.Store(&p.key)
+		byName, byKey = look()
+		wantErr(t, byName, ErrNotFound)
+		wantErr(t, byKey, ErrNotFound)
+	}
 }
 
 func wantErr(t testing.TB, err, target error) {
@@ -246,9 +277,11 @@ func TestWhatIsPublishedIsInTheRing(t *testing.T) {
 	}
 	_, err = w.client.User(ctx, w.endpoint, name(t, "new@a.test"))
 	wantErr(t, err, ErrNotFound)
-	a, err := w.server.lookUp(ctx, query{kind: byKey, fingerprint: peer.CA().Fingerprint()})
+	a, err := w.server.lookUp(ctx, query{kind: byKey, fingerprint: key.Public().Fingerprint()})
 	must(t, err)
-	if !bytes.Equal(a.body, cross.DER()) || a.contentType != typeCertificate {
-		t.Error("the countersignature of b.test cannot be had by its key")
+	if !bytes.Equal(a.body, link.DER()) || a.contentType != typeCertificate {
+		t.Error("the link certificate cannot be had by its key")
 	}
+	_, err = w.server.lookUp(ctx, query{kind: byKey, fingerprint: peer.CA().Fingerprint()})
+	wantErr(t, err, errMiss) // whom we countersign is not for strangers
 }

@@ -16,6 +16,7 @@ const (
 	byKey
 	serverByDomain
 	serverPage
+	successionsOf
 )
 
 // query is a request that was understood; only the field of its kind is set.
@@ -72,6 +73,9 @@ func parseArg(what, arg string) (q query, err error) {
 	case "server":
 		q.kind = serverByDomain
 		q.domain, err = pki.ParseDomain(arg)
+	case "successions":
+		q.kind = successionsOf
+		q.domain, err = pki.ParseDomain(arg)
 	case "servers":
 		q.kind = serverPage
 		q.domain, err = pki.ParseDomain(arg)
@@ -88,6 +92,8 @@ func (q query) target() string {
 		return "/v1/key/" + q.fingerprint.String()
 	case serverByDomain:
 		return "/v1/server/" + q.domain.String()
+	case successionsOf:
+		return "/v1/successions/" + q.domain.String()
 	case serverPage:
 		if q.domain.IsZero() {
 			return "/v1/servers"

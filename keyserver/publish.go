@@ -18,17 +18,17 @@ var ErrNotOurs = errors.New("keyserver: record is not this domain's to publish")
 // signed and before she has a card. It must verify under the own CA now, else
 // [ErrNotOurs]; a name that has another key on record is store.ErrOtherKey.
 func (s *Server) PublishCertificate(ctx context.Context, cert pki.UserCert) error {
-	if _, err := s.config.CA.VerifyUser(cert.DER(), s.config.Now()); err != nil {
+	if _, err := s.certifier(cert.Issuer()).VerifyUser(cert.DER(), s.config.Now()); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotOurs, err)
 	}
 	return s.add(ctx, userKey(cert))
 }
 
 // PublishCard puts an own user's card, and the certificate in it, where it can
-// be looked up. It must verify under the own CA now, else [ErrNotOurs]; an older
+// be looked up. It must verify under the own CA, or one that handed over to it, now, else [ErrNotOurs]; an older
 // card is store.ErrOldSerial, another key store.ErrOtherKey.
 func (s *Server) PublishCard(ctx context.Context, card pki.SignedCard) error {
-	card, err := s.config.CA.VerifyCard(card.Raw(), s.config.Now())
+	card, err := s.certifier(card.Certificate.Issuer()).VerifyCard(card.Raw(), s.config.Now())
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotOurs, err)
 	}
@@ -49,7 +49,7 @@ func userKey(cert pki.UserCert) store.SignedKey {
 func (s *Server) PublishLink(ctx context.Context, link pki.LinkCert) error {
 	leaf, err := x509.ParseCertificate(link.DER())
 	if err == nil {
-		err = s.config.CA.VerifyLink(leaf, s.config.Now())
+		err = s.ca().VerifyLink(leaf, s.config.Now())
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotOurs, err)
@@ -65,7 +65,7 @@ func (s *Server) PublishLink(ctx context.Context, link pki.LinkCert) error {
 // Only that root, which stays private, could verify it: the caller passes none
 // but what Authority.Countersign returned. One over the own domain is refused.
 func (s *Server) PublishCross(ctx context.Context, cross pki.CrossCert) error {
-	if len(cross.DER()) == 0 || cross.Domain() == s.config.CA.Domain() {
+	if len(cross.DER()) == 0 || cross.Domain() == s.ca().Domain() {
 		return ErrNotOurs
 	}
 	return s.add(ctx, store.SignedKey{
@@ -83,7 +83,7 @@ func (s *Server) PublishDescriptor(ctx context.Context, d pki.SignedDescriptor) 
 	if err := d.CheckTime(s.config.Now()); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotOurs, err)
 	}
-	if d.Domain == s.config.CA.Domain() {
+	if d.Domain == s.ca().Domain() {
 		return s.publishOwn(ctx, d)
 	}
 	_, err := s.config.Store.PutServer(ctx, store.Server{
@@ -96,14 +96,21 @@ func (s *Server) PublishDescriptor(ctx context.Context, d pki.SignedDescriptor) 
 	return nil
 }
 
+// publishOwn publishes the own descriptor. It is by the authority in office, so that it may
+// take the place of one by a former.
 func (s *Server) publishOwn(ctx context.Context, d pki.SignedDescriptor) error {
-	if err := pki.CheckPin(s.config.CA.Fingerprint(), d.CA.Fingerprint(), d.Domain.String()); err != nil {
+	if err := pki.CheckPin(s.ca().Fingerprint(), d.CA.Fingerprint(), d.Domain.String()); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotOurs, err)
 	}
-	return s.add(ctx, store.SignedKey{
+	k := store.SignedKey{
 		Kind: store.KeyDescriptor, Subject: d.Domain.String(), Fingerprint: d.CA.Fingerprint(),
 		Raw: d.Raw(), Serial: d.Serial, NotAfter: d.Expires,
-	})
+	}
+	err := s.add(ctx, k)
+	if errors.Is(err, store.ErrOtherKey) {
+		err = s.config.Store.ReplaceOwn(ctx, k)
+	}
+	return err
 }
 
 // add is the one road into key server and key ring (K5).

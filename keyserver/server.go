@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -22,6 +23,13 @@ type Config struct {
 	// error, whatever it says, means that there is none to be had now. Nil: no
 	// foreign look-ups; copies on hand are served.
 	Fetch func(context.Context, pki.Name) (pki.SignedCard, error)
+
+	// Sign signs the keys that are handed in. Nil: none are, and nothing is written.
+	Sign Sign
+
+	// Revoked tells whether a name, or an identity key, has ended: the card is not there then,
+	// whoever published it or had a copy. Nil: none has.
+	Revoked func(pki.Name, pki.Fingerprint) bool
 
 	// Rate is how many requests per second one client (an IPv4 address, an
 	// IPv6 /64) may make in the long run, and Burst how many at once. Zero:
@@ -50,7 +58,8 @@ const (
 // Server answers look-ups. It is an http.Handler; Serve runs it over TLS with
 // all limits. Its methods may be called concurrently.
 type Server struct {
-	config   Config
+	config   Config // but for its CA
+	line     atomic.Pointer[[]pki.CACert]
 	clients  *Clients
 	fetching singleflight.Group // by name: one look-up serves all who ask
 	slots    chan struct{}      // one for each fetch under way
@@ -70,7 +79,7 @@ func New(config Config) *Server {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	return &Server{
+	s := &Server{
 		config:  config,
 		clients: NewClients(config.Rate, config.Burst),
 		slots:   make(chan struct{}, MaxFetches),
@@ -78,6 +87,28 @@ func New(config Config) *Server {
 
 		headerTimeout: headerTimeout,
 	}
+	s.SetAuthorities(config.CA)
+	return s
+}
+
+// SetAuthorities has what the own domain publishes judged by another authority than before:
+// ca, or, as far as users are concerned, one of those that handed over to it.
+func (s *Server) SetAuthorities(ca pki.CACert, former ...pki.CACert) {
+	line := append([]pki.CACert{ca}, former...)
+	s.line.Store(&line)
+}
+
+// ca is the authority in office.
+func (s *Server) ca() pki.CACert { return (*s.line.Load())[0] }
+
+// certifier is the authority whose key that is; the one in office if it is none's.
+func (s *Server) certifier(issuer pki.Fingerprint) pki.CACert {
+	for _, ca := range *s.line.Load() {
+		if ca.Fingerprint() == issuer {
+			return ca
+		}
+	}
+	return s.ca()
 }
 
 // answer is a record as it goes out.
@@ -99,9 +130,14 @@ var (
 // ServeHTTP answers one request: 200 with the record; 404 for everything that
 // is not there or not a look-up, always in the same bytes; 429 over the
 // client's rate; 503 when the store fails or too many fetches are under way.
+// A request to sign is answered as [SignRequest] says.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.clients.Allow(r.RemoteAddr, s.config.Now()) {
 		refuse(w, r, http.StatusTooManyRequests)
+		return
+	}
+	if r.Method == http.MethodPost && r.RequestURI == signTarget && s.config.Sign != nil {
+		s.sign(w, r)
 		return
 	}
 	q := parseRequest(r)
@@ -149,6 +185,8 @@ func (s *Server) lookUp(ctx context.Context, q query) (answer, error) {
 		return s.user(ctx, q.name)
 	case byKey:
 		return s.key(ctx, q.fingerprint)
+	case successionsOf:
+		return s.successions(ctx, q.domain)
 	case serverByDomain:
 		v, err := s.config.Store.Server(ctx, q.domain.String())
 		return answer{v.Descriptor, typeRecord}, miss(err)
@@ -165,14 +203,14 @@ func (s *Server) user(ctx context.Context, name pki.Name) (answer, error) {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return answer{}, err
 	}
-	if name.Domain() == s.config.CA.Domain() || s.config.Fetch == nil || s.fresh(u) {
-		return cardOf(u)
+	if name.Domain() == s.ca().Domain() || s.config.Fetch == nil || s.fresh(u) {
+		return s.cardOf(u)
 	}
 	card, err := s.fetch(ctx, name)
 	if err == nil {
 		return answer{card, typeRecord}, nil
 	}
-	if a, missing := cardOf(u); missing == nil {
+	if a, missing := s.cardOf(u); missing == nil {
 		return a, nil // the home is gone or busy: its signature still holds
 	}
 	return answer{}, err
@@ -187,19 +225,28 @@ func (s *Server) fresh(u store.User) bool {
 func (s *Server) key(ctx context.Context, fp pki.Fingerprint) (answer, error) {
 	u, err := s.config.Store.UserByFingerprint(ctx, fp)
 	if err == nil {
-		return cardOf(u)
+		return s.cardOf(u)
 	}
 	if !errors.Is(err, store.ErrNotFound) {
 		return answer{}, err
 	}
 	c, err := s.config.Store.CertificateByFingerprint(ctx, fp)
+	if err == nil && c.Kind != store.KeyLink { // whom we countersigned is not for strangers
+		return answer{}, errMiss
+	}
 	return answer{c.Raw, typeCertificate}, miss(err)
 }
 
-// cardOf: somebody without a card (none at all, or certified only) is a miss.
-func cardOf(u store.User) (answer, error) {
+// cardOf: somebody without a card (none at all, or certified only), or whose key was revoked,
+// is a miss.
+func (s *Server) cardOf(u store.User) (answer, error) {
 	if len(u.Card) == 0 {
 		return answer{}, errMiss
+	}
+	if s.config.Revoked != nil {
+		if name, err := pki.ParseName(u.Name); err != nil || s.config.Revoked(name, u.Fingerprint) {
+			return answer{}, errMiss
+		}
 	}
 	return answer{u.Card, typeRecord}, nil
 }

@@ -63,10 +63,11 @@ type ServerKey struct {
 
 // An OwnContext is a context that this server speaks on.
 type OwnContext struct {
-	ID    ContextID
-	Key   *onion.ContextPrivateKey
-	Hint  onion.Hint // of Epoch
-	Epoch onion.Epoch
+	ID     ContextID
+	Key    *onion.ContextPrivateKey
+	Hint   onion.Hint // of Epoch
+	Epoch  onion.Epoch
+	Former []FormerKey // the newest first, at most MaxFormer
 }
 
 // NewContext makes a context with fresh keys whose hints begin one epoch before now, so
@@ -92,6 +93,13 @@ func (c OwnContext) Advance(now time.Time) OwnContext {
 	for oldest := onion.EpochAt(now) - 1; c.Epoch < oldest; c.Epoch++ {
 		c.Hint = c.Hint.Next()
 	}
+	var former []FormerKey
+	for _, f := range c.Former {
+		if now.Before(f.Until) {
+			former = append(former, f.advance(onion.EpochAt(now)-1))
+		}
+	}
+	c.Former = former
 	return c
 }
 

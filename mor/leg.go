@@ -35,11 +35,7 @@ func (r *Router) peelOuter(now time.Time, p peel) {
 }
 
 func (r *Router) opened(now time.Time, p peel) (Drop, bool) {
-	hint, ok := p.context.hintAt(p.epoch)
-	if !ok {
-		return DropEpoch, false
-	}
-	layer, err := onion.PeelOuter(p.context.Key, hint, p.packet)
+	layer, err := onion.PeelOuter(p.key, p.hint, p.packet)
 	if err != nil {
 		return DropAuth, false
 	}
@@ -123,7 +119,7 @@ func (r *Router) peelInner(now time.Time, p parcel, key *ServerKey) (Drop, bool)
 // function: there is no way to add a server key (row M7).
 func (r *Router) leg(now time.Time, p parcel) (Drop, bool) {
 	epoch := onion.EpochAt(now)
-	path := r.path(p.server, epoch)
+	path := r.path(now, p.server, epoch)
 	if len(path) == 0 {
 		return DropNoRoute, false
 	}
@@ -141,13 +137,14 @@ func (r *Router) leg(now time.Time, p parcel) (Drop, bool) {
 }
 
 // path chooses the contexts of one leg: extra ones at random, then one that leads to server.
-func (r *Router) path(server onion.ServerID, epoch onion.Epoch) []*known {
+// Those of neighbours that are lost are no extra ones.
+func (r *Router) path(now time.Time, server onion.ServerID, epoch onion.Epoch) []*known {
 	ways := r.routes.toward(server, epoch)
 	if len(ways) == 0 {
 		return nil
 	}
 	last := ways[r.pick(len(ways))]
-	rest := r.routes.others(last, epoch)
+	rest := r.present(now, r.routes.others(last, epoch))
 	var path []*known
 	for len(path) < r.cfg.ExtraHops && len(rest) > 0 {
 		i := r.pick(len(rest))

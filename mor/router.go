@@ -19,6 +19,7 @@ type Router struct {
 
 	listeners map[ContextID]*listener
 	members   map[ContextID][]pki.Domain // of our own contexts
+	lost      []loss                     // neighbours without a link
 
 	peels  []peel     // recognised as ours, to be peeled at the next grid instant
 	speak  []speaking // to be spoken when due, in order of due
@@ -50,6 +51,8 @@ type listener struct {
 // peel is a packet whose outer layer waits to be removed with a key of ours.
 type peel struct {
 	context *ownContext
+	key     *onion.ContextPrivateKey // of that context
+	hint    onion.Hint
 	from    ContextID // the context that brought it; a context of our own if a user of ours did
 	epoch   onion.Epoch
 	packet  onion.Packet
@@ -162,7 +165,7 @@ func (r *Router) Hear(now time.Time, on ContextID, p onion.Packet) Output {
 func (r *Router) utter(now time.Time, epoch onion.Epoch, from ContextID, s speaking) {
 	r.awake = now.Add(r.cfg.MaxDelay + 2*r.cfg.Grid) // as long as the slowest consequence may take
 	if whose, ok := r.routes.whose(epoch, s.packet); ok && whose.own != nil {
-		r.notePeel(peel{whose.own, from, epoch, s.packet})
+		r.notePeel(peel{whose.own, whose.key, whose.hint, from, epoch, s.packet})
 	} else if ok && slices.Contains(r.members[s.on.ID], whose.foreign.Owner) {
 		s.owner = whose.foreign.Owner
 	}

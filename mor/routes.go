@@ -88,6 +88,8 @@ type epochMatcher struct {
 // owner is whose key a packet is for: an own context, or a foreign one.
 type owner struct {
 	own     *ownContext
+	key     *onion.ContextPrivateKey // of own
+	hint    onion.Hint               // the same
 	foreign *known
 }
 
@@ -210,8 +212,8 @@ func (t *routes) newMatcher(e onion.Epoch) epochMatcher {
 	var hints []onion.Hint
 	var owners []owner
 	for _, c := range t.own {
-		if h, ok := c.hintAt(e); ok {
-			hints, owners = append(hints, h), append(owners, owner{own: c})
+		for _, o := range c.keys(e) {
+			hints, owners = append(hints, o.hint), append(owners, o)
 		}
 	}
 	for i := range t.foreign {

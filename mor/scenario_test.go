@@ -28,6 +28,8 @@ import (
 //	submit b i          a user of b hands in i
 //	tick b              b's timer fires
 //	pass 1h             time passes
+//	lost b a            b's link with a ends
+//	found b a           it has one again
 //	restart b           b forgets what it was not told to remember
 //	counters b ...      compares all counters that are not zero
 //
@@ -45,6 +47,7 @@ func TestScenarios(t *testing.T) {
 			"ask": on((*stage).ask), "inner": on((*stage).inner), "wrap": on((*stage).wrap), "cover": on((*stage).cover),
 			"hear": on((*stage).hear), "submit": on((*stage).submit), "tick": on((*stage).tick), "pass": on((*stage).pass),
 			"restart": on((*stage).restart), "counters": on((*stage).counters),
+			"lost": on((*stage).lost), "found": on((*stage).found),
 		},
 	})
 }
@@ -211,6 +214,16 @@ func (s *stage) pass(args []string) error {
 	d, err := time.ParseDuration(args[0])
 	s.now = s.now.Add(d)
 	return err
+}
+
+func (s *stage) lost(args []string) error {
+	s.servers[args[0]].Lost(s.now, s.servers[args[1]].cfg.Domain)
+	return nil
+}
+
+func (s *stage) found(args []string) error {
+	s.servers[args[0]].Found(s.servers[args[1]].cfg.Domain)
+	return nil
 }
 
 func (s *stage) restart(args []string) error {

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/pki"
@@ -18,12 +19,19 @@ const (
 	MinHops     = 2
 	MaxHops     = 3
 	DefaultHops = 2
+
+	// LongStanding is for how long another domain has to have stood by a server before it is
+	// not young any more: whoever wants to be in many routes has to wait for it.
+	LongStanding = 7 * 24 * time.Hour
 )
 
 // A Server is what a user needs of a server to put it into a route.
 type Server struct {
 	Domain pki.Domain
 	Key    onion.ServerKey // of the period in which the packet travels
+	Young  bool            // no other domain has stood by it for [LongStanding] yet
+
+	EndOnly bool // it may not relay: no other domain stands by it at all
 }
 
 // A Route is the way of one packet, as its user chose it: the entry and the mailbox
@@ -58,15 +66,21 @@ type preference struct {
 	doubts map[pki.Domain]int // copies over a relay that nothing came of, since something did
 }
 
-// avoided is what being in the route to avoid weighs, in doublings of doubts.
-const avoided = 2
+// What being in the route to avoid, and being young, weighs in doublings of doubts.
+const (
+	avoided = 2
+	young   = 1
+)
 
 // cost grows with the number of digits of the doubts, so that a relay must have failed
 // some times more often than others before it is passed over for them.
-func (p preference) cost(domain pki.Domain) int {
-	cost := bits.Len(uint(p.doubts[domain]))
-	if slices.Contains(p.avoid, domain) {
+func (p preference) cost(s Server) int {
+	cost := bits.Len(uint(p.doubts[s.Domain]))
+	if slices.Contains(p.avoid, s.Domain) {
 		cost += avoided
+	}
+	if s.Young {
+		cost += young
 	}
 	return cost
 }
@@ -78,7 +92,7 @@ func (p preference) cost(domain pki.Domain) int {
 // undo avoiding: a spool that withholds its receipts has all relays doubted, as much as it likes.
 func (p preference) cheapest(servers []Server, n int) []Server {
 	cheap := func(p preference) []Server {
-		return slices.SortedStableFunc(slices.Values(servers), func(a, b Server) int { return p.cost(a.Domain) - p.cost(b.Domain) })[:n]
+		return slices.SortedStableFunc(slices.Values(servers), func(a, b Server) int { return p.cost(a) - p.cost(b) })[:n]
 	}
 	chosen := cheap(p)
 	if p.left(servers) <= n && slices.ContainsFunc(chosen, func(s Server) bool { return p.doubts[s.Domain] > 0 }) {
@@ -134,6 +148,8 @@ func given(servers []Server, e ends, via []pki.Domain) ([]Server, error) {
 		switch {
 		case at < 0:
 			return nil, routeErrorf("no server of %s is known", domain)
+		case servers[at].EndOnly:
+			return nil, routeErrorf("no other domain stands by %s, and so it cannot be a relay", domain)
 		case domain == e.entry || domain == e.mailbox:
 			return nil, routeErrorf("%s is at an end of the route and cannot be a relay of it", domain)
 		case slices.Contains(via[:i], domain):
@@ -149,7 +165,7 @@ func candidates(servers []Server, e ends) []Server {
 	taken := []pki.Domain{e.entry, e.mailbox}
 	var relays []Server
 	for _, s := range servers {
-		if !slices.Contains(taken, s.Domain) {
+		if !s.EndOnly && !slices.Contains(taken, s.Domain) {
 			taken, relays = append(taken, s.Domain), append(relays, s)
 		}
 	}

@@ -70,7 +70,11 @@ type Lab struct {
 	Loss    float64  `toml:"loss"`  // probability that a packet slot is lost, 0 to 1
 	Delay   Duration `toml:"delay"` // by which each is late
 	Seed    uint64   `toml:"seed"`
-	Death            // writes are counted from the start of the node
+
+	ViewPace Duration `toml:"view_pace"` // least time between two views of ours; 0: as elsewhere
+	Watch    Duration `toml:"watch"`     // between two looks at the record of each domain; 0: as elsewhere
+
+	Death // writes are counted from the start of the node
 }
 
 // A Duration is a time.Duration written as "50ms".
@@ -161,6 +165,8 @@ func (c Config) validate() error {
 	fault(c.Lab.Seed > math.MaxInt64, "lab.seed is too great")
 	bad := c.Lab.Loss > 0 || c.Lab.Delay > 0
 	fault(bad && !c.Lab.Enabled, "lab.loss and lab.delay are for a lab: they want lab.enabled = true")
+	fault(c.Lab.ViewPace < 0 || c.Lab.Watch < 0, "lab.view_pace or lab.watch is negative")
+	fault((c.Lab.ViewPace > 0 || c.Lab.Watch > 0) && !c.Lab.Enabled, "lab.view_pace and lab.watch are for a lab: they want lab.enabled = true")
 	fault(c.Lab.Death != Death{} && !c.Lab.Enabled, "lab.die_after_writes and lab.die_before_write are for a lab: they want lab.enabled = true")
 	fault(c.Lab.Enabled && !c.onLoopback(), "lab.enabled wants listen.link and listen.keyserver on a loopback address")
 	return errors.Join(faults...)
@@ -214,11 +220,19 @@ func (c Config) Text() string {
 		quoted(c.Publish.Links), quoted(c.Publish.KeyServers), c.DNS.Server, c.Routing.ExtraHops, c.labText())
 }
 
+// viewPace is the least time between two views of ours.
+func (c Config) viewPace() time.Duration {
+	if pace := time.Duration(c.Lab.ViewPace); pace > 0 {
+		return pace
+	}
+	return viewPace
+}
+
 func (c Config) labText() string {
 	if !c.Lab.Enabled {
 		return ""
 	}
-	return fmt.Sprintf(labText, c.Lab.Loss, time.Duration(c.Lab.Delay), c.Lab.Seed, c.Lab.AfterWrite, c.Lab.BeforeWrite)
+	return fmt.Sprintf(labText, c.Lab.Loss, time.Duration(c.Lab.Delay), c.Lab.Seed, time.Duration(c.Lab.ViewPace), time.Duration(c.Lab.Watch), c.Lab.AfterWrite, c.Lab.BeforeWrite)
 }
 
 const labText = `
@@ -228,6 +242,10 @@ enabled = true
 loss = %g
 delay = %q
 seed = %d
+
+# It may be quicker to say what it sees of others, and to look. "0s": no quicker.
+view_pace = %q
+watch = %q
 
 # It may kill itself right after, or right before, the write of this number that it makes
 # durable, counted from its start. 0: never.
@@ -248,7 +266,8 @@ const configText = `# Configuration of a P3DO node. Unknown keys are refused.
 # The domain that this node answers for.
 domain = %q
 
-# Who may register a name here: "open" (whoever asks first) or "closed" (nobody new).
+# Who may register a name here: "open" (whoever asks first) or "closed" (nobody but whom
+# you invite or sign yourself: p3dod user).
 registration = %q
 
 [listen]

@@ -156,7 +156,7 @@ func mutants(seed string, n int) iter.Seq[[]byte] {
 // Faults that a program hands in are refused outside a lab, too.
 func TestFaultsOutsideALab(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a")
-	_, err := Init(dir, DefaultConfig(parse(t, pki.ParseDomain, "a.test")), time.Now())
+	_, err := Init(dir, DefaultConfig(parse(t, pki.ParseDomain, "a.test")), time.Now(), nil)
 	must(t, err)
 	_, err = Open(t.Context(), dir, Options{Dial: dial.Direct(), Faults: &link.Faults{Delay: 1}})
 	wantText(t, err, "for a lab")
@@ -168,32 +168,32 @@ func TestFaultsOutsideALab(t *testing.T) {
 func TestInit(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a")
 	c := labConfig(parse(t, pki.ParseDomain, "a.test"), "127.0.0.1:53")
-	first, err := Init(dir, c, time.Now())
+	first, err := Init(dir, c, time.Now(), nil)
 	must(t, err)
-	_, err = Init(dir, c, time.Now())
+	_, err = Init(dir, c, time.Now(), nil)
 	wantErr(t, err, ErrExists)
 
 	must(t, os.Remove(filepath.Join(dir, ConfigFile)))
-	again, err := Init(dir, c, time.Now())
+	again, err := Init(dir, c, time.Now(), nil)
 	must(t, err)
 	if again.CA().Fingerprint() != first.CA().Fingerprint() {
 		t.Error("the keys were made anew")
 	}
 	must(t, os.Remove(filepath.Join(dir, ConfigFile)))
-	_, err = Init(dir, labConfig(parse(t, pki.ParseDomain, "b.test"), "127.0.0.1:53"), time.Now())
+	_, err = Init(dir, labConfig(parse(t, pki.ParseDomain, "b.test"), "127.0.0.1:53"), time.Now(), nil)
 	wantErr(t, err, ErrExists)
 	wantText(t, err, "a.test")
 
 	must(t, os.Remove(filepath.Join(dir, keysFolder, authorityFile)))
 	database := filepath.Join(dir, databaseFile)
 	must(t, os.WriteFile(database, nil, 0o600))
-	_, err = Init(dir, c, time.Now()) // and not another domain beside it
+	_, err = Init(dir, c, time.Now(), nil) // and not another domain beside it
 	wantErr(t, err, ErrNoAuthority)
 	if _, err := os.Stat(filepath.Join(dir, ConfigFile)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a configuration for it: %v", err)
 	}
 	must(t, os.Remove(database))
-	other, err := Init(dir, c, time.Now())
+	other, err := Init(dir, c, time.Now(), nil)
 	must(t, err)
 	if other.CA().Fingerprint() == first.CA().Fingerprint() {
 		t.Error("keys that were lost")
@@ -201,7 +201,7 @@ func TestInit(t *testing.T) {
 
 	bad := c
 	bad.Routing.ExtraHops, bad.DNS.Server = 9, ""
-	_, err = Init(filepath.Join(t.TempDir(), "b"), bad, time.Now())
+	_, err = Init(filepath.Join(t.TempDir(), "b"), bad, time.Now(), nil)
 	wantText(t, err, "extra_hops is 9", `"" is not host:port`) // both
 	wantModes(t, dir)
 }

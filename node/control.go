@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/p3do/p3do/internal/dial"
@@ -24,11 +25,17 @@ import (
 //	GET  /status           Status
 //	GET  /peers            []PeerStatus
 //	POST /peers?domain=D   federates with D; PeerStatus of D
+//	POST /peers/drop?domain=D     ends that
+//	POST /peers/verify?domain=D   judges D's key anew; Judgement
+//	GET  /graph            []Edge
+//	GET  /events?since=S   []Event from the Unix second S on
+//	POST /rotate/KEY       changes a key (Role); Rotated
 //
 // and in a lab
 //
 //	GET  /lab/writes                  Writes
 //	POST /lab/doom?after=N&before=N   has the node die (Death); Writes
+//	POST /lab/cut?directory=D&dns=B&keyservers=B   cuts the node off (Cut)
 //
 // Errors come as text with a status of 400 (input), 409 (a key is not the pinned one) or
 // 502 (another server).
@@ -79,7 +86,10 @@ func (n *Node) serveControl(ctx context.Context, listener net.Listener) error {
 		peer, err := n.AddPeer(r.Context(), r.FormValue("domain"))
 		respond(w, peer, err)
 	})
+	n.handleTrust(mux)
 	n.handleLab(mux)
+	n.handleUsers(mux)
+	n.handleRotate(mux)
 	server := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx }, // so what is being answered ends with it
@@ -121,6 +131,42 @@ func (n *Node) peerStatus(ctx context.Context, domain pki.Domain) (PeerStatus, e
 		}
 	}
 	return PeerStatus{}, errors.Join(fmt.Errorf("node: %s is no peer", domain), err)
+}
+
+// handleTrust answers for what is known of keys.
+func (n *Node) handleTrust(mux *http.ServeMux) {
+	mux.HandleFunc("POST /peers/drop", func(w http.ResponseWriter, r *http.Request) {
+		err := n.DropPeer(r.Context(), r.FormValue("domain"))
+		respond(w, struct{}{}, err)
+	})
+	mux.HandleFunc("POST /peers/verify", func(w http.ResponseWriter, r *http.Request) {
+		judgement, err := n.Verify(r.Context(), r.FormValue("domain"))
+		respond(w, judgement, err)
+	})
+	mux.HandleFunc("GET /graph", func(w http.ResponseWriter, r *http.Request) {
+		edges, err := n.Graph(r.Context())
+		respond(w, edges, err)
+	})
+	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
+		since, err := strconv.ParseInt(r.FormValue("since"), 10, 64)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", ErrInput, err)
+		}
+		var events []Event
+		if err == nil {
+			events, err = n.Events(r.Context(), time.Unix(since, 0))
+		}
+		respond(w, events, err)
+	})
+}
+
+// DropPeer ends the federation with a domain.
+func (n *Node) DropPeer(ctx context.Context, domain string) error {
+	d, err := pki.ParseDomain(domain)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	return n.peers.drop(ctx, d)
 }
 
 func respond(w http.ResponseWriter, body any, err error) {
@@ -169,10 +215,36 @@ func (c *Control) AddPeer(ctx context.Context, domain pki.Domain) (p PeerStatus,
 	return p, c.call(ctx, http.MethodPost, "/peers?domain="+domain.String(), &p)
 }
 
+// DropPeer has the node end the federation with domain.
+func (c *Control) DropPeer(ctx context.Context, domain pki.Domain) error {
+	var nothing struct{}
+	return c.call(ctx, http.MethodPost, "/peers/drop?domain="+domain.String(), &nothing)
+}
+
+// VerifyPeer has the node judge the key of domain anew.
+func (c *Control) VerifyPeer(ctx context.Context, domain pki.Domain) (j Judgement, err error) {
+	return j, c.call(ctx, http.MethodPost, "/peers/verify?domain="+domain.String(), &j)
+}
+
+// Graph returns who countersigned whom.
+func (c *Control) Graph(ctx context.Context) (edges []Edge, err error) {
+	return edges, c.call(ctx, http.MethodGet, "/graph", &edges)
+}
+
+// Events returns what happened to keys since a time.
+func (c *Control) Events(ctx context.Context, since time.Time) (events []Event, err error) {
+	return events, c.call(ctx, http.MethodGet, "/events?since="+strconv.FormatInt(since.Unix(), 10), &events)
+}
+
 const maxControlAnswer = 16 << 20
 
 func (c *Control) call(ctx context.Context, method, path string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, nil)
+	return c.send(ctx, method, path, nil, into)
+}
+
+// send is call with a body.
+func (c *Control) send(ctx context.Context, method, path string, body io.Reader, into any) error {
+	request, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, body)
 	if err != nil {
 		return fmt.Errorf("node: %w", err)
 	}

@@ -129,6 +129,7 @@ func (n *Node) handleLab(mux *http.ServeMux) {
 		writes, err := n.Writes()
 		respond(w, writes, err)
 	})
+	mux.HandleFunc("POST /lab/cut", n.handleCut)
 	mux.HandleFunc("POST /lab/doom", func(w http.ResponseWriter, r *http.Request) {
 		var writes Writes
 		d, err := parseDeath(r.FormValue("after"), r.FormValue("before"))

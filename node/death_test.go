@@ -13,7 +13,7 @@ import (
 // socket.
 func TestDoomOutsideALab(t *testing.T) {
 	dir := t.TempDir() + "/a"
-	_, err := Init(dir, DefaultConfig(parse(t, pki.ParseDomain, "a.test")), time.Now())
+	_, err := Init(dir, DefaultConfig(parse(t, pki.ParseDomain, "a.test")), time.Now(), nil)
 	must(t, err)
 	n, err := Open(t.Context(), dir, Options{Dial: dial.Direct()})
 	must(t, err)
@@ -25,7 +25,7 @@ func TestDoomOutsideALab(t *testing.T) {
 
 	c := DefaultConfig(parse(t, pki.ParseDomain, "b.test"))
 	c.Lab.AfterWrite = 1
-	_, err = Init(t.TempDir()+"/b", c, time.Now())
+	_, err = Init(t.TempDir()+"/b", c, time.Now(), nil)
 	wantText(t, err, "want lab.enabled = true")
 }
 

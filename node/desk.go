@@ -24,27 +24,52 @@ const pinUser = "user"
 
 // desk is what we do for whoever is at the other end of a user link.
 func (n *Node) desk(conn *link.Conn) *session.Desk {
-	register := func(ctx context.Context, request []byte) ([]byte, error) {
-		return n.register(ctx, conn.RemoteAddr(), request)
+	register := func(ctx context.Context, request, invite []byte) ([]byte, error) {
+		return n.register(ctx, conn.RemoteAddr(), request, invite)
 	}
-	authenticate := func(ctx context.Context, l session.Login, exported [pki.ExporterSize]byte) (pki.UserCert, error) {
-		user, err := n.authenticate(ctx, l, exported)
+	var home foreignHome // of the visitor who is logged in; logins, and what is done by it, come one by one
+	authenticate := func(ctx context.Context, l session.Login, exported [pki.ExporterSize]byte) (pki.UserCert, session.HomeView, error) {
+		if l.Name.Domain() == n.cfg.Domain {
+			user, err := n.authenticate(ctx, l, exported)
+			return n.welcome(conn, user, session.HomeView{Domain: n.cfg.Domain, Path: session.PathHome, Online: true}, err)
+		}
+		user, foreign, err := n.visit(ctx, l, exported)
 		if err != nil {
-			return user, err
+			return user, session.HomeView{}, err
 		}
-		if gone := n.lobby.enter(conn, user.Key().Fingerprint()); gone != nil {
-			gone.Close()
-		}
-		return user, nil
+		home = foreign
+		return n.welcome(conn, user, n.view(ctx, user, foreign), nil)
 	}
-	lookup := func(ctx context.Context, name pki.Name) ([]byte, error) {
+	publish := func(ctx context.Context, user pki.UserCert, card []byte) error {
+		if user.Name().Domain() != n.cfg.Domain {
+			return n.publishVisitor(ctx, home.ca, user, card)
+		}
+		return n.publish(ctx, user, card)
+	}
+	lookup := func(ctx context.Context, name pki.Name) (session.Found, error) {
 		return n.lookup(ctx, n.lobby.user(conn), name)
 	}
 	return &session.Desk{
-		Domain: n.cfg.Domain, Register: register, Authenticate: authenticate, Publish: n.publish,
+		Domain: n.cfg.Domain, Register: register, Authenticate: authenticate, Publish: publish,
 		Directory: n.directory.page, Lookup: lookup, Claim: n.claim, Items: n.items, Forget: n.forget,
-		Submit: n.submit,
+		Submit: n.submit, Statements: n.statements,
+		Revoke: func(ctx context.Context, raw []byte) error { return n.handedIn(ctx, conn.RemoteAddr(), raw) },
 	}
+}
+
+// welcome makes conn a link of user.
+func (n *Node) welcome(conn *link.Conn, user pki.UserCert, home session.HomeView, err error) (pki.UserCert, session.HomeView, error) {
+	if err != nil {
+		return pki.UserCert{}, session.HomeView{}, err
+	}
+	if gone := n.lobby.enter(conn, user.Key().Fingerprint(), home.Path != session.PathHome); gone != nil {
+		gone.Close()
+	}
+	if err := n.unrevoked(user); err != nil { // since it was judged, and before we were in the lobby
+		conn.Close()
+		return pki.UserCert{}, session.HomeView{}, err
+	}
+	return user, home, nil
 }
 
 // How many new names a node gives away while registration is open: that many at once, and
@@ -75,8 +100,14 @@ func (b *bucket) take(now time.Time, also func() bool) bool {
 	return true
 }
 
+// statements is a page of what we hold.
+func (n *Node) statements(ctx context.Context, since int64) (session.Stated, error) {
+	raws, last, more, err := n.statementsAfter(ctx, since, session.MaxStatements)
+	return session.Stated{Statements: raws, Last: last, More: more}, err
+}
+
 // register signs the key of a new user, or of a known one anew.
-func (n *Node) register(ctx context.Context, from net.Addr, raw []byte) ([]byte, error) {
+func (n *Node) register(ctx context.Context, from net.Addr, raw, invite []byte) ([]byte, error) {
 	request, err := pki.ParseUserRequest(raw)
 	switch {
 	case err != nil:
@@ -84,10 +115,10 @@ func (n *Node) register(ctx context.Context, from net.Addr, raw []byte) ([]byte,
 	case request.Name().Domain() != n.cfg.Domain:
 		return nil, session.Errorf(session.Refused, "%s may not sign for %s", n.cfg.Domain, request.Name().Domain())
 	}
-	if err := n.reserve(ctx, from, request); err != nil {
+	if err := n.reserve(ctx, from, request, invite); err != nil {
 		return nil, err
 	}
-	cert, err := n.authority.SignUser(cryptorand.Reader, time.Now(), request, pki.UserLifetime)
+	cert, err := n.authority().SignUser(cryptorand.Reader, time.Now(), request, pki.UserLifetime)
 	if err != nil {
 		return nil, fmt.Errorf("node: signing a user's key: %w", err)
 	}
@@ -95,18 +126,26 @@ func (n *Node) register(ctx context.Context, from net.Addr, raw []byte) ([]byte,
 }
 
 // reserve gives a name to the key that asks for it first. While registration is closed,
-// only keys that have their name already are signed again.
-func (n *Node) reserve(ctx context.Context, from net.Addr, request pki.UserRequest) error {
+// only keys that have their name already are signed again, and who shows an invitation.
+func (n *Node) reserve(ctx context.Context, from net.Addr, request pki.UserRequest, invite []byte) error {
 	name, shown := request.Name().String(), request.Key().Fingerprint()
+	if why := n.ended(request.Name(), shown); why != "" {
+		return session.Errorf(session.Refused, "%s", why)
+	}
 	pinned, err := n.store.Pinned(ctx, pinUser, name)
 	if errors.Is(err, store.ErrNotFound) {
-		if n.cfg.Registration != RegistrationOpen {
-			return session.Errorf(session.Refused, "%s takes no new users", n.cfg.Domain)
+		if err := n.admitUser(ctx, invite, request); err != nil {
+			return err
 		}
-		if now := time.Now(); !n.mayTake(from, now) {
+		if now := time.Now(); len(invite) == 0 && !n.mayTake(from, now) {
 			return session.Errorf(session.Unavailable, "%s has had many new users just now; try again later", n.cfg.Domain)
 		}
 		pinned, _, err = n.store.Pin(ctx, pinUser, name, shown)
+	} else if err == nil && n.revoked(request.Name(), pinned) && n.invitedFor(ctx, request.Name(), invite) {
+		if err := n.admitUser(ctx, invite, request); err != nil {
+			return err
+		}
+		pinned, err = n.inherit(ctx, request, pinned)
 	}
 	switch {
 	case errors.Is(err, store.ErrFull):
@@ -120,20 +159,30 @@ func (n *Node) reserve(ctx context.Context, from net.Addr, request pki.UserReque
 }
 
 // authenticate judges a login: a certificate of ours, and a proof over this very link.
-func (n *Node) authenticate(_ context.Context, l session.Login, exported [pki.ExporterSize]byte) (pki.UserCert, error) {
-	cert, err := n.authority.CA().VerifyUser(l.Certificate, time.Now())
+func (n *Node) authenticate(ctx context.Context, l session.Login, exported [pki.ExporterSize]byte) (pki.UserCert, error) {
+	cert, err := n.ownIssuers(ctx).verifyUser(l.Certificate, time.Now())
 	switch {
+	case err != nil && n.misissued(l) != nil:
+		return pki.UserCert{}, n.misissued(l)
 	case err != nil:
 		return pki.UserCert{}, session.Errorf(session.Refused, "the certificate is not good here: %v", err)
 	case cert.Name() != l.Name || !cert.VerifyLogin(exported, l.Proof):
 		return pki.UserCert{}, session.Errorf(session.Refused, "the proof is not good on this link")
 	}
-	return cert, nil
+	return cert, n.unrevoked(cert)
+}
+
+// unrevoked refuses a certificate whose name or key was revoked.
+func (n *Node) unrevoked(cert pki.UserCert) error {
+	if why := n.ended(cert.Name(), cert.Key().Fingerprint()); why != "" {
+		return session.Errorf(session.Refused, "%s", why)
+	}
+	return nil
 }
 
 // publish takes a user's own card: into the key ring and onto the key server at once.
 func (n *Node) publish(ctx context.Context, user pki.UserCert, raw []byte) error {
-	card, err := n.authority.CA().VerifyCard(raw, time.Now())
+	card, err := n.ownIssuers(ctx).verifyCard(raw, time.Now())
 	switch {
 	case err != nil:
 		return session.Errorf(session.BadRequest, "the card is not good: %v", err)
@@ -147,9 +196,13 @@ func (n *Node) publish(ctx context.Context, user pki.UserCert, raw []byte) error
 	return err
 }
 
-func (n *Node) lookup(ctx context.Context, user pki.Fingerprint, name pki.Name) ([]byte, error) {
-	card, err := n.card(ctx, user, name)
-	return card.Raw(), err
+func (n *Node) lookup(ctx context.Context, user pki.Fingerprint, name pki.Name) (session.Found, error) {
+	card, copied, err := n.card(ctx, user, name)
+	var forged *forgedError
+	if errors.As(err, &forged) {
+		return session.Found{Card: forged.card}, nil
+	}
+	return session.Found{Card: card.Raw(), Away: copied}, err
 }
 
 func (n *Node) claim(ctx context.Context, user pki.UserCert, mailboxes []session.Mailbox) error {
@@ -162,14 +215,25 @@ func (n *Node) claim(ctx context.Context, user pki.UserCert, mailboxes []session
 		}
 		addresses[i] = store.Address{Mailbox: m.Address, Kind: store.MailboxKind(m.Kind), UntilDay: m.Until}
 	}
-	err := n.store.Claim(ctx, user.Key().Fingerprint(), addresses)
+	err := n.claimFor(ctx, user, addresses)
 	switch {
 	case errors.Is(err, store.ErrOwned):
 		return session.Errorf(session.Refused, "a mailbox address is somebody else's")
+	case errors.Is(err, store.ErrFull) && user.Name().Domain() != n.cfg.Domain:
+		return session.Errorf(session.Full, "%s has no room for more users of other servers", n.cfg.Domain)
 	case errors.Is(err, store.ErrFull):
 		return session.Errorf(session.Full, "too many mailbox addresses")
 	}
 	return err
+}
+
+// claimFor bounds what users of other homes claim together.
+func (n *Node) claimFor(ctx context.Context, user pki.UserCert, addresses []store.Address) error {
+	owner, home := user.Key().Fingerprint(), user.Name().Domain()
+	if home == n.cfg.Domain {
+		return n.store.Claim(ctx, owner, addresses)
+	}
+	return n.store.ClaimAsVisitor(ctx, owner, home.String(), addresses)
 }
 
 // items returns what waits for a user; if nothing does, it waits for something.
@@ -211,7 +275,10 @@ func (n *Node) forget(ctx context.Context, user pki.UserCert, seqs []int64) erro
 }
 
 // submit sends a user's packet on its first leg.
-func (n *Node) submit(ctx context.Context, _ pki.UserCert, entry onion.Entry) error {
+func (n *Node) submit(ctx context.Context, user pki.UserCert, entry onion.Entry) error {
+	if err := n.meter(ctx, user); err != nil {
+		return err
+	}
 	err := n.loop.submit(ctx, entry)
 	var leg *mor.LegError
 	switch {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,8 +26,9 @@ const maxPages = 2
 const lookUpTime = 10 * time.Second
 
 // A directory is the set of all server descriptors that the node knows: its own, its
-// peers', and those that its peers have. Each is signed by its domain; that the signing
-// key is the domain's true one, DNS says at first sight and the pin from then on.
+// peers', and those that its peers have. Each is signed by its domain; whether the signing
+// key is the domain's true one, [pki.Judge] says. What only DNS names is good enough to route
+// by, and is not pinned.
 type directory struct {
 	n     *Node
 	pulls chan struct{} // has room for maxPulls: one for each that is under way
@@ -94,7 +97,7 @@ func (d *directory) publishOwn(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	fresh.Serial = max(old.Serial+1, uint64(now.UnixMilli()))
-	signed, err := d.n.authority.SignDescriptor(fresh)
+	signed, err := d.n.authority().SignDescriptor(fresh)
 	if err != nil {
 		return fmt.Errorf("node: signing our descriptor: %w", err)
 	}
@@ -115,6 +118,7 @@ func (d *directory) own(now time.Time) (pki.Descriptor, error) {
 	fresh := pki.Descriptor{
 		Issued: now, Expires: now.Add(pki.DescriptorLifetime),
 		Links: d.n.cfg.Publish.Links, KeyServers: d.n.cfg.Publish.KeyServers,
+		CA: d.n.authority().CA(), Next: d.n.authority().Commitment().Next, Root: d.n.authority().Commitment().Root,
 	}
 	if len(fresh.Links) == 0 {
 		fresh.Links = []string{d.n.addresses.Link}
@@ -134,7 +138,8 @@ func (d *directory) own(now time.Time) (pki.Descriptor, error) {
 
 // says reports whether two descriptors hold the same keys and addresses.
 func says(a pki.SignedDescriptor, b pki.Descriptor) bool {
-	return fmt.Sprint(a.ServerKeys, a.Links, a.KeyServers) == fmt.Sprint(b.ServerKeys, b.Links, b.KeyServers)
+	return fmt.Sprint(a.ServerKeys, a.Links, a.KeyServers, a.Next, a.Root, a.CA.Fingerprint()) ==
+		fmt.Sprint(b.ServerKeys, b.Links, b.KeyServers, b.Next, b.Root, b.CA.Fingerprint())
 }
 
 // descriptor returns the newest descriptor of domain that we hold.
@@ -169,17 +174,57 @@ func (d *directory) page(ctx context.Context, after pki.Domain) (session.Descrip
 	return page, err
 }
 
-// discover finds a domain by DNS and its key server, and keeps its descriptor. A key other
-// than the pinned one is a *pki.KeyChangedError, whichever of the two shows it.
+// domains are those in the directory, without our own, by name.
+func (d *directory) domains() []pki.Domain {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := make([]pki.Domain, 0, len(d.known))
+	for domain := range d.known {
+		if domain != d.n.cfg.Domain {
+			all = append(all, domain)
+		}
+	}
+	slices.SortFunc(all, func(a, b pki.Domain) int { return strings.Compare(a.String(), b.String()) })
+	return all
+}
+
+// discover finds a domain by DNS and its key server, and keeps its descriptor. A key that is
+// not the one to use, by all that is known, is a *ContestedError, whoever shows it.
 func (d *directory) discover(ctx context.Context, domain pki.Domain) (pki.SignedDescriptor, error) {
+	return d.discoverBy(ctx, domain, d.take)
+}
+
+// enlist is discover for a domain that the operator adds as a peer: that overrules what a single
+// peer says of it.
+func (d *directory) enlist(ctx context.Context, domain pki.Domain) (pki.SignedDescriptor, error) {
+	return d.discoverBy(ctx, domain, func(ctx context.Context, signed pki.SignedDescriptor) (bool, error) {
+		changed, err := d.take(ctx, signed)
+		var contested *ContestedError
+		if _, isPinned := d.n.beliefs.pin(domain); isPinned || !errors.As(err, &contested) {
+			return changed, err
+		}
+		vouches := d.n.peersVouches(domain, time.Now())
+		for _, v := range vouches {
+			if v.Key != signed.CA.Fingerprint() && wordsFor(vouches, v.Key) >= enoughPeers {
+				return false, err
+			}
+		}
+		return d.keep(ctx, signed)
+	})
+}
+
+// discoverBy is discover with who judges what is found.
+func (d *directory) discoverBy(ctx context.Context, domain pki.Domain, take func(context.Context, pki.SignedDescriptor) (bool, error)) (pki.SignedDescriptor, error) {
+	defer d.forgetStranger(domain)
 	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
 	defer cancel()
-	record, err := d.n.resolver.Lookup(ctx, domain)
+	record, err := d.n.lookDNS(ctx, domain)
 	if err != nil {
 		return pki.SignedDescriptor{}, err
 	}
-	if err := d.pinned(ctx, domain, record.Fingerprint); err != nil {
-		return pki.SignedDescriptor{}, err
+	if p, ok := d.n.beliefs.pin(domain); ok && record.Fingerprint != p.Key && !d.n.isHeir(domain, record.Fingerprint) {
+		d.n.watcher.soon(domain)
+		return pki.SignedDescriptor{}, d.n.contested(ctx, domain, record.Fingerprint)
 	}
 	var failed error
 	for _, address := range record.KeyServers {
@@ -188,7 +233,7 @@ func (d *directory) discover(ctx context.Context, domain pki.Domain) (pki.Signed
 			err = signed.CheckTime(time.Now())
 		}
 		if err == nil {
-			_, err = d.keep(ctx, signed)
+			_, err = take(ctx, signed)
 		}
 		if err == nil {
 			return signed, nil
@@ -198,71 +243,121 @@ func (d *directory) discover(ctx context.Context, domain pki.Domain) (pki.Signed
 	return pki.SignedDescriptor{}, fmt.Errorf("node: %s's key server: %w", domain, failed)
 }
 
-// pinned holds what a domain shows against its pin, if it has one already.
-func (d *directory) pinned(ctx context.Context, domain pki.Domain, shown pki.Fingerprint) error {
-	pinned, err := d.n.store.Pinned(ctx, pinDomain, domain.String())
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
+// forgetStranger forgets what was seen of a domain that is not known all the same.
+func (d *directory) forgetStranger(domain pki.Domain) {
+	if !d.n.knows(domain) {
+		d.n.beliefs.unsee(domain)
 	}
-	if err != nil {
-		return err
-	}
-	return pki.CheckPin(pinned, shown, domain.String())
 }
 
-// take judges a descriptor that somebody else handed on. A domain never seen before is
-// looked up in DNS: whoever hands it on cannot make it up.
+// take judges a descriptor that somebody handed on, and keeps it if it is under the key to
+// use. One under the key that the pinned one handed over to waits until that is pinned.
 func (d *directory) take(ctx context.Context, signed pki.SignedDescriptor) (changed bool, err error) {
 	domain, shown := signed.Domain, signed.CA.Fingerprint()
 	if domain == d.n.cfg.Domain {
 		return false, nil
 	}
 	known, ok := d.find(domain)
-	if ok {
-		err = pki.CheckPin(known.ca.Fingerprint(), shown, domain.String())
-		if err != nil || signed.Serial <= known.serial {
-			return false, err
-		}
+	same := ok && known.ca.Fingerprint() == shown
+	if same && signed.Serial <= known.serial {
+		return false, nil
+	}
+	p, isPinned := d.n.beliefs.pin(domain)
+	switch {
+	case isPinned && p.Key == shown:
+	case isPinned && slices.Contains(p.Former, shown): // who hands it on lags behind
+		return false, nil
+	case isPinned && !d.n.isHeir(domain, shown):
+		return false, d.n.contested(ctx, domain, shown)
 	}
 	if err := signed.CheckTime(time.Now()); err != nil {
 		return false, err
 	}
-	if !ok {
-		if d.full() { // before a pin is made that nobody can use
-			return false, store.ErrFull
-		}
-		record, err := d.n.resolver.Lookup(ctx, domain)
-		if err != nil {
-			return false, err
-		}
-		if err := pki.CheckPin(record.Fingerprint, shown, domain.String()); err != nil {
+	switch {
+	case isPinned && p.Key != shown:
+		return d.takeHeir(ctx, signed)
+	case !isPinned && !same:
+		if err := d.introduce(ctx, signed, ok); err != nil {
+			d.forgetStranger(domain)
 			return false, err
 		}
 	}
 	return d.keep(ctx, signed)
 }
 
-// keep stores a descriptor under its pin, which is made now if there is none: at first
-// sight, and another key is refused ever after. An older descriptor than we have changes
-// nothing.
+// takeHeir lets a descriptor under the heir's key wait for the pin to move, and judges.
+func (d *directory) takeHeir(ctx context.Context, signed pki.SignedDescriptor) (changed bool, err error) {
+	d.n.bench.await(signed)
+	v, err := d.n.bench.settle(ctx, signed.Domain)
+	return v.Key == signed.CA.Fingerprint(), err
+}
+
+// introduce judges the first descriptor of a domain of which nothing is pinned, or one under
+// another key than it had so far: DNS is asked, and whoever hands it on cannot make it up.
+func (d *directory) introduce(ctx context.Context, signed pki.SignedDescriptor, known bool) error {
+	if !known && d.full() {
+		return store.ErrFull
+	}
+	_, failed := d.n.lookDNS(ctx, signed.Domain)
+	v := d.n.judge(ctx, signed.Domain)
+	switch {
+	case v.Key == signed.CA.Fingerprint():
+		return nil
+	case failed != nil:
+		return failed
+	}
+	return d.n.contested(ctx, signed.Domain, signed.CA.Fingerprint())
+}
+
+// keep stores a descriptor that was judged, and then pins its key if it is to be. An older
+// descriptor of that key than we have changes nothing.
 func (d *directory) keep(ctx context.Context, signed pki.SignedDescriptor) (changed bool, err error) {
-	domain, shown := signed.Domain.String(), signed.CA.Fingerprint()
-	pinned, fresh, err := d.n.store.Pin(ctx, pinDomain, domain, shown)
-	if err == nil && !fresh {
-		err = pki.CheckPin(pinned, shown, domain)
-	}
-	if err != nil {
-		return false, err
-	}
-	changed, err = d.n.store.PutServer(ctx, store.Server{
-		Domain: domain, CA: shown, Serial: signed.Serial,
-		Descriptor: signed.Raw(), NotAfter: signed.Expires, Origin: store.Cache,
-	})
-	if errors.Is(err, store.ErrOldSerial) {
-		return false, nil
-	}
-	if changed {
+	known, ok := d.find(signed.Domain)
+	if ok && known.ca.Fingerprint() != signed.CA.Fingerprint() {
+		if err := d.replace(ctx, signed); err != nil {
+			return false, err
+		}
+	} else {
+		changed, err := d.n.store.PutServer(ctx, serverOf(signed))
+		if errors.Is(err, store.ErrOldSerial) {
+			return false, nil
+		}
+		if err != nil || !changed {
+			return changed, err
+		}
 		d.know(signed)
 	}
-	return changed, err
+	if !ok { // from now on what is seen of it is kept
+		_, err := d.n.beliefs.see(ctx, d.n.store, signed.Domain, func(s *store.Sighting) bool { return !s.DNSAt.IsZero() })
+		if err != nil {
+			return true, err
+		}
+		d.n.sayAnew()
+	}
+	if _, err := d.n.bench.settle(ctx, signed.Domain); err != nil {
+		return true, err
+	}
+	return true, d.n.bench.learn(ctx, signed)
+}
+
+// replace puts a descriptor in the place of one under another key. What that key said of
+// others is forgotten: the new one says it anew.
+func (d *directory) replace(ctx context.Context, signed pki.SignedDescriptor) error {
+	if err := d.n.store.ReplaceServer(ctx, serverOf(signed)); err != nil {
+		return err
+	}
+	d.know(signed)
+	d.n.beliefs.unlook(signed.Domain)
+	if err := d.n.store.DropStatement(ctx, uint8(pki.StatementView), signed.Domain.String(), [32]byte{}); err != nil {
+		return err
+	}
+	d.n.tell()
+	return d.n.refollow(ctx)
+}
+
+func serverOf(signed pki.SignedDescriptor) store.Server {
+	return store.Server{
+		Domain: signed.Domain.String(), CA: signed.CA.Fingerprint(), Serial: signed.Serial,
+		Descriptor: signed.Raw(), NotAfter: signed.Expires, Origin: store.Cache,
+	}
 }

@@ -74,6 +74,7 @@ func (d Doctor) Examine(ctx context.Context, now time.Time) ([]Finding, error) {
 	e.permissions()
 	e.readConfig()
 	e.readKeys()
+	e.offline()
 	e.disk()
 	e.openStore(ctx)
 	if e.store != nil {

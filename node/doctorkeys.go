@@ -43,23 +43,22 @@ func (e *examination) readKeys() {
 
 // readKey judges one file of the key folder by its name.
 func (e *examination) readKey(path, name string) {
-	var period pki.Period
-	switch _, err := fmt.Sscanf(name, "server-%d", &period); {
+	switch period, ok := periodOf(name); {
 	case name == authorityFile || name == linkFile || name == contextFile:
-	case err != nil || name != serverFile(period):
+	case !ok:
 		e.wrong("keys", fmt.Sprintf("mv %s SOMEWHERE", path), "%s is none of a node's keys", path)
 	case period+1 < pki.PeriodAt(e.now.Add(-keySlack)):
 		e.wrong("keys", e.restart(), "%s should have been deleted: it opens what was sent until %s",
 			path, period.End().Format(time.DateOnly))
 	default:
-		if _, err := e.serverKey(period); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if _, err := e.serverKey(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			e.keyFault(path, fmt.Sprintf("rm %s; %s", path, e.restart()), err)
 		}
 	}
 }
 
-func (e *examination) serverKey(period pki.Period) (*onion.ServerPrivateKey, error) {
-	raw, err := os.ReadFile(e.path(keysFolder, serverFile(period)))
+func (e *examination) serverKey(name string) (*onion.ServerPrivateKey, error) {
+	raw, err := os.ReadFile(e.path(keysFolder, name))
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +130,7 @@ func (e *examination) promisedKeys() {
 			continue
 		}
 		path := e.path(keysFolder, serverFile(promised.Period))
-		key, err := e.serverKey(promised.Period)
+		key, err := e.serverKey(serverFile(promised.Period))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			e.wrong("keys", e.restart(), "%s is missing: what is sent to it from %s on is lost", path, promised.Period.Start().Format(time.DateOnly))

@@ -109,8 +109,8 @@ func (e *examination) dns(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
 	defer cancel()
 	want := dnstxt.Record{
-		Fingerprint: e.authority.CA().Fingerprint(),
-		KeyServers:  e.published(e.cfg.Publish.KeyServers, e.running.KeyServer),
+		Fingerprint: e.authority.CA().Fingerprint(), Next: e.authority.Commitment().Next,
+		KeyServers: e.published(e.cfg.Publish.KeyServers, e.running.KeyServer),
 	}
 	said, err := dnstxt.Resolver{Server: server, Dial: e.Dial}.Lookup(ctx, e.cfg.Domain)
 	hint := e.zoneLine(want)
@@ -123,6 +123,8 @@ func (e *examination) dns(ctx context.Context) {
 		e.unknown("dns", fmt.Sprintf("edit dns.server in %s, or start the resolver", e.path(ConfigFile)), "%s does not say what is in DNS: %v", server, err)
 	case said.Fingerprint != want.Fingerprint:
 		e.wrong("dns", hint, "DNS says that the fingerprint of %s is %s, and it is %s", e.cfg.Domain, said.Fingerprint, want.Fingerprint)
+	case said.Next != want.Next:
+		e.wrong("dns", hint, "DNS says that the key to follow that of %s is %s, and it is %s", e.cfg.Domain, said.Next, want.Next)
 	case len(want.KeyServers) > 0 && !sameSet(said.KeyServers, want.KeyServers):
 		e.wrong("dns", hint, "DNS says ks=%s of %s, and its key server is %s",
 			strings.Join(said.KeyServers, ","), e.cfg.Domain, strings.Join(want.KeyServers, ","))

@@ -197,7 +197,7 @@ func (e *examination) validity(ctx context.Context) {
 		return
 	}
 	if left := e.authority.CA().NotAfter().Sub(e.now); left < authorityWarning {
-		e.wrong("validity", "p3dod init DOMAIN --dir ANOTHER-FOLDER   (there is no renewal yet: it is a new identity, of which all must be told)",
+		e.wrong("validity", e.command("rotate --key ca"),
 			"the domain's own certificate ends in %d days", int(left.Hours()/24))
 	}
 	if !e.serves || e.store == nil { // serve begins by renewing the rest

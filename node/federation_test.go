@@ -157,8 +157,7 @@ func TestHandedOnDescriptors(t *testing.T) {
 
 	record.Fingerprint = signed.CA.Fingerprint()
 	must(t, m.dns.Set(b.domain, record))
-	_, _, err = a.store.Pin(t.Context(), pinDomain, "b.test", truth.CA.Fingerprint())
-	must(t, err)
+	a.beliefs.setPin(b.domain, pinned{Pin: pki.Pin{Subject: "b.test", Key: truth.CA.Fingerprint(), Trust: pki.FirstSeen}})
 	if !errorsAs[*pki.KeyChangedError](take()) {
 		t.Error("taken against the pin")
 	}

@@ -73,6 +73,28 @@ func (g Getter) User(ctx context.Context, name pki.Name, at pki.Domain) (Key, er
 	}, nil
 }
 
+// Certificate gets a certificate of a user's, DER, from the key server of at: of that key, or, if
+// it is zero, of the one that has the name. Nobody has verified it.
+func (g Getter) Certificate(ctx context.Context, name pki.Name, key pki.Fingerprint, at pki.Domain) (der []byte, err error) {
+	err = g.each(ctx, at, func(e keyserver.Endpoint) error {
+		var card pki.UnvouchedCard
+		var err error
+		if key.IsZero() {
+			card, err = g.client.User(ctx, e, name)
+		} else {
+			card, err = g.client.UserByKey(ctx, e, key)
+		}
+		if err == nil {
+			der = card.Certificate()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("node: %s at %s: %w", name, at, err)
+	}
+	return der, nil
+}
+
 // Server gets the descriptor of domain from the key server of at.
 func (g Getter) Server(ctx context.Context, domain, at pki.Domain) (Key, error) {
 	record, err := g.resolver.Lookup(ctx, domain)

@@ -399,7 +399,7 @@ func registrations(f *field) func() (int, error) {
 		var given atomic.Int64
 		err := eightTimes(func() error {
 			for request := range requests {
-				_, err := eve.client.Register(f.t.Context(), request)
+				_, err := eve.client.Register(f.t.Context(), request, nil)
 				var refused *session.Error
 				if err != nil && !errors.As(err, &refused) {
 					return err

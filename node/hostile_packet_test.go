@@ -22,7 +22,7 @@ import (
 // A forge makes packets as a hostile relay can: a member of a.test's context, who knows its
 // key and hint, and the public key of its server.
 type forge struct {
-	t      *testing.T
+	t      testing.TB
 	hop    onion.OuterHop // the context of a.test
 	record mor.Record     // and what says so
 	server onion.ServerKey
@@ -140,7 +140,7 @@ func (m *mesh) forge(z *rawPeer) (forge, *user) {
 	return f, ann
 }
 
-func current(t *testing.T, servers []mor.ServerKey) onion.ServerKey {
+func current(t testing.TB, servers []mor.ServerKey) onion.ServerKey {
 	t.Helper()
 	for _, s := range servers {
 		if s.Period.Start().Before(time.Now()) && time.Now().Before((s.Period + 1).Start()) {
@@ -221,7 +221,7 @@ type wire struct {
 	flip    atomic.Bool
 }
 
-func newWire(t *testing.T, target string) *wire {
+func newWire(t testing.TB, target string) *wire {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

@@ -167,7 +167,7 @@ func TestLoginWithBadCertificates(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			cert, err := x.by.SignUser(rand.Reader, x.at, request, pki.UserLifetime)
 			must(t, err)
-			_, err = ann.client.Login(t.Context(), ann.name, cert.DER(), ann.key)
+			_, err = ann.client.Login(t.Context(), ann.name, cert.DER(), ann.key, nil)
 			wantCode(t, err, session.Refused, "the certificate is not good here")
 		})
 	}

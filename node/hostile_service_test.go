@@ -27,7 +27,7 @@ func (b burden) String() string {
 func mib(bytes uint64) float64 { return float64(bytes) / (1 << 20) }
 
 // weigh says what is carried after a collection.
-func weigh(t *testing.T, when string) burden {
+func weigh(t testing.TB, when string) burden {
 	t.Helper()
 	runtime.GC()
 	runtime.GC() // what pools keep for once
@@ -156,7 +156,7 @@ type meanwhile struct {
 }
 
 // row prints an attack as docs/spec/hostile.md has it.
-func (w meanwhile) row(t *testing.T, attack string, times int, before, height, after burden) {
+func (w meanwhile) row(t testing.TB, attack string, times int, before, height, after burden) {
 	t.Helper()
 	t.Logf("| %s | %d | %d, %d, %d | %.0f, %.0f, %.0f | %.1f s | %d ms |", attack, times, before.goroutines, height.goroutines,
 		after.goroutines, mib(before.memory), mib(height.memory), mib(after.memory), w.took.Seconds(), w.longest.Milliseconds())

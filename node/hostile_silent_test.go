@@ -63,7 +63,7 @@ func TestSilence(t *testing.T) {
 }
 
 // crowdSize is 10 000, or as many connections as this process may have open.
-func crowdSize(t *testing.T) int {
+func crowdSize(t testing.TB) int {
 	t.Helper()
 	var files unix.Rlimit
 	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &files))

@@ -28,7 +28,10 @@ var ErrExists = errors.New("node: this folder holds a node already")
 // Init makes the folder of a new node: keys and configuration. It never touches a folder
 // that holds a node, and finishes one that an earlier Init did not. A folder whose node has
 // lost its keys but not its database is ErrNoAuthority: other keys would be another domain.
-func Init(dir string, c Config, now time.Time) (*pki.Authority, error) {
+//
+// A new authority commits itself to what its operator takes away: keep is given that before
+// the authority is written, and writes it elsewhere. Without keep it commits to nothing.
+func Init(dir string, c Config, now time.Time, keep func(Offline) error) (*pki.Authority, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}
@@ -45,7 +48,7 @@ func Init(dir string, c Config, now time.Time) (*pki.Authority, error) {
 		if _, lost := os.Lstat(filepath.Join(dir, databaseFile)); !errors.Is(lost, fs.ErrNotExist) {
 			return nil, errors.Join(err, lost)
 		}
-		_, authority, err = createKeyring(keys.dir, c.Domain, now)
+		_, authority, err = createKeyring(keys.dir, c.Domain, now, keep)
 	}
 	if err != nil {
 		return nil, err
@@ -75,7 +78,7 @@ func Record(dir string) (pki.Domain, dnstxt.Record, error) {
 		}
 		servers = []string{address}
 	}
-	return c.Domain, dnstxt.Record{Fingerprint: authority.CA().Fingerprint(), KeyServers: servers}, nil
+	return c.Domain, dnstxt.Record{Fingerprint: authority.CA().Fingerprint(), Next: authority.Commitment().Next, KeyServers: servers}, nil
 }
 
 // keyServerAddress is where the key server of the node in dir listens; empty if that is not

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -32,7 +33,9 @@ func (e *ExposedKeyError) Error() string {
 //	authority        pki.Authority
 //	link             seed of the TLS key
 //	server-PERIOD    seed of the server key of a 7-day period
-//	context-0        id 16 | key seed 32 | hint 32 | epoch 4
+//	late-PERIOD-N    the same of one that was replaced within its period, the first N is 1
+//	context-0        id 16 | key seed 32 | hint 32 | epoch 4, and for each former key
+//	                 key seed 32 | hint 32 | epoch 4 | until 8
 type keyring struct{ dir string }
 
 const (
@@ -40,10 +43,15 @@ const (
 	linkFile      = "link"
 	contextFile   = "context-0"
 	contextSize   = 16 + 32 + 32 + 4
+	formerSize    = 32 + 32 + 4 + 8
+
+	// maxLate is how often the server key of one period may be replaced: what was sent to each
+	// is still opened.
+	maxLate = 8
 )
 
-// createKeyring makes the authority and the link key of a new node.
-func createKeyring(dir string, domain pki.Domain, now time.Time) (keyring, *pki.Authority, error) {
+// createKeyring makes the authority and the link key of a new node. keep is as Init says.
+func createKeyring(dir string, domain pki.Domain, now time.Time, keep func(Offline) error) (keyring, *pki.Authority, error) {
 	k := keyring{dir}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return k, nil, fmt.Errorf("node: making the key folder: %w", err)
@@ -55,7 +63,26 @@ func createKeyring(dir string, domain pki.Domain, now time.Time) (keyring, *pki.
 	if _, err := k.link(); err != nil {
 		return k, nil, err
 	}
+	if authority, err = committed(authority, keep); err != nil {
+		return k, nil, err
+	}
 	return k, authority, k.write(authorityFile, authority.Marshal()) // last: it says that the folder is whole
+}
+
+// committed makes what the operator takes away, has it kept, and returns the authority that
+// has committed itself to it.
+func committed(a *pki.Authority, keep func(Offline) error) (*pki.Authority, error) {
+	if keep == nil {
+		return a, nil
+	}
+	o, err := NewOffline(a.Domain())
+	if err != nil {
+		return nil, err
+	}
+	if err := keep(o); err != nil {
+		return nil, err
+	}
+	return a.Commit(o.Next.Fingerprint(), o.Root.Fingerprint())
 }
 
 func (k keyring) authority() (*pki.Authority, error) {
@@ -66,7 +93,11 @@ func (k keyring) authority() (*pki.Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pki.ParseAuthority(raw)
+	a, err := pki.ParseAuthority(raw)
+	if errors.Is(err, pki.ErrEarlier) {
+		return nil, fmt.Errorf("%w: this folder is of an earlier version; make another with p3dod init", err)
+	}
+	return a, err
 }
 
 // link returns the TLS key. It is made if it is missing: the authority certifies it at each
@@ -128,13 +159,13 @@ func (k keyring) newServer(period pki.Period) ([]byte, error) {
 }
 
 func (k keyring) deleteServersBefore(oldest pki.Period) error {
-	files, err := filepath.Glob(filepath.Join(k.dir, "server-*"))
+	files, err := filepath.Glob(filepath.Join(k.dir, "*-*"))
 	if err != nil {
 		return fmt.Errorf("node: listing server keys: %w", err)
 	}
 	for _, file := range files {
-		var period pki.Period
-		if _, err := fmt.Sscanf(filepath.Base(file), "server-%d", &period); err != nil || period >= oldest {
+		period, ok := periodOf(filepath.Base(file))
+		if !ok || period >= oldest {
 			continue
 		}
 		if err := os.Remove(file); err != nil {
@@ -145,6 +176,78 @@ func (k keyring) deleteServersBefore(oldest pki.Period) error {
 }
 
 func serverFile(period pki.Period) string { return fmt.Sprintf("server-%d", period) }
+
+func lateFile(period pki.Period, number int) string { return fmt.Sprintf("late-%d-%d", period, number) }
+
+// periodOf is the period of a file with a server key.
+func periodOf(name string) (period pki.Period, ok bool) {
+	if _, err := fmt.Sscanf(name, "server-%d", &period); err == nil {
+		return period, name == serverFile(period)
+	}
+	var number int
+	_, err := fmt.Sscanf(name, "late-%d-%d", &period, &number)
+	return period, err == nil && name == lateFile(period, number)
+}
+
+// openers are all keys by which inner layers are opened: those of servers, and those that
+// were replaced within their period.
+func (k keyring) openers(now time.Time) ([]mor.ServerKey, error) {
+	keys, err := k.servers(now)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[onion.ServerID]bool)
+	for _, key := range keys {
+		known[key.Private.Public().ID()] = true
+	}
+	current := pki.PeriodAt(now)
+	for _, period := range []pki.Period{current - 1, current, current + 1} {
+		for number := range maxLate {
+			seed, err := k.read(lateFile(period, number+1))
+			if errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+			if err != nil {
+				return nil, err
+			}
+			key, err := onion.ParseServerPrivateKey(seed)
+			if err != nil {
+				return nil, fmt.Errorf("node: a replaced server key of period %d: %w", period, err)
+			}
+			if id := key.Public().ID(); !known[id] { // else it was about to be replaced
+				known[id], keys = true, append(keys, mor.ServerKey{Period: period, Private: key})
+			}
+		}
+	}
+	return keys, nil
+}
+
+// replaceServer makes another server key for the present period. The one that it replaces
+// opens what is late until the end of the next period.
+func (k keyring) replaceServer(now time.Time) error {
+	period := pki.PeriodAt(now)
+	old, err := k.read(serverFile(period))
+	if err != nil {
+		return err
+	}
+	for number := range maxLate {
+		late, err := k.read(lateFile(period, number+1))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			if err := k.write(lateFile(period, number+1), old); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		case !bytes.Equal(late, old): // else an earlier try ended here
+			continue
+		}
+		_, err = k.newServer(period)
+		return err
+	}
+	return fmt.Errorf("%w: the server key of this week was replaced %d times already; the next one is in use from %s on",
+		ErrInput, maxLate, period.End().Format(time.DateOnly))
+}
 
 // context returns the node's context, its hint moved on to the present and the older hints
 // gone from the disk. It is made if it is missing.
@@ -165,21 +268,38 @@ func (k keyring) context(now time.Time) (mor.OwnContext, error) {
 
 func (k keyring) writeContext(c mor.OwnContext) error {
 	raw := slices.Concat(c.ID[:], c.Key.Seed(), c.Hint[:])
-	return k.write(contextFile, binary.BigEndian.AppendUint32(raw, uint32(c.Epoch)))
+	raw = binary.BigEndian.AppendUint32(raw, uint32(c.Epoch))
+	for _, f := range c.Former {
+		raw = append(append(raw, f.Key.Seed()...), f.Hint[:]...)
+		raw = binary.BigEndian.AppendUint32(raw, uint32(f.Epoch))
+		raw = binary.BigEndian.AppendUint64(raw, uint64(f.Until.Unix()))
+	}
+	return k.write(contextFile, raw)
 }
 
 func parseContext(raw []byte) (mor.OwnContext, error) {
-	if len(raw) != contextSize {
+	if len(raw) < contextSize || (len(raw)-contextSize)%formerSize != 0 || len(raw) > contextSize+mor.MaxFormer*formerSize {
 		return mor.OwnContext{}, fmt.Errorf("node: the context file has %d bytes, not %d", len(raw), contextSize)
 	}
 	key, err := onion.ParseContextPrivateKey(raw[16:48])
 	if err != nil {
 		return mor.OwnContext{}, fmt.Errorf("node: context key: %w", err)
 	}
-	return mor.OwnContext{
+	c := mor.OwnContext{
 		ID: mor.ContextID(raw[:16]), Key: key, Hint: onion.Hint(raw[48:80]),
 		Epoch: onion.Epoch(binary.BigEndian.Uint32(raw[80:])),
-	}, nil
+	}
+	for raw = raw[contextSize:]; len(raw) > 0; raw = raw[formerSize:] {
+		key, err := onion.ParseContextPrivateKey(raw[:32])
+		if err != nil {
+			return mor.OwnContext{}, fmt.Errorf("node: former context key: %w", err)
+		}
+		c.Former = append(c.Former, mor.FormerKey{
+			Key: key, Hint: onion.Hint(raw[32:64]), Epoch: onion.Epoch(binary.BigEndian.Uint32(raw[64:])),
+			Until: time.Unix(int64(binary.BigEndian.Uint64(raw[68:])), 0),
+		})
+	}
+	return c, nil
 }
 
 func (k keyring) read(name string) ([]byte, error) {

@@ -19,7 +19,7 @@ import (
 
 func newKeyring(t *testing.T) keyring {
 	t.Helper()
-	k, _, err := createKeyring(filepath.Join(t.TempDir(), keysFolder), parse(t, pki.ParseDomain, "a.test"), testNow)
+	k, _, err := createKeyring(filepath.Join(t.TempDir(), keysFolder), parse(t, pki.ParseDomain, "a.test"), testNow, nil)
 	must(t, err)
 	return k
 }
@@ -91,7 +91,7 @@ func TestLinkCertificateIsRenewed(t *testing.T) {
 		t.Error("renewed at once")
 	}
 
-	ends, err := n.authority.SignLink(rand.Reader, time.Now(), n.link.Public(), pki.LinkLifetime/4)
+	ends, err := n.authority().SignLink(rand.Reader, time.Now(), n.link.Public(), pki.LinkLifetime/4)
 	must(t, err)
 	n.cert.Store(&ends)
 	listener, err := link.Listen(n.linkConfig(), "127.0.0.1:0")

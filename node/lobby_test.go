@@ -19,21 +19,21 @@ func TestLobby(t *testing.T) {
 	fill := func(user pki.Fingerprint, most int) (all []*link.Conn) {
 		for i := range most {
 			all = append(all, new(link.Conn))
-			if gone := l.enter(all[i], user); gone != nil {
+			if gone := l.enter(all[i], user, false); gone != nil {
 				t.Fatalf("one had to go for number %d", i)
 			}
 		}
 		return all
 	}
 	visitors, hers := fill(visitor, maxVisitors), fill(ann, maxLinksEach)
-	if gone := l.enter(visitors[1], ann); gone != hers[0] { // logs in
+	if gone := l.enter(visitors[1], ann, false); gone != hers[0] { // logs in
 		t.Error("not her oldest link had to go")
 	}
-	if gone := l.enter(visitors[1], ann); gone != nil { // and again
+	if gone := l.enter(visitors[1], ann, false); gone != nil { // and again
 		t.Error("a link had to go for itself")
 	}
 	for i, want := range []*link.Conn{nil, visitors[0], visitors[2]} {
-		if gone := l.enter(new(link.Conn), visitor); gone != want {
+		if gone := l.enter(new(link.Conn), visitor, false); gone != want {
 			t.Errorf("another visitor had to go for number %d", maxVisitors+i)
 		}
 	}
@@ -46,6 +46,35 @@ func TestLobby(t *testing.T) {
 	}
 	if len(l.links)+len(l.users) != 0 {
 		t.Errorf("%d users and %d links are left", len(l.links), len(l.users))
+	}
+}
+
+// Users of other homes have a quarter of the places together; beyond it their oldest link goes,
+// and nobody else's.
+func TestGuests(t *testing.T) {
+	var l lobby
+	var ann, first *link.Conn = new(link.Conn), nil
+	l.enter(ann, pki.Fingerprint{1}, false)
+	for i := range maxGuests {
+		conn := new(link.Conn)
+		if i == 0 {
+			first = conn
+		}
+		if gone := l.enter(conn, pki.Fingerprint{2, byte(i), byte(i >> 8)}, true); gone != nil {
+			t.Fatalf("one had to go for guest %d", i)
+		}
+	}
+	if gone := l.enter(new(link.Conn), pki.Fingerprint{3}, true); gone != first {
+		t.Error("another than the first guest had to go")
+	}
+	if gone := l.enter(new(link.Conn), pki.Fingerprint{4}, false); gone != nil || l.user(ann) != (pki.Fingerprint{1}) {
+		t.Error("guests are in the way of a user of our own")
+	}
+	for conn := range l.users {
+		l.leave(conn)
+	}
+	if len(l.guests)+len(l.links) != 0 {
+		t.Errorf("%d guests are left", len(l.guests))
 	}
 }
 
@@ -74,26 +103,26 @@ func TestNewcomersOfOneClient(t *testing.T) {
 	from := func(host string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(host), Port: 1} }
 	now := testNow
 	for range newcomersEach {
-		if !n.takeOwn(from("192.0.2.1"), now) || !n.takeOwn(from("2001:db8::1"), now) {
+		if !takeOwn(n.clients, from("192.0.2.1"), now) || !takeOwn(n.clients, from("2001:db8::1"), now) {
 			t.Fatal("too few at once")
 		}
 	}
 	for _, host := range []string{"192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "2001:db8::abcd:2"} {
-		if n.takeOwn(from(host), now.Add(newcomerEachEvery-time.Second)) {
+		if takeOwn(n.clients, from(host), now.Add(newcomerEachEvery-time.Second)) {
 			t.Errorf("one too many for %s", host)
 		}
 	}
 	for _, host := range []string{"192.0.2.2", "2001:db8:0:1::1"} {
-		if !n.takeOwn(from(host), now) {
+		if !takeOwn(n.clients, from(host), now) {
 			t.Errorf("%s pays for another", host)
 		}
 	}
 	later := now.Add(newcomerEachEvery)
-	if !n.takeOwn(from("192.0.2.1"), later) || n.takeOwn(from("192.0.2.1"), later) {
+	if !takeOwn(n.clients, from("192.0.2.1"), later) || takeOwn(n.clients, from("192.0.2.1"), later) {
 		t.Error("one more each interval")
 	}
 	for range 10 * newcomersEach {
-		if !n.takeOwn(from("127.0.0.1"), now) {
+		if !takeOwn(n.clients, from("127.0.0.1"), now) {
 			t.Fatal("this machine has a limit of its own")
 		}
 	}

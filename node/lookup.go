@@ -15,35 +15,63 @@ import (
 
 // card finds the card of a user: our own from the store, anybody else's at the key server
 // of her home, or, if that does not answer, at those of our peers, which may hold a copy
-// (row K4). Nothing of what was asked for is written down here. It is one of user's turns,
+// (row K4): copied. Nothing of what was asked for is written down here. It is one of user's turns,
 // and one of its own to look for a copy.
-func (n *Node) card(ctx context.Context, user pki.Fingerprint, name pki.Name) (pki.SignedCard, error) {
+func (n *Node) card(ctx context.Context, user pki.Fingerprint, name pki.Name) (card pki.SignedCard, copied bool, err error) {
 	if name.Domain() == n.cfg.Domain {
-		return n.ownCard(ctx, name)
+		card, err = n.ownCard(ctx, name)
+		return card, false, err
 	}
 	home, err := n.directory.descriptor(ctx, name.Domain())
 	if errors.Is(err, store.ErrNotFound) {
-		return pki.SignedCard{}, session.Errorf(session.NotFound, "no server of %s is known here", name.Domain())
+		return pki.SignedCard{}, false, n.strangeHome(ctx, user, name)
 	}
 	if err != nil {
-		return pki.SignedCard{}, err
+		return pki.SignedCard{}, false, err
 	}
-	card, err := n.askedCard(ctx, user, home, name)
+	card, err = n.askedCard(ctx, user, home, name)
+	if n.followHome(ctx, home, err) {
+		if home, err = n.directory.descriptor(ctx, name.Domain()); err == nil {
+			card, err = n.askedCard(ctx, user, home, name)
+		}
+	}
 	var told *session.Error
 	if errors.As(err, &told) {
-		return pki.SignedCard{}, told
+		return pki.SignedCard{}, false, told
 	}
 	if err == nil || errors.Is(err, keyserver.ErrNotFound) {
-		return card, notFound(err, name)
+		return card, false, notFound(err, name)
 	}
 	var changed *pki.KeyChangedError
 	switch {
+	case errors.As(err, new(*forgedError)): // and not "does not answer": a sender would go on with older keys
+		return pki.SignedCard{}, false, err
 	case errors.As(err, &changed):
-		return pki.SignedCard{}, session.Errorf(session.WrongKey, "%s's key server shows another key than the one that is known", name.Domain())
-	case errors.Is(err, errForged): // and not "does not answer": a sender would go on with older keys
-		return pki.SignedCard{}, session.Errorf(session.WrongKey, "%s's key server shows a card that %s did not sign", name.Domain(), name.Domain())
+		told := session.Errorf(session.WrongKey, "%s's key server shows another key than the one that is known", name.Domain())
+		told.Shown = changed.Shown
+		return pki.SignedCard{}, false, told
 	}
-	return n.copiedCard(ctx, user, home, name)
+	card, err = n.copiedCard(ctx, user, home, name)
+	return card, true, err
+}
+
+// strangeHome says why there is no card of a user whose home is not in the directory: there is
+// no such server, or nobody who counts confirms the key that DNS names. It is one of user's turns.
+func (n *Node) strangeHome(ctx context.Context, user pki.Fingerprint, name pki.Name) error {
+	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
+	defer cancel()
+	leave, err := n.lookups.enter(ctx, user, name.Domain())
+	if err != nil {
+		return tooMany(name)
+	}
+	defer leave()
+	answer, err := n.resolver.Look(ctx, name.Domain())
+	if err != nil || answer.Fingerprint.IsZero() {
+		return session.Errorf(session.NotFound, "no server of %s is known here", name.Domain())
+	}
+	told := session.Errorf(session.WrongKey, "nobody confirms the key of %s", name.Domain())
+	told.Shown = answer.Fingerprint
+	return told
 }
 
 // askedCard asks the home itself, in user's turn. That ends with it: to wait for copies takes
@@ -78,17 +106,15 @@ func (n *Node) homeCard(ctx context.Context, name pki.Name) (pki.SignedCard, err
 const (
 	copiesAsked = 8                // peers at a time; each of them learns the name
 	copyTime    = 15 * time.Second // more than their key servers wait for the home themselves
+	newerTime   = 2 * time.Second  // that others are waited for, once somebody has a copy
 )
 
-// copiedCard looks for a copy when the home does not answer: at our own key server, then
-// at those of some peers, in a turn of user's. What is found was signed by the home, and is
-// verified as such.
+// copiedCard looks for a copy when the home does not answer: at our own key server, and at
+// those of some peers, in a turn of user's. What is found was signed by its owner, whom the home
+// certified, and is verified as such. The newest is hers: while her home is away she may have
+// published where she is.
 func (n *Node) copiedCard(ctx context.Context, user pki.Fingerprint, home pki.SignedDescriptor, name pki.Name) (pki.SignedCard, error) {
-	if row, err := n.store.User(ctx, name.String()); err == nil {
-		if card, err := home.CA.VerifyCard(row.Card, time.Now()); err == nil {
-			return card, nil
-		}
-	}
+	newest := n.heldCard(ctx, home.CA, name)
 	ctx, cancel := context.WithTimeout(ctx, copyTime)
 	leave, err := n.copies.enter(ctx, user, name.Domain())
 	if err != nil {
@@ -112,25 +138,68 @@ func (n *Node) copiedCard(ctx context.Context, user pki.Fingerprint, home pki.Si
 			found <- card // none, if it failed
 		})
 	}
-	for range asked {
-		if card := <-found; len(card.Raw()) > 0 {
-			return card, nil
-		}
+	if newest = newestCard(newest, found, asked); len(newest.Raw()) > 0 {
+		return newest, nil
 	}
 	return pki.SignedCard{}, session.Errorf(session.Unavailable, "%s's key server does not answer, and no peer has a copy", name.Domain())
 }
 
-// errForged says that a key server answered with a card that its home did not sign.
-var errForged = errors.New("node: card not signed by its home")
+// heldCard is the copy at our own key server; none if it has none that is good.
+func (n *Node) heldCard(ctx context.Context, home pki.CACert, name pki.Name) pki.SignedCard {
+	row, err := n.store.User(ctx, name.String())
+	if err != nil {
+		return pki.SignedCard{}
+	}
+	card, err := n.vouched(n.issuers(ctx, home), row.Card)
+	if err != nil {
+		return pki.SignedCard{}
+	}
+	return card
+}
+
+// newestCard is the one with the greatest serial of those that come, up to so many; when there is
+// one, the others are not waited for long.
+func newestCard(newest pki.SignedCard, found <-chan pki.SignedCard, most int) pki.SignedCard {
+	var late <-chan time.Time
+	for range most {
+		if late == nil && len(newest.Raw()) > 0 {
+			late = time.After(newerTime)
+		}
+		select {
+		case card := <-found:
+			if len(card.Raw()) > 0 && (len(newest.Raw()) == 0 || card.Serial > newest.Serial) {
+				newest = card
+			}
+		case <-late:
+			return newest
+		}
+	}
+	return newest
+}
+
+// A forgedError says that a key server answered with a card that its home did not sign. Its user
+// gets the card all the same: she judges for herself, and may know who signed it.
+type forgedError struct {
+	card []byte
+	why  error
+}
+
+func (e *forgedError) Error() string { return "node: card not signed by its home: " + e.why.Error() }
+
+func (e *forgedError) Unwrap() error { return e.why }
 
 // foreignCard asks the key servers of at for a user of home, and verifies what they say.
 func (n *Node) foreignCard(ctx context.Context, home, at pki.SignedDescriptor, name pki.Name) (pki.SignedCard, error) {
 	var failed error
+	issuers := n.issuers(ctx, home.CA)
 	for _, address := range at.KeyServers {
-		unvouched, err := n.client.User(ctx, keyserver.Endpoint{Address: address, CA: at.CA.Fingerprint()}, name)
+		unvouched, err := n.client.User(ctx, keyserver.Endpoint{Address: address, CA: at.CA.Fingerprint(), Former: issuers.former()}, name)
 		var card pki.SignedCard
-		if err == nil {
-			card, err = vouched(home.CA, unvouched)
+		switch raw := unvouched.Raw(); {
+		case err == nil:
+			card, err = n.vouched(issuers, raw)
+		case len(raw) > 0:
+			err = &forgedError{raw, err}
 		}
 		if err == nil {
 			return card, nil
@@ -140,13 +209,17 @@ func (n *Node) foreignCard(ctx context.Context, home, at pki.SignedDescriptor, n
 	return pki.SignedCard{}, failed
 }
 
-// vouched verifies a card under its home's key. A card that has only run out is no forgery.
-func vouched(home pki.CACert, card pki.UnvouchedCard) (pki.SignedCard, error) {
-	signed, err := home.VerifyCard(card.Raw(), time.Now())
-	if err != nil && !errors.Is(err, pki.ErrTime) {
-		err = fmt.Errorf("%w: %w", errForged, err)
+// vouched verifies a card under its home's keys. A card that has only run out is no forgery; one
+// whose key was revoked is none, whoever still has it.
+func (n *Node) vouched(home issuers, raw []byte) (pki.SignedCard, error) {
+	card, err := home.verifyCard(raw, time.Now())
+	switch {
+	case err != nil && !errors.Is(err, pki.ErrTime):
+		return card, &forgedError{raw, err}
+	case err == nil && n.revoked(card.Certificate.Name(), card.Certificate.Key().Fingerprint()):
+		return pki.SignedCard{}, fmt.Errorf("%w: its key was revoked", keyserver.ErrNotFound)
 	}
-	return signed, err
+	return card, err
 }
 
 func (n *Node) ownCard(ctx context.Context, name pki.Name) (pki.SignedCard, error) {
@@ -157,7 +230,10 @@ func (n *Node) ownCard(ctx context.Context, name pki.Name) (pki.SignedCard, erro
 	if err != nil {
 		return pki.SignedCard{}, err
 	}
-	return n.authority.CA().VerifyCard(row.Card, time.Now())
+	if n.revoked(name, row.Fingerprint) { // and about to be dropped
+		return pki.SignedCard{}, notFound(keyserver.ErrNotFound, name)
+	}
+	return n.ownIssuers(ctx).verifyCard(row.Card, time.Now())
 }
 
 func notFound(err error, name pki.Name) error {

@@ -164,21 +164,24 @@ func (l *loop) count(err error) {
 
 // join makes p the link with its peer, who is a member of our context from now on. An
 // older link with it ends.
-func (l *loop) join(p *peerLink) {
+func (l *loop) join(now time.Time, p *peerLink) {
 	if old := l.links[p.domain]; old != nil {
-		l.leave(old)
+		l.leave(now, old)
 		old.end()
 	}
 	l.links[p.domain] = p
+	l.router.Found(p.domain)
 	l.router.Admit(l.own, p.domain)
 }
 
-// leave ends the memberships of both sides, unless a newer link has taken them over.
-func (l *loop) leave(p *peerLink) {
+// leave ends the memberships of both sides, unless a newer link has taken them over, and leaves
+// the peer out of legs.
+func (l *loop) leave(now time.Time, p *peerLink) {
 	if l.links[p.domain] != p {
 		return
 	}
 	delete(l.links, p.domain)
+	l.router.Lost(now, p.domain)
 	l.router.Dismiss(l.own, p.domain)
 	for _, id := range p.listening {
 		l.router.Unlisten(id)

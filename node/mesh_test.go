@@ -72,7 +72,7 @@ func (j *journal) String() string {
 
 // A mesh is several real nodes on loopback with the DNS zone "test".
 type mesh struct {
-	t     *testing.T
+	t     testing.TB
 	dns   *dnstxt.Responder
 	log   *journal // of all nodes
 	nodes map[string]*member
@@ -83,6 +83,9 @@ type member struct {
 	mesh    *mesh
 	dir     string
 	domain  pki.Domain
+	kept    Offline // what its operator took away
+	file    string  // where that is, and the words that open it, when it is needed
+	words   string
 	node    *Node // nil while stopped
 	control *Control
 	running Running
@@ -91,7 +94,7 @@ type member struct {
 }
 
 // newMesh starts a node for each domain. They are not federated yet.
-func newMesh(t *testing.T, domains ...string) *mesh {
+func newMesh(t testing.TB, domains ...string) *mesh {
 	t.Helper()
 	dns, err := dnstxt.Listen("127.0.0.1:0", "test")
 	must(t, err)
@@ -119,6 +122,7 @@ func labConfig(domain pki.Domain, dns string) Config {
 	c.Publish = Publish{}
 	c.DNS.Server = dns
 	c.Lab.Enabled = true
+	c.Lab.ViewPace, c.Lab.Watch = Duration(50*time.Millisecond), Duration(time.Second)
 	return c
 }
 
@@ -131,11 +135,16 @@ func (m *mesh) add(domain string, change func(*Config)) *member {
 		change(&c)
 	}
 	n := &member{mesh: m, dir: filepath.Join(m.t.TempDir(), domain), domain: d}
-	_, err := Init(n.dir, c, time.Now())
+	_, err := Init(n.dir, c, time.Now(), n.takeAway)
 	must(m.t, err)
 	m.nodes[domain] = n
 	m.t.Cleanup(func() { must(m.t, n.end()) })
 	return n
+}
+
+func (n *member) takeAway(o Offline) error {
+	n.kept = o
+	return nil
 }
 
 // start runs the node and publishes its record in DNS.
@@ -241,7 +250,7 @@ func (m *mesh) until(what string, holds func() error) {
 	until(m.t, what, holds)
 }
 
-func until(t *testing.T, what string, holds func() error) {
+func until(t testing.TB, what string, holds func() error) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {

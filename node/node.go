@@ -58,7 +58,7 @@ type Node struct {
 	log       *slog.Logger
 	dial      dial.Func
 	keys      keyring
-	authority *pki.Authority
+	office    office
 	link      pki.LinkKey
 	cert      atomic.Pointer[pki.LinkCert] // replaced when it is renewed
 	faults    *link.Faults                 // one for all links: they draw from one source
@@ -70,19 +70,31 @@ type Node struct {
 	loop      *loop
 	peers     *peers
 	directory *directory
+	beliefs   *beliefs
+	bench     *bench
+	watcher   *watcher
+	cursors   cursors
 	resolver  dnstxt.Resolver
 	published *keyserver.Server
 	client    keyserver.Client
 	bells     bells
 	newcomers bucket
+	metered   meter              // what users hand in
 	clients   *keyserver.Clients // who ask for new names
+	endings   bucket             // of revocations that are handed in
+	enders    *keyserver.Clients // who hand them in
 	lobby     lobby
 	lookups   *turnstile // at the homes of users
 	copies    *turnstile // at peers that may have a copy
+	visits    *turnstile // for the authority of a visitor's home
+	cuts      cuts       // of a lab
 	spooled   chan mor.Delivery
 	refused   atomic.Uint64 // deliveries that no mailbox took
 	news      chan struct{} // has room for one: something new is known here
-	addresses Running       // where we listen, set when Run has begun to
+	unsaid    chan struct{} // the same: our view may have something new to say
+	succeeded chan struct{} // the same: another authority is in office
+	listener  *link.Listener
+	addresses Running // where we listen, set when Run has begun to
 }
 
 // Running is what a node that serves leaves in its folder for others on this machine.
@@ -146,10 +158,14 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 		fromPeers: link.NewBudget(link.DefaultBudget),
 		lookups:   newTurnstile(),
 		copies:    newTurnstile(),
+		visits:    newTurnstile(),
 		clients:   keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach),
+		enders:    keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach),
 		keys:      keyring{filepath.Join(dir, keysFolder)},
 		spooled:   make(chan mor.Delivery, maxSpooling),
 		news:      make(chan struct{}, 1),
+		unsaid:    make(chan struct{}, 1),
+		succeeded: make(chan struct{}, 1),
 	}
 	if err := n.open(ctx, time.Now()); err != nil {
 		return nil, errors.Join(err, n.Close())
@@ -195,12 +211,14 @@ func checkAlone(ctx context.Context, dir string) error {
 }
 
 func (n *Node) open(ctx context.Context, now time.Time) (err error) {
-	if n.authority, err = n.keys.authority(); err != nil {
+	authority, err := n.keys.authority()
+	if err != nil {
 		return err
 	}
-	if n.authority.Domain() != n.cfg.Domain {
-		return fmt.Errorf("%w: the keys are those of %s, it says %s", ErrConfig, n.authority.Domain(), n.cfg.Domain)
+	if authority.Domain() != n.cfg.Domain {
+		return fmt.Errorf("%w: the keys are those of %s, it says %s", ErrConfig, authority.Domain(), n.cfg.Domain)
 	}
+	n.office.held.Store(authority)
 	if n.link, err = n.keys.link(); err != nil {
 		return err
 	}
@@ -210,20 +228,38 @@ func (n *Node) open(ctx context.Context, now time.Time) (err error) {
 	if err := n.compareRing(ctx); err != nil {
 		return err
 	}
-	n.resolver = dnstxt.Resolver{Server: n.cfg.DNS.Server, Dial: n.dial}
-	n.client = keyserver.Client{Dial: n.dial}
-	n.published = keyserver.New(keyserver.Config{Store: n.store, CA: n.authority.CA(), Fetch: n.homeCard})
+	n.resolver = dnstxt.Resolver{Server: n.cfg.DNS.Server, Dial: n.cuts.door(n.dial, func(c Cut) bool { return c.DNS })}
+	n.client = keyserver.Client{Dial: n.cuts.door(n.dial, func(c Cut) bool { return c.KeyServers })}
+	n.published = keyserver.New(keyserver.Config{Store: n.store, CA: n.authority().CA(), Fetch: n.homeCard, Sign: n.sign, Revoked: n.revoked})
+	if err := n.openTrust(ctx); err != nil {
+		return err
+	}
+	n.published.SetAuthorities(authority.CA(), n.ownIssuers(ctx)[1:]...)
+	if err := n.certify(ctx, now); err != nil {
+		return err
+	}
+	n.loop, err = n.newLoop(ctx, now)
+	return err
+}
+
+// openTrust reads what is known of other domains, and of what was revoked.
+func (n *Node) openTrust(ctx context.Context) (err error) {
+	if n.beliefs, err = openBeliefs(ctx, n.store); err != nil {
+		return err
+	}
+	n.bench, n.watcher = newBench(n), newWatcher(n)
 	if n.directory, err = openDirectory(ctx, n); err != nil {
 		return err
 	}
 	if n.peers, err = openPeers(ctx, n); err != nil {
 		return err
 	}
-	if err := n.certify(ctx, now); err != nil {
-		return err
+	for peer := range n.peers.known() {
+		if err := n.loadView(ctx, peer); err != nil {
+			return err
+		}
 	}
-	n.loop, err = n.newLoop(ctx, now)
-	return err
+	return n.forgetRevoked(ctx)
 }
 
 // openStore opens the database; a node of a lab may be told to die of what it writes there.
@@ -260,7 +296,7 @@ func (n *Node) Close() (err error) {
 }
 
 func (n *Node) newLoop(ctx context.Context, now time.Time) (*loop, error) {
-	servers, err := n.keys.servers(now)
+	servers, err := n.keys.openers(now)
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +309,7 @@ func (n *Node) newLoop(ctx context.Context, now time.Time) (*loop, error) {
 		return nil, err
 	}
 	router, err := mor.NewRouter(mor.Config{
-		Domain: n.cfg.Domain, Rand: cryptorand.Reader, Sign: n.authority.Sign,
+		Domain: n.cfg.Domain, Rand: cryptorand.Reader, Sign: n.signStatement,
 		Servers: servers, Contexts: []mor.OwnContext{own}, Marks: marks, ExtraHops: n.cfg.Routing.ExtraHops,
 	})
 	if err != nil {
@@ -343,6 +379,7 @@ func (n *Node) listen(ctx context.Context) (d doors, err error) {
 		d.keys.Close()
 		return d, err
 	}
+	n.listener = d.link
 	n.addresses = Running{os.Getpid(), d.link.Addr().String(), d.keys.Addr().String(), path}
 	return d, nil
 }
@@ -363,7 +400,7 @@ func (n *Node) shown() tls.Certificate {
 
 // certify signs our link key, and keeps the certificate in the key ring.
 func (n *Node) certify(ctx context.Context, now time.Time) error {
-	cert, err := n.authority.SignLink(cryptorand.Reader, now, n.link.Public(), pki.LinkLifetime)
+	cert, err := n.authority().SignLink(cryptorand.Reader, now, n.link.Public(), pki.LinkLifetime)
 	if err != nil {
 		return fmt.Errorf("node: certifying the link key: %w", err)
 	}
@@ -388,9 +425,12 @@ func (n *Node) renew(ctx context.Context, now time.Time, listener *link.Listener
 
 // serveKeys runs the key server.
 func (n *Node) serveKeys(ctx context.Context, listener net.Listener) error {
-	return n.published.Serve(ctx, listener, func() (*tls.Certificate, error) {
-		return keyserver.Certificate(*n.cert.Load(), n.link, n.authority.CA()), nil
-	})
+	return n.published.Serve(ctx, listener, n.serverCertificate)
+}
+
+// serverCertificate is what the key server shows in TLS.
+func (n *Node) serverCertificate() (*tls.Certificate, error) {
+	return keyserver.Certificate(*n.cert.Load(), n.link, n.authority().CA()), nil
 }
 
 // start begins everything that runs, each in its goroutine.
@@ -400,10 +440,14 @@ func (n *Node) start(ctx context.Context, g *errgroup.Group, d doors) {
 	g.Go(func() error { return (&scribe{n.store, n.loop.entries, n.loop}).run(ctx) })
 	g.Go(func() error { return n.acceptLinks(ctx, &links, d.link) })
 	g.Go(func() error { return n.peers.run(ctx) })
+	g.Go(func() error { return n.bench.run(ctx) })
+	g.Go(func() error { return n.watcher.run(ctx) })
+	g.Go(func() error { return n.stateViews(ctx) })
 	g.Go(func() error { return n.serveKeys(ctx, d.keys) })
 	g.Go(func() error { return n.serveControl(ctx, d.control) })
 	g.Go(func() error { return n.spread(ctx) })
 	g.Go(func() error { return n.tend(ctx, d.link) })
+	g.Go(func() error { return n.resign(ctx) })
 	for range spoolers {
 		g.Go(func() error { return n.spool(ctx) })
 	}
@@ -411,7 +455,13 @@ func (n *Node) start(ctx context.Context, g *errgroup.Group, d doors) {
 
 // announce publishes our descriptor and says on this machine where we are.
 func (n *Node) announce(ctx context.Context) error {
-	if err := n.directory.publishOwn(ctx, time.Now()); err != nil {
+	n.office.busy.Lock()
+	err := n.directory.publishOwn(ctx, time.Now())
+	if failed := n.peers.renew(ctx, time.Now()); failed != nil && ctx.Err() == nil { // tend tries again
+		n.log.Error("countersigning peers", "err", failed)
+	}
+	n.office.busy.Unlock()
+	if err != nil {
 		return err
 	}
 	raw, err := json.Marshal(n.addresses)

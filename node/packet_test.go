@@ -119,7 +119,7 @@ func (p *rawPeer) control() peerMessage {
 		}
 		message, err := parsePeerMessage(m.Control)
 		must(p.mesh.t, err)
-		if message.Ask == nil && message.News == nil {
+		if message.Ask == nil && message.News == nil && message.Since == nil {
 			return message
 		}
 	}
@@ -152,7 +152,7 @@ func (p *rawPeer) records(node string) []mor.Record {
 }
 
 // packetFor is a packet for one context that ends there.
-func packetFor(t *testing.T, key onion.ContextKey, hint onion.Hint) onion.Packet {
+func packetFor(t testing.TB, key onion.ContextKey, hint onion.Hint) onion.Packet {
 	t.Helper()
 	p, err := onion.Wrap(rand.Reader, onion.EpochAt(time.Now()), []onion.OuterHop{{Key: key, Hint: hint}}, onion.OuterEnd{Drop: true}, onion.Inner{})
 	must(t, err)
@@ -160,7 +160,7 @@ func packetFor(t *testing.T, key onion.ContextKey, hint onion.Hint) onion.Packet
 }
 
 // packetForNobody is for a context that nobody knows.
-func packetForNobody(t *testing.T) onion.Packet {
+func packetForNobody(t testing.TB) onion.Packet {
 	t.Helper()
 	key, err := onion.NewContextKey(rand.Reader)
 	must(t, err)
@@ -254,7 +254,7 @@ func TestHeardForKnownOwner(t *testing.T) {
 	}
 }
 
-func ownedBy(t *testing.T, records []mor.Record, domain string) mor.Record {
+func ownedBy(t testing.TB, records []mor.Record, domain string) mor.Record {
 	t.Helper()
 	for _, r := range records {
 		if r.Owner.String() == domain {

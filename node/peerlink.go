@@ -77,6 +77,14 @@ type peerLink struct {
 	news    chan struct{}
 	answers chan answer
 	asking  atomic.Bool // an Ask of ours is open: else an answer is nothing that we want
+
+	// The same for those that ask and answer for statements.
+	met       chan struct{} // closed when the peer has said hello
+	fresh     chan struct{} // the peer may have statements that we have not
+	pages     chan statementPage
+	following atomic.Bool // a page is waited for
+	wanted    chan int64  // what the peer asks for
+	crossed   chan []byte // a countersignature that follows the first
 }
 
 // servePeer serves a link with domain until it ends.
@@ -86,10 +94,13 @@ func (n *Node) servePeer(ctx context.Context, domain pki.Domain, conn *link.Conn
 	p := &peerLink{
 		n: n, domain: domain, conn: conn, end: end,
 		hello: make(chan hello, 1), news: make(chan struct{}, 1), answers: make(chan answer, 1),
+		met: make(chan struct{}), fresh: make(chan struct{}, 1), pages: make(chan statementPage, 1), wanted: make(chan int64, 1), crossed: make(chan []byte, 1),
 	}
 	var beside sync.WaitGroup
 	beside.Go(func() { p.part(living) })
 	beside.Go(func() { p.converse(living) })
+	beside.Go(func() { p.follow(living) })
+	beside.Go(func() { p.serveStatements(living) })
 	n.log.Info("linked", "peer", domain)
 	err := p.greet(ctx)
 	if err == nil {
@@ -98,8 +109,8 @@ func (n *Node) servePeer(ctx context.Context, domain pki.Domain, conn *link.Conn
 	end()
 	beside.Wait()
 	n.log.Info("link ended", "peer", domain, "err", err)
-	p.note("detaching", n.loop.do(ctx, func(l *loop, _ time.Time) (mor.Output, bool) {
-		l.leave(p)
+	p.note("detaching", n.loop.do(ctx, func(l *loop, now time.Time) (mor.Output, bool) {
+		l.leave(now, p)
 		return mor.Output{}, false
 	}))
 	time.AfterFunc(goneAfter, func() { p.note("forgetting", n.missed(ctx, domain)) })
@@ -127,14 +138,17 @@ func (p *peerLink) part(living context.Context) {
 
 // greet makes the link the one on which the loop speaks to the peer, and says hello.
 func (p *peerLink) greet(ctx context.Context) error {
-	err := p.n.loop.do(ctx, func(l *loop, _ time.Time) (mor.Output, bool) {
-		l.join(p)
+	err := p.n.loop.do(ctx, func(l *loop, now time.Time) (mor.Output, bool) {
+		l.join(now, p)
 		return mor.Output{}, false
 	})
 	if err != nil {
 		return err
 	}
-	cross, _ := p.n.peers.crossOf(p.domain)
+	cross, ok := p.n.peers.crossOf(p.domain)
+	if !ok { // it was dropped between being judged and now, and whoever did so has not seen this link
+		return fmt.Errorf("node: %s is no peer any more", p.domain)
+	}
 	return p.send(peerMessage{Hello: &hello{Contexts: []contextID{contextID(p.n.loop.own)}, Cross: cross.DER()}})
 }
 
@@ -172,6 +186,15 @@ func (p *peerLink) take(ctx context.Context, raw []byte) error {
 		}
 	case m.News != nil:
 		offer(p.news, struct{}{})
+		offer(p.fresh, struct{}{})
+	case m.Cross != nil:
+		offer(p.crossed, m.Cross.Cross)
+	case m.Since != nil:
+		offer(p.wanted, m.Since.Seq)
+	case m.Statements != nil:
+		if p.following.Load() {
+			offer(p.pages, *m.Statements)
+		}
 	}
 	return nil
 }
@@ -202,6 +225,7 @@ func (p *peerLink) greeted(ctx context.Context, h hello) error {
 	}
 	p.heard = contexts
 	offer(p.hello, h)
+	close(p.met)
 	return nil
 }
 

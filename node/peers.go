@@ -13,6 +13,7 @@ import (
 
 	"github.com/p3do/p3do/internal/link"
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -23,15 +24,19 @@ const (
 
 // peers are the domains that this node is federated with: those it countersigned.
 type peers struct {
-	n     *Node
-	added chan pki.Domain
+	n       *Node
+	changed chan pki.Domain // was added or dropped
 
-	mu    sync.Mutex // guards cross; held for a map's access only
-	cross map[pki.Domain]pki.CrossCert
+	mu     sync.Mutex // guards what follows; held for a map's access only
+	cross  map[pki.Domain]pki.CrossCert
+	former map[pki.Domain]pki.CrossCert // over keys that handed over while links under them go on
 }
 
 func openPeers(ctx context.Context, n *Node) (*peers, error) {
-	p := &peers{n: n, added: make(chan pki.Domain), cross: make(map[pki.Domain]pki.CrossCert)}
+	p := &peers{
+		n: n, changed: make(chan pki.Domain),
+		cross: make(map[pki.Domain]pki.CrossCert), former: make(map[pki.Domain]pki.CrossCert),
+	}
 	rows, err := n.store.Peers(ctx)
 	if err != nil {
 		return nil, err
@@ -42,8 +47,32 @@ func openPeers(ctx context.Context, n *Node) (*peers, error) {
 			return nil, fmt.Errorf("node: countersignature of %s: %w", row.Domain, err)
 		}
 		p.cross[cross.Domain()] = cross
+		if err := p.openFormer(ctx, cross.Domain()); err != nil {
+			return nil, err
+		}
 	}
 	return p, nil
+}
+
+// openFormer finds the countersignature of the key that handed over to a peer's present one.
+func (p *peers) openFormer(ctx context.Context, domain pki.Domain) error {
+	pin, _ := p.n.beliefs.pin(domain)
+	if len(pin.Former) == 0 {
+		return nil
+	}
+	was := pin.Former[len(pin.Former)-1]
+	if !p.n.handsOver(domain, was, pin.Key) {
+		return nil
+	}
+	row, err := p.n.store.CertificateByFingerprint(ctx, was)
+	if err != nil || row.Kind != store.KeyCross || row.Subject != domain.String() {
+		return notFoundIsNil(err)
+	}
+	cross, err := pki.ParseCrossCert(row.Raw)
+	if err == nil {
+		p.former[domain] = cross
+	}
+	return err
 }
 
 // judge decides on the certificate that a node shows on a link: only a peer's is welcome.
@@ -59,13 +88,23 @@ func (p *peers) identify(leaf *x509.Certificate) (pki.Domain, error) {
 		return pki.Domain{}, err
 	}
 	cross, ok := p.crossOf(domain)
+	if former, had := p.formerOf(domain); had && former.Fingerprint() == issuer {
+		cross = former
+	}
 	switch {
 	case !ok:
 		return pki.Domain{}, fmt.Errorf("%s is no peer of %s", domain, p.n.cfg.Domain)
 	case cross.Fingerprint() != issuer:
 		return pki.Domain{}, pki.CheckPin(cross.Fingerprint(), issuer, domain.String())
 	}
-	return p.n.authority.VerifyPeer(cross, leaf, time.Now())
+	return p.n.authority().VerifyPeer(cross, leaf, time.Now())
+}
+
+func (p *peers) formerOf(domain pki.Domain) (pki.CrossCert, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	cross, ok := p.former[domain]
+	return cross, ok
 }
 
 func (p *peers) crossOf(domain pki.Domain) (pki.CrossCert, bool) {
@@ -75,37 +114,152 @@ func (p *peers) crossOf(domain pki.Domain) (pki.CrossCert, bool) {
 	return cross, ok
 }
 
-// add federates with domain: it is found by DNS and its key server, countersigned, and
-// connected to as soon as it has done the same (row K3).
+// add federates with domain: it is found by DNS and its key server, pinned if it is not,
+// countersigned, and connected to as soon as it has done the same (row K3).
 func (p *peers) add(ctx context.Context, domain pki.Domain) error {
 	if domain == p.n.cfg.Domain {
 		return fmt.Errorf("%w: %s is this node's own domain", ErrInput, domain)
 	}
-	descriptor, err := p.n.directory.discover(ctx, domain)
+	descriptor, err := p.n.directory.enlist(ctx, domain)
 	if err != nil {
 		return err
 	}
-	cross, err := p.n.authority.Countersign(cryptorand.Reader, time.Now(), descriptor.CA)
+	if err := p.n.bench.adopt(ctx, descriptor); err != nil {
+		return err
+	}
+	ca, _ := p.n.directory.authority(domain) // the one that is pinned, which a hand-over may not have reached yet
+	cross, err := p.n.authority().Countersign(cryptorand.Reader, time.Now(), ca)
 	if err != nil {
 		return fmt.Errorf("node: countersigning %s: %w", domain, err)
 	}
-	if err := p.keep(ctx, domain, descriptor.CA, cross); err != nil {
+	_, again := p.crossOf(domain)
+	if err := p.keep(ctx, domain, ca, cross); err != nil {
 		return err
 	}
+	if !again {
+		p.n.note(ctx, domain, EventPeer, "it was added as a peer, and its key countersigned: "+ca.Fingerprint().String())
+	}
+	if err := p.n.loadView(ctx, domain); err != nil {
+		return err
+	}
+	p.n.bench.again(p.n.directory.domains()...) // its word counts from now on
+	p.n.sayAnew()
+	return p.change(ctx, domain)
+}
+
+// change has run begin or end the link with domain.
+func (p *peers) change(ctx context.Context, domain pki.Domain) error {
 	select {
-	case p.added <- domain:
+	case p.changed <- domain:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// renew countersigns anew those peers whose countersignature has a third of its life left.
-// They get it with the next hello.
+// handsOver reports whether a domain's key handed over to another by itself. Where the root
+// had to, somebody else may have it.
+func (n *Node) handsOver(domain pki.Domain, was, is pki.Fingerprint) bool {
+	byItself := false
+	for _, s := range n.beliefs.line(domain) {
+		if s.Office != pki.OfficeCA || s.Old != was || s.New() != is {
+			continue
+		}
+		if s.By == pki.ByRoot {
+			return false
+		}
+		byItself = true
+	}
+	return byItself
+}
+
+// follow countersigns a peer under the key that has followed its own. Links under the old one
+// go on, and may come anew while its certificates last; unless the offline root had to name
+// who follows.
+func (p *peers) follow(ctx context.Context, domain pki.Domain, ca pki.CACert) error {
+	old, ok := p.crossOf(domain)
+	if !ok {
+		return nil
+	}
+	cross, err := p.n.authority().Countersign(cryptorand.Reader, time.Now(), ca)
+	if err != nil {
+		return fmt.Errorf("node: countersigning %s: %w", domain, err)
+	}
+	lasts := p.n.handsOver(domain, old.Fingerprint(), ca.Fingerprint())
+	p.mu.Lock()
+	if delete(p.former, domain); lasts {
+		p.former[domain] = old
+	}
+	p.mu.Unlock()
+	if err := p.keep(ctx, domain, ca, cross); err != nil {
+		return err
+	}
+	if !lasts {
+		return p.endLink(ctx, domain)
+	}
+	return p.handOver(ctx, domain, cross)
+}
+
+// endLink ends the link with a domain, if there is one.
+func (p *peers) endLink(ctx context.Context, domain pki.Domain) error {
+	return p.n.loop.do(ctx, func(l *loop, _ time.Time) (mor.Output, bool) {
+		if link := l.links[domain]; link != nil {
+			link.end()
+		}
+		return mor.Output{}, false
+	})
+}
+
+// handOver gives a peer that has a link its new countersignature; others get it with the next
+// hello.
+func (p *peers) handOver(ctx context.Context, domain pki.Domain, cross pki.CrossCert) error {
+	return p.n.loop.do(ctx, func(l *loop, _ time.Time) (mor.Output, bool) {
+		if link := l.links[domain]; link != nil {
+			link.note("handing over a countersignature", link.send(peerMessage{Cross: &crossing{cross.DER()}}))
+		}
+		return mor.Output{}, false
+	})
+}
+
+// drop ends the federation with domain: our countersignature is withdrawn, and its word counts
+// no more.
+func (p *peers) drop(ctx context.Context, domain pki.Domain) error {
+	if _, ok := p.crossOf(domain); !ok {
+		return fmt.Errorf("%w: %s is no peer", ErrInput, domain)
+	}
+	if err := p.n.store.DropPeer(ctx, domain.String()); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	delete(p.cross, domain)
+	delete(p.former, domain)
+	p.mu.Unlock()
+	p.n.beliefs.unlook(domain)
+	p.n.note(ctx, domain, EventPeer, "it was dropped as a peer, and the countersignature of its key withdrawn")
+	p.n.bench.again(p.n.directory.domains()...)
+	p.n.sayAnew()
+	return errors.Join(p.endLink(ctx, domain), p.change(ctx, domain))
+}
+
+// countBut is how many peers there are, without that one.
+func (p *peers) countBut(domain pki.Domain) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	count := len(p.cross)
+	if _, ok := p.cross[domain]; ok {
+		count--
+	}
+	return count
+}
+
+// renew countersigns anew those peers whose countersignature has a third of its life left, or
+// is by another federation root than ours now, and has all of them judged again: there may be
+// one whose new key has not been countersigned.
 func (p *peers) renew(ctx context.Context, now time.Time) error {
 	var failed error
 	for domain, cross := range p.known() {
-		if now.Before(cross.NotAfter().Add(-pki.CrossLifetime / 3)) {
+		p.n.bench.again(domain)
+		if now.Before(cross.NotAfter().Add(-pki.CrossLifetime/3)) && p.n.authority().Countersigned(cross) {
 			continue
 		}
 		failed = errors.Join(failed, p.countersign(ctx, domain, now))
@@ -122,11 +276,14 @@ func (p *peers) countersign(ctx context.Context, domain pki.Domain, now time.Tim
 	if err != nil {
 		return err
 	}
-	cross, err := p.n.authority.Countersign(cryptorand.Reader, now, ca)
+	cross, err := p.n.authority().Countersign(cryptorand.Reader, now, ca)
 	if err != nil {
 		return fmt.Errorf("node: countersigning %s: %w", domain, err)
 	}
-	return p.keep(ctx, domain, ca, cross)
+	if err := p.keep(ctx, domain, ca, cross); err != nil {
+		return err
+	}
+	return p.handOver(ctx, domain, cross)
 }
 
 // keep writes the countersignature down: in the key ring and on the key server in one
@@ -154,10 +311,14 @@ func (p *peers) received(ctx context.Context, domain pki.Domain, der []byte) err
 	if err != nil {
 		return err
 	}
-	if cross.Fingerprint() != p.n.authority.CA().Fingerprint() || cross.Domain() != p.n.cfg.Domain {
+	if cross.Fingerprint() != p.n.authority().CA().Fingerprint() || cross.Domain() != p.n.cfg.Domain {
 		return errors.New("node: a countersignature of another key than ours")
 	}
-	return p.n.store.SetReceived(ctx, domain.String(), der)
+	if err := p.n.store.SetReceived(ctx, domain.String(), der); err != nil {
+		return err
+	}
+	p.n.sayAnew()
+	return nil
 }
 
 // run keeps a link with every peer whose part it is for us to dial. Of two nodes the one
@@ -165,13 +326,24 @@ func (p *peers) received(ctx context.Context, domain pki.Domain, der []byte) err
 func (p *peers) run(ctx context.Context) error {
 	var dialling sync.WaitGroup
 	defer dialling.Wait()
-	begun := make(map[pki.Domain]bool)
-	begin := func(domain pki.Domain) {
-		if begun[domain] || domain.String() < p.n.cfg.Domain.String() {
-			return
+	begun := make(map[pki.Domain]context.CancelFunc)
+	defer func() {
+		for _, end := range begun {
+			end()
 		}
-		begun[domain] = true
-		dialling.Go(func() { p.keepLink(ctx, domain) })
+	}()
+	begin := func(domain pki.Domain) {
+		_, peer := p.crossOf(domain)
+		end, on := begun[domain]
+		switch {
+		case on && !peer:
+			end()
+			delete(begun, domain)
+		case !on && peer && domain.String() > p.n.cfg.Domain.String():
+			dials, end := context.WithCancel(ctx)
+			begun[domain] = end
+			dialling.Go(func() { p.keepLink(ctx, dials, domain) })
+		}
 	}
 	for domain := range p.known() {
 		begin(domain)
@@ -180,7 +352,7 @@ func (p *peers) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case domain := <-p.added:
+		case domain := <-p.changed:
 			begin(domain)
 		}
 	}
@@ -198,24 +370,25 @@ func (p *peers) known() map[pki.Domain]pki.CrossCert {
 }
 
 // keepLink dials domain again and again, with growing pauses while it does not answer.
-// Where it cannot be reached any more, DNS is asked where it has gone.
-func (p *peers) keepLink(ctx context.Context, domain pki.Domain) {
-	for pause := firstRedial; ctx.Err() == nil; pause = min(2*pause, longestRedial) {
+// Where it cannot be reached any more, DNS is asked where it has gone. It dials until dials
+// ends; a link that is up then ends by itself.
+func (p *peers) keepLink(ctx, dials context.Context, domain pki.Domain) {
+	for pause := firstRedial; dials.Err() == nil; pause = min(2*pause, longestRedial) {
 		begun := time.Now()
-		conn, err := p.dial(ctx, domain)
+		conn, err := p.dial(dials, domain)
 		if err == nil {
 			p.n.servePeer(ctx, domain, conn)
-		} else if !errors.Is(err, link.ErrRefused) && ctx.Err() == nil {
-			_, lost := p.n.directory.discover(ctx, domain)
+		} else if !errors.Is(err, link.ErrRefused) && dials.Err() == nil {
+			_, lost := p.n.directory.discover(dials, domain)
 			err = errors.Join(err, lost)
 		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil && dials.Err() == nil {
 			p.n.log.Info("no link", "peer", domain, "again_in", pause, "err", err)
 		}
 		if time.Since(begun) > longestRedial { // it held for a while
 			pause = firstRedial
 		}
-		wait(ctx, pause/2+rand.N(pause))
+		wait(dials, pause/2+rand.N(pause))
 	}
 }
 

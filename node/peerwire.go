@@ -19,10 +19,14 @@ const maxContexts = 16
 // A peerMessage is a control message between two nodes (docs/spec/mor.md, "Between
 // nodes"). Exactly one field is set.
 type peerMessage struct {
-	Hello  *hello  `json:"hello,omitempty"`
-	Ask    *query  `json:"ask,omitempty"`
-	Answer *answer `json:"answer,omitempty"`
-	News   *news   `json:"news,omitempty"`
+	Hello  *hello    `json:"hello,omitempty"`
+	Ask    *query    `json:"ask,omitempty"`
+	Answer *answer   `json:"answer,omitempty"`
+	News   *news     `json:"news,omitempty"`
+	Cross  *crossing `json:"cross,omitempty"`
+
+	Since      *sinceQuery    `json:"since,omitempty"`
+	Statements *statementPage `json:"statements,omitempty"`
 }
 
 // hello is the first message of both: the contexts that the sender speaks on, in the order
@@ -45,6 +49,32 @@ type answer struct {
 
 // news says that what the sender knows has changed, so that asking it again is worth while.
 type news struct{}
+
+// crossing is a countersignature of the receiver that follows the one of the hello: the key of
+// either has changed, or it has run out.
+type crossing struct {
+	Cross []byte `json:"cross"` // as in the hello
+}
+
+// sinceQuery asks for the statements that the receiver numbered after the given one.
+type sinceQuery struct {
+	Seq int64 `json:"seq"` // 0 or more; 0: from the first on
+}
+
+// statementPage is the answer: some of them, in their order.
+type statementPage struct {
+	Statements [][]byte `json:"statements"` // pki.Statement, maxStatementPage and maxStatementBytes at most
+	Last       int64    `json:"last"`       // number of the last one; what was asked for if there is none
+	More       bool     `json:"more"`
+}
+
+func (p statementPage) valid() bool {
+	size := 0
+	for _, raw := range p.Statements {
+		size += len(raw)
+	}
+	return len(p.Statements) <= maxStatementPage && size <= maxStatementBytes && p.Last >= 0
+}
 
 // contextID is a mor.ContextID as text: 22 characters of base64url (RFC 4648, section 5),
 // without padding and canonical.
@@ -77,13 +107,19 @@ func parsePeerMessage(raw []byte) (peerMessage, error) {
 		return peerMessage{}, errPeerMessage
 	}
 	set := 0
-	for _, there := range []bool{m.Hello != nil, m.Ask != nil, m.Answer != nil, m.News != nil} {
+	for _, there := range []bool{m.Hello != nil, m.Ask != nil, m.Answer != nil, m.News != nil, m.Cross != nil, m.Since != nil, m.Statements != nil} {
 		if there {
 			set++
 		}
 	}
-	if set != 1 || m.Hello != nil && len(m.Hello.Contexts) > maxContexts {
+	if set != 1 || !m.valid() {
 		return peerMessage{}, errPeerMessage
 	}
 	return m, nil
+}
+
+// valid holds the bounds of what is set.
+func (m peerMessage) valid() bool {
+	return (m.Hello == nil || len(m.Hello.Contexts) <= maxContexts) &&
+		(m.Since == nil || m.Since.Seq >= 0) && (m.Statements == nil || m.Statements.valid())
 }

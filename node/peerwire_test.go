@@ -10,9 +10,12 @@ var peerMessages = []peerMessage{
 	{Ask: &query{contextID{3}}},
 	{Answer: &answer{contextID{4}, []byte("records")}},
 	{News: &news{}},
+	{Cross: &crossing{[]byte("certificate")}},
+	{Since: &sinceQuery{5}},
+	{Statements: &statementPage{Statements: [][]byte{[]byte("statement"), {1}}, Last: 5, More: true}},
 }
 
-// Whatever a peer says is refused without a word of it, or is one of four messages.
+// Whatever a peer says is refused without a word of it, or is one of seven messages.
 func TestPeerMessageMutants(t *testing.T) {
 	for _, m := range peerMessages {
 		seed, err := m.marshal()

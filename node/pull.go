@@ -36,18 +36,39 @@ func (d *directory) pull(ctx context.Context, peer pki.Domain) (more bool, err e
 	var failed error
 	for _, address := range known.KeyServers {
 		fresh := sample{most: maxFresh}
-		err := d.n.client.Servers(ctx, keyserver.Endpoint{Address: address, CA: known.CA.Fingerprint()}, func(s pki.SignedDescriptor) {
+		at := keyserver.Endpoint{Address: address, CA: known.CA.Fingerprint()}
+		err := d.n.client.Servers(ctx, at, func(s pki.SignedDescriptor) {
 			if d.isNew(s) {
 				fresh.add(s.Raw())
 			}
 		})
 		if err == nil {
+			d.hear(ctx, fresh.kept, at)
 			taken := d.takeAll(ctx, fresh.kept)
 			return taken && fresh.seen > len(fresh.kept), nil
 		}
 		failed = errors.Join(failed, err)
 	}
 	return false, fmt.Errorf("node: pulling %s's descriptors: %w", peer, failed)
+}
+
+// maxHeard is of how many domains, under other keys than the pinned ones, the word of it is
+// asked for after one pull.
+const maxHeard = 8
+
+// hear asks for the word of domains that are under another key than the pinned one.
+func (d *directory) hear(ctx context.Context, all [][]byte, at keyserver.Endpoint) {
+	heard := 0
+	for _, raw := range all {
+		signed, err := pki.ParseDescriptor(raw)
+		if err != nil || heard == maxHeard {
+			continue
+		}
+		if p, ok := d.n.beliefs.pin(signed.Domain); ok && p.Key != signed.CA.Fingerprint() {
+			heard++
+			d.n.hearSuccessions(ctx, signed.Domain, signed.CA.Fingerprint(), at)
+		}
+	}
 }
 
 // isNew reports whether a descriptor tells us anything, be it true or not.

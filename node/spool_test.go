@@ -16,10 +16,10 @@ import (
 )
 
 // openNode is a node that does not run: nobody takes the jobs for its loop.
-func openNode(t *testing.T) *Node {
+func openNode(t testing.TB) *Node {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "a.test")
-	_, err := Init(dir, labConfig(parse(t, pki.ParseDomain, "a.test"), "127.0.0.1:53"), time.Now())
+	_, err := Init(dir, labConfig(parse(t, pki.ParseDomain, "a.test"), "127.0.0.1:53"), time.Now(), nil)
 	must(t, err)
 	n, err := Open(t.Context(), dir, Options{Dial: dial.Direct()})
 	must(t, err)
@@ -30,7 +30,7 @@ func openNode(t *testing.T) *Node {
 var owner = pki.Fingerprint{1}
 
 // mailboxes claims one mailbox of each kind: its first byte is that of its kind.
-func mailboxes(t *testing.T, n *Node) {
+func mailboxes(t testing.TB, n *Node) {
 	t.Helper()
 	var all []store.Address
 	for _, kind := range []store.MailboxKind{store.Requests, store.Contact, store.Replies} {
@@ -42,7 +42,7 @@ func mailboxes(t *testing.T, n *Node) {
 func mailboxOf(kind store.MailboxKind) onion.Mailbox { return onion.Mailbox{kind[0], kind[2]} }
 
 // letterTo is a delivery with a reply block to be answered by.
-func letterTo(t *testing.T, to onion.Mailbox, change func(*mor.Letter)) mor.Delivery {
+func letterTo(t testing.TB, to onion.Mailbox, change func(*mor.Letter)) mor.Delivery {
 	t.Helper()
 	key, err := onion.NewServerKey(rand.Reader)
 	must(t, err)
@@ -57,7 +57,7 @@ func letterTo(t *testing.T, to onion.Mailbox, change func(*mor.Letter)) mor.Deli
 	return mor.Delivery{Mailbox: to, Payload: l.Marshal()}
 }
 
-func (n *Node) waiting(t *testing.T) []store.Waiting {
+func (n *Node) waiting(t testing.TB) []store.Waiting {
 	t.Helper()
 	items, err := n.store.Items(t.Context(), owner, 0, 100)
 	must(t, err)

@@ -16,6 +16,8 @@ import (
 type Status struct {
 	Domain    pki.Domain      `json:"domain"`
 	Servers   int             `json:"servers"`        // descriptors known, our own among them
+	Confirmed int             `json:"confirmed"`      // domains whose key is pinned
+	Vouched   int             `json:"vouched"`        // domains for whose pinned key enough peers vouch
 	Known     int             `json:"known_contexts"` // contexts of others that we have a record of
 	Contexts  []ContextStatus `json:"contexts"`
 	Links     []LinkStatus    `json:"links"`
@@ -59,8 +61,17 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	pins := n.beliefs.allPins()
+	vouched := 0
+	for domain, p := range pins {
+		if n.isVouched(domain, p.Key) {
+			vouched++
+		}
+	}
 	return ask(ctx, n.loop, func(l *loop, _ time.Time) Status {
-		s := Status{Domain: n.cfg.Domain, Servers: len(servers), Wasted: l.wasted, Listening: n.addresses}
+		s := Status{
+			Domain: n.cfg.Domain, Servers: len(servers), Confirmed: len(pins), Vouched: vouched, Wasted: l.wasted, Listening: n.addresses,
+		}
 		var own []mor.ContextStatus
 		own, s.Known = l.router.Status()
 		for _, c := range own {
@@ -75,6 +86,17 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	})
 }
 
+// isVouched tells whether enough peers vouch for the key of a domain: of all that there are two.
+func (n *Node) isVouched(domain pki.Domain, key pki.Fingerprint) bool {
+	count := 0
+	for _, v := range n.beliefs.vouches(domain, time.Now()) {
+		if v.Key == key {
+			count++
+		}
+	}
+	return count >= max(1, min(enoughPeers, n.peers.countBut(domain)))
+}
+
 func contextStatus(c mor.ContextStatus) ContextStatus {
 	return ContextStatus{
 		ID: c.ID.String(), Listeners: c.Listeners, Members: c.Members,
@@ -84,19 +106,24 @@ func contextStatus(c mor.ContextStatus) ContextStatus {
 	}
 }
 
+// linked are the peers that we have a link with.
+func (n *Node) linked(ctx context.Context) (map[pki.Domain]bool, error) {
+	return ask(ctx, n.loop, func(l *loop, _ time.Time) map[pki.Domain]bool {
+		linked := make(map[pki.Domain]bool, len(l.links))
+		for domain := range l.links {
+			linked[domain] = true
+		}
+		return linked
+	})
+}
+
 // Peers returns the state of the federation with each peer.
 func (n *Node) Peers(ctx context.Context) ([]PeerStatus, error) {
 	rows, err := n.store.Peers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	linked, err := ask(ctx, n.loop, func(l *loop, _ time.Time) map[string]bool {
-		linked := make(map[string]bool)
-		for domain := range l.links {
-			linked[domain.String()] = true
-		}
-		return linked
-	})
+	linked, err := n.linked(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -107,8 +134,9 @@ func (n *Node) Peers(ctx context.Context) ([]PeerStatus, error) {
 			return nil, err
 		}
 		peers[i] = PeerStatus{
-			Domain: domain, Given: len(row.Given) > 0, Received: len(row.Received) > 0,
-			Linked: linked[row.Domain], State: "mutual", Since: row.Since,
+			Domain: domain, Given: len(row.Given) > 0,
+			Received: n.countersigns(domain, row.Received, linked[domain], time.Now()),
+			Linked:   linked[domain], State: "mutual", Since: row.Since,
 		}
 		if !peers[i].Received {
 			peers[i].State = "waiting for " + row.Domain

@@ -13,7 +13,7 @@ import (
 const tendEvery = 10 * time.Minute
 
 // tend does what time asks for: it turns server-key periods, moves hints on, renews
-// certificates and our descriptor, and forgets what has run out.
+// certificates, our descriptor and our view, and forgets what has run out.
 func (n *Node) tend(ctx context.Context, listener *link.Listener) error {
 	ticker := time.NewTicker(tendEvery)
 	defer ticker.Stop()
@@ -31,12 +31,15 @@ func (n *Node) tend(ctx context.Context, listener *link.Listener) error {
 
 // tendOnce does each thing whatever became of the others.
 func (n *Node) tendOnce(ctx context.Context, now time.Time, listener *link.Listener) error {
+	n.office.busy.Lock()
+	defer n.office.busy.Unlock()
 	_, dropped := n.store.DropExpired(ctx, now)
 	return errors.Join(
 		n.turn(ctx, now),
 		n.renew(ctx, now, listener),
 		n.peers.renew(ctx, now),
 		n.directory.publishOwn(ctx, now),
+		n.stateView(ctx, now),
 		dropped,
 	)
 }
@@ -44,7 +47,7 @@ func (n *Node) tendOnce(ctx context.Context, now time.Time, listener *link.Liste
 // turn gives the router the server keys of now, and writes down its context with the hint
 // of now: the older hint is then gone for good.
 func (n *Node) turn(ctx context.Context, now time.Time) error {
-	servers, err := n.keys.servers(now)
+	servers, err := n.keys.openers(now)
 	if err != nil {
 		return err
 	}

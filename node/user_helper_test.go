@@ -83,13 +83,13 @@ func (m *mesh) authority(domain string) *pki.Authority {
 func (u *user) register() error {
 	request, err := pki.NewUserRequest(rand.Reader, u.key, u.name)
 	must(u.mesh.t, err)
-	u.cert, err = u.client.Register(u.mesh.t.Context(), request.DER())
+	u.cert, err = u.client.Register(u.mesh.t.Context(), request.DER(), nil)
 	return err
 }
 
 func (u *user) login() {
 	u.mesh.t.Helper()
-	_, err := u.client.Login(u.mesh.t.Context(), u.name, u.cert, u.key)
+	_, err := u.client.Login(u.mesh.t.Context(), u.name, u.cert, u.key, nil)
 	must(u.mesh.t, err)
 }
 
@@ -131,20 +131,26 @@ func (u *user) card(serial uint64) pki.SignedCard {
 func (u *user) send(to *user) mor.MessageID {
 	t := u.mesh.t
 	t.Helper()
-	signed, err := u.client.Directory(t.Context())
-	must(t, err)
-	var servers []mor.Server
-	for _, raw := range signed {
-		servers = append(servers, serverIn(t, raw))
-	}
-	u.sender.SetServers(servers)
+	u.sender.SetServers(u.servers())
 	id, frame := u.frame(mor.Address{Mailbox: to.requests, Identity: to.key.Fingerprint(), Spools: []pki.Domain{to.name.Domain()}})
 	must(t, u.client.Submit(t.Context(), frame))
 	return id
 }
 
+// servers are those in the directory of u's node.
+func (u *user) servers() (servers []mor.Server) {
+	t := u.mesh.t
+	t.Helper()
+	signed, err := u.client.Directory(t.Context())
+	must(t, err)
+	for _, raw := range signed {
+		servers = append(servers, serverIn(t, raw))
+	}
+	return servers
+}
+
 // serverIn is what a sender wants to know of a descriptor.
-func serverIn(t *testing.T, descriptor []byte) mor.Server {
+func serverIn(t testing.TB, descriptor []byte) mor.Server {
 	t.Helper()
 	d, err := pki.ParseDescriptor(descriptor)
 	must(t, err)

@@ -28,7 +28,7 @@ func TestRegistration(t *testing.T) {
 	}
 	wantCode(t, m.stranger("x@b.test", "a.test").register(), session.Refused, "a.test may not sign for b.test") // row K1
 	wantCode(t, m.stranger("ann@c.test", "c.test").register(), session.Refused, "c.test takes no new users")
-	_, err := ann.client.Register(t.Context(), []byte("no request"))
+	_, err := ann.client.Register(t.Context(), []byte("no request"), nil)
 	wantCode(t, err, session.BadRequest, "the request is malformed")
 }
 
@@ -56,16 +56,17 @@ func TestLogin(t *testing.T) {
 		name string
 		cert []byte
 		key  pki.IdentityKey
+		code session.Code
 		text string
 	}{
-		"another name":    {"bob@a.test", ann.cert, ann.key, "the proof is not good"},
-		"another key":     {"ann@a.test", ann.cert, m.stranger("x@a.test", "a.test").key, "the proof is not good"},
-		"another's home":  {"bob@b.test", m.user("bob@b.test").cert, ann.key, "the certificate is not good here"},
-		"no certificate":  {"ann@a.test", nil, ann.key, "the certificate is not good here"},
-		"not certificate": {"ann@a.test", []byte("x"), ann.key, "the certificate is not good here"},
+		"another name":    {"bob@a.test", ann.cert, ann.key, session.Refused, "the proof is not good"},
+		"another key":     {"ann@a.test", ann.cert, m.stranger("x@a.test", "a.test").key, session.Refused, "the proof is not good"},
+		"another's home":  {"bob@b.test", m.user("bob@b.test").cert, ann.key, session.Refused, "the proof is not good"},
+		"no certificate":  {"ann@a.test", nil, ann.key, session.Refused, "the certificate is not good here"},
+		"not certificate": {"ann@a.test", []byte("x"), ann.key, session.Refused, "the certificate is not good here"},
 	} {
-		_, err := ann.client.Login(t.Context(), parse(t, pki.ParseName, l.name), l.cert, l.key)
-		t.Run(what, func(t *testing.T) { wantCode(t, err, session.Refused, l.text) })
+		_, err := ann.client.Login(t.Context(), parse(t, pki.ParseName, l.name), l.cert, l.key, nil)
+		t.Run(what, func(t *testing.T) { wantCode(t, err, l.code, l.text) })
 	}
 }
 
@@ -98,11 +99,11 @@ func TestLookUp(t *testing.T) {
 	m.federate("a.test", "b.test", "c.test")
 	ann, bob, eve := m.user("ann@a.test"), m.user("bob@b.test"), m.user("eve@b.test")
 	find := func(name string) (string, error) {
-		raw, err := ann.client.Lookup(t.Context(), parse(t, pki.ParseName, name))
+		found, err := ann.client.Lookup(t.Context(), parse(t, pki.ParseName, name))
 		if err != nil {
 			return "", err
 		}
-		card, err := pki.ParseCard(raw)
+		card, err := pki.ParseCard(found.Card)
 		must(t, err)
 		return card.Key().Fingerprint().String(), nil
 	}

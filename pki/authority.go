@@ -20,6 +20,8 @@ type Authority struct {
 	federation federationKey
 	ca         CACert
 	root       *x509.Certificate // of the federation root; never leaves Marshal
+	next       Fingerprint       // of the key that is to follow the domain key; zero: none
+	offline    Fingerprint       // of the offline root; zero: none
 }
 
 // NewAuthority makes both keys and certificates from 96 bytes of rand, valid
@@ -65,16 +67,35 @@ func (a *Authority) certify(rand io.Reader, domain Domain, now time.Time) error 
 	return err
 }
 
+// Commit returns the same authority with the fingerprints of the key that is
+// to follow its own and of the offline root, which every descriptor that it
+// signs will state; zero: none. Those two keys are not kept where this one is.
+func (a *Authority) Commit(next, root Fingerprint) (*Authority, error) {
+	if err := checkCommitment(a.ca.Fingerprint(), next, root); err != nil {
+		return nil, fmt.Errorf("pki: committing: %w", err)
+	}
+	committed := *a
+	committed.next, committed.offline = next, root
+	return &committed, nil
+}
+
+// Commitment returns what the authority has committed itself to.
+func (a *Authority) Commitment() Commitment {
+	return Commitment{Domain: a.Domain(), Key: a.ca.Fingerprint(), Next: a.next, Root: a.offline}
+}
+
 // authorityVersion is the first byte of Marshal.
-const authorityVersion = 1
+const authorityVersion = 2
 
 // Marshal returns everything, secret keys included, for a file of mode 0600.
 //
-//	1   version, 1
+//	1   version, 2
 //	32  seed of the domain key
 //	32  seed of the federation key
 //	2+n certificate of the domain authority, DER
 //	2+n certificate of the federation root, DER
+//	32  fingerprint of the next domain key, or zeros
+//	32  fingerprint of the offline root, or zeros
 func (a *Authority) Marshal() []byte {
 	var b cryptobyte.Builder
 	b.AddUint8(authorityVersion)
@@ -82,8 +103,14 @@ func (a *Authority) Marshal() []byte {
 	b.AddBytes(a.federation.federation.Seed())
 	addBytes16(&b, a.ca.cert.Raw)
 	addBytes16(&b, a.root.Raw)
+	b.AddBytes(a.next[:])
+	b.AddBytes(a.offline[:])
 	return b.BytesOrPanic()
 }
+
+// ErrEarlier says that a file was written by an earlier version of this package, whose files are
+// not read any more.
+var ErrEarlier = errors.New("pki: of an earlier version")
 
 // ParseAuthority reads what Marshal wrote. The certificates must be those of
 // the two keys. No error quotes the input.
@@ -92,9 +119,14 @@ func ParseAuthority(secret []byte) (*Authority, error) {
 	input := cryptobyte.String(secret)
 	var version uint8
 	var own, federation, ca, root []byte
+	var next, offline Fingerprint
+	if len(secret) > 0 && secret[0] > 0 && secret[0] < authorityVersion {
+		return nil, ErrEarlier
+	}
 	if !input.ReadUint8(&version) || version != authorityVersion ||
 		!input.ReadBytes(&own, SeedSize) || !input.ReadBytes(&federation, SeedSize) ||
-		!readBytes16(&input, &ca) || !readBytes16(&input, &root) || !input.Empty() {
+		!readBytes16(&input, &ca) || !readBytes16(&input, &root) ||
+		!input.CopyBytes(next[:]) || !input.CopyBytes(offline[:]) || !input.Empty() {
 		return nil, malformed
 	}
 	ownKey, err := parsePrivate(own)
@@ -109,6 +141,10 @@ func ParseAuthority(secret []byte) (*Authority, error) {
 	if err := a.adopt(ca, root); err != nil {
 		return nil, fmt.Errorf("pki: authority: %w", err)
 	}
+	if err := checkCommitment(a.ca.Fingerprint(), next, offline); err != nil {
+		return nil, fmt.Errorf("pki: authority: %w", err)
+	}
+	a.next, a.offline = next, offline
 	return a, nil
 }
 

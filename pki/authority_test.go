@@ -43,10 +43,10 @@ func TestAuthoritySurvivesItsFile(t *testing.T) {
 		t.Fatalf("it does not know its own cross-certificate: %v", err)
 	}
 	other := w.peer.Marshal()
-	mixed := append(append([]byte{1}, other[1:33]...), secret[33:]...)
+	mixed := append(append([]byte{2}, other[1:33]...), secret[33:]...)
 	for name, bad := range map[string][]byte{
 		"empty": nil, "short": secret[:len(secret)-1], "long": append(bytes.Clone(secret), 0),
-		"another version": append([]byte{2}, secret[1:]...), "another's key": mixed,
+		"another version": append([]byte{1}, secret[1:]...), "another's key": mixed,
 		"another's root key": append(append(bytes.Clone(secret[:33]), other[33:65]...), secret[65:]...),
 	} {
 		_, err := ParseAuthority(bad)

@@ -112,6 +112,10 @@ func (u UnvouchedCard) Issuer() Fingerprint { return u.card.Certificate.issuer }
 // Raw returns the bytes that ParseCard read.
 func (u UnvouchedCard) Raw() []byte { return bytes.Clone(u.raw) }
 
+// Certificate returns the certificate in it, DER, which nobody has verified: a revocation can be
+// made for it, and is judged by whoever gets that.
+func (u UnvouchedCard) Certificate() []byte { return u.card.Certificate.DER() }
+
 // VerifyCard reads a signed card of a user of this domain: ParseCard, then the
 // certificate as by VerifyUser, then the time. An error about time is ErrTime.
 func (c CACert) VerifyCard(raw []byte, now time.Time) (SignedCard, error) {

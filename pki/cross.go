@@ -115,6 +115,11 @@ func (c CrossCert) NotAfter() time.Time {
 	return c.cert.NotAfter
 }
 
+// Countersigned reports whether cross is by this federation root.
+func (a *Authority) Countersigned(cross CrossCert) bool {
+	return cross.cert != nil && cross.issuer == a.federation.fingerprint()
+}
+
 // VerifyPeer judges the TLS certificate of a peer's node: federation root,
 // cross, leaf. It returns the peer's domain. The caller picks the one cross by
 // LinkIssuer; certificates that a peer sends along are never looked at. An
@@ -155,7 +160,7 @@ func (a *Authority) verifyAcross(cross CrossCert, named Domain, leaf *x509.Certi
 	if !bytes.Equal(leaf.AuthorityKeyId, cross.cert.SubjectKeyId) {
 		return errOtherKey
 	}
-	if cross.issuer != a.federation.fingerprint() {
+	if !a.Countersigned(cross) {
 		return errors.New("its cross-certificate is not by this federation root")
 	}
 	if err := checkTime(leaf, now); err != nil {

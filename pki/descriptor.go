@@ -29,7 +29,7 @@ const (
 	// bytes. That of a.test with two server keys has about 3 100.
 	MaxDescriptorSize = 16384
 
-	descriptorVersion = 1
+	descriptorVersion = 2
 )
 
 // A ServerKey is a node's routing key for one period. This package carries it
@@ -49,6 +49,8 @@ type Descriptor struct {
 	ServerKeys []ServerKey // 1 to MaxServerKeys, periods ascending
 	Links      []string    // 1 to MaxLinks host:port that CheckEndpoint accepts
 	KeyServers []string    // 1 to MaxKeyServers host:port that CheckEndpoint accepts
+	Next       Fingerprint // of the only key that may follow that of CA; zero: not committed to one
+	Root       Fingerprint // of the domain's offline root; zero: it has none
 	CA         CACert      // of Domain; its key signs the descriptor
 }
 
@@ -61,14 +63,14 @@ type SignedDescriptor struct {
 	raw []byte
 }
 
-// SignDescriptor signs what the domain says of its node. Domain and CA are
-// those of the authority; the caller leaves them empty or sets the same.
-// Issued and Expires lose their fractions of a second.
+// SignDescriptor signs what the domain says of its node. Domain, CA, Next and
+// Root are those of the authority; the caller leaves them empty or sets the
+// same domain. Issued and Expires lose their fractions of a second.
 func (a *Authority) SignDescriptor(d Descriptor) (SignedDescriptor, error) {
 	if !d.Domain.IsZero() && d.Domain != a.Domain() {
 		return SignedDescriptor{}, fmt.Errorf("pki: signing a descriptor: %s may not sign for %s", a.Domain(), d.Domain)
 	}
-	d.Domain, d.CA = a.Domain(), a.ca
+	d.Domain, d.CA, d.Next, d.Root = a.Domain(), a.ca, a.next, a.offline
 	d.Issued, d.Expires = seconds(d.Issued), seconds(d.Expires)
 	if err := d.check(); err != nil {
 		return SignedDescriptor{}, fmt.Errorf("pki: signing a descriptor: %w", err)
@@ -147,7 +149,18 @@ func (d Descriptor) check() error {
 	if err := checkEndpoints("links", d.Links, MaxLinks); err != nil {
 		return err
 	}
-	return checkEndpoints("key servers", d.KeyServers, MaxKeyServers)
+	if err := checkEndpoints("key servers", d.KeyServers, MaxKeyServers); err != nil {
+		return err
+	}
+	return checkCommitment(d.CA.Fingerprint(), d.Next, d.Root)
+}
+
+// checkCommitment wants three keys, where there are three: each serves one office.
+func checkCommitment(key, next, root Fingerprint) error {
+	if next == key || root == key || !next.IsZero() && next == root {
+		return errors.New("its key, the next one and the offline root are not three different keys")
+	}
+	return nil
 }
 
 func checkEndpoints(what string, list []string, most int) error {
@@ -164,7 +177,7 @@ func checkEndpoints(what string, list []string, most int) error {
 
 // body writes what is signed, all integers big-endian.
 //
-//	1      version, 1
+//	1      version, 2
 //	1+n    domain
 //	8      serial
 //	8      issued, seconds since 1970
@@ -176,6 +189,8 @@ func checkEndpoints(what string, list []string, most int) error {
 //	1+n      host:port
 //	1      number of key servers, 1 to 4; for each
 //	1+n      host:port
+//	32     fingerprint of the next key, or zeros
+//	32     fingerprint of the offline root, or zeros
 //	2+n    certificate of the domain authority, DER
 //
 // The signature follows, 64 bytes, with the label "server descriptor v1".
@@ -193,6 +208,8 @@ func (d Descriptor) body() []byte {
 	}
 	addTexts8(&b, d.Links)
 	addTexts8(&b, d.KeyServers)
+	b.AddBytes(d.Next[:])
+	b.AddBytes(d.Root[:])
 	addBytes16(&b, d.CA.DER())
 	return b.BytesOrPanic()
 }
@@ -209,6 +226,7 @@ func (d *Descriptor) read(body []byte) error {
 		!readServerKeys(&input, &d.ServerKeys) ||
 		!readTexts8(&input, MaxLinks, &d.Links) ||
 		!readTexts8(&input, MaxKeyServers, &d.KeyServers) ||
+		!input.CopyBytes(d.Next[:]) || !input.CopyBytes(d.Root[:]) ||
 		!readBytes16(&input, &ca) || !input.Empty() {
 		return errMalformed
 	}

@@ -20,6 +20,13 @@
 // and where. A node signs a [Descriptor]: what to encrypt to, where to
 // connect, and where to look up keys.
 //
+// What ends and what follows is signed too. A [Revocation] ends an identity key, by that
+// or by its [RevocationKey], or a name, by its domain or the domain's [OfflineRoot]. A
+// [Succession] hands a domain over to its [Successor], a key made in advance, to which the
+// one in use has committed itself: [Commitment.Heirs] says who follows by right. A [View]
+// is what a domain says of the others. These three travel from node to node as a
+// [Statement].
+//
 // Whether a key is believed is judged in one place: [Judge] reads all [Evidence] about a
 // subject and gives one [Verdict].
 //
@@ -31,6 +38,8 @@
 //	user, err := ca.VerifyUser(cert.DER(), now)                        // anywhere
 //	domain, err := authority.VerifyPeer(cross, leaf, now)              // in VerifyConnection
 //	err = pki.CheckPin(pinned, ca.Fingerprint(), domain.String())      // *KeyChangedError
+//	heir, said, err := successor.Succeed(rand.Reader, now, authority, next) // p3dod rotate
+//	evidence = evidence.Follow(pinned.Heirs(successions))              // then Judge
 //
 // # Rules
 //
@@ -49,8 +58,9 @@
 //
 // # Wire formats
 //
-// Certificates are DER (RFC 5280, RFC 8410); descriptors, cards and logins are
-// laid out in comments at Descriptor.body, Card.body and loginMessage. Every
+// Certificates are DER (RFC 5280, RFC 8410); descriptors, cards, logins, views,
+// revocations and successions are laid out in comments at Descriptor.body,
+// Card.body, loginMessage, View.body, Revocation.body and Succession.body. Every
 // statement is signed over
 //
 //	"p3do " | label | 00 | message

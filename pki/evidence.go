@@ -30,8 +30,22 @@ type Evidence struct {
 	Vouches  []Vouch       // the newest countersignature, or observation, of each peer
 	Quorum   int           // how many peers are enough; below 1 is 1
 	Log      LogEvidence   // its transparency log
-	Rotation Fingerprint   // the key to which the pinned one handed over, or that it had committed to before
+	Rotation Fingerprint   // the key to which the pinned one handed over by right: the last of Commitment.Heirs
+	Passed   []Fingerprint // keys between the two, each of which handed over to the next
 	Revoked  []Fingerprint // keys of which a revocation is known
+}
+
+// Follow sets Rotation and Passed by what Commitment.Heirs returned for the pinned key.
+func (e Evidence) Follow(heirs []Commitment) Evidence {
+	e.Rotation, e.Passed = Fingerprint{}, nil
+	for i, heir := range heirs {
+		if i < len(heirs)-1 {
+			e.Passed = append(e.Passed, heir.Key)
+		} else {
+			e.Rotation = heir.Key
+		}
+	}
+	return e
 }
 
 // DNSEvidence is the key that a domain's TXT record names. Secure is whether DNSSEC

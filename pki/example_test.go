@@ -158,3 +158,56 @@ func ExampleSignCard() {
 	fmt.Println(claimed.Name(), card.Spools, err)
 	// Output: ann@a.test [a.test] <nil>
 }
+
+// A domain changes its key: the next one was made in advance, and lay elsewhere.
+func ExampleSuccessor_Succeed() {
+	now := time.Now()
+	domain, _ := pki.ParseDomain("a.test")
+	next, _ := pki.NewSuccessor(rand.Reader)
+	first, _ := pki.NewAuthority(rand.Reader, domain, now)
+	first, err := first.Commit(next.Fingerprint(), pki.Fingerprint{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	pinned := first.Commitment() // what others have of its descriptor
+
+	// Its operator brings the key. The one after that is made, and taken away.
+	afterThat, _ := pki.NewSuccessor(rand.Reader)
+	second, said, _ := next.Succeed(rand.Reader, now, first, afterThat.Fingerprint())
+
+	// Whoever has stolen the first key names an heir too.
+	stolen, _ := pki.NewSuccessor(rand.Reader)
+	_, theft, _ := stolen.Succeed(rand.Reader, now, first, pki.Fingerprint{})
+
+	// Anywhere.
+	heard, err := pki.ParseSuccession(said.Raw())
+	heirs := pinned.Heirs([]pki.SignedSuccession{theft, heard})
+	fmt.Println(len(heirs), heirs[0] == second.Commitment(), err)
+	// Output: 1 true <nil>
+}
+
+// Ann has lost her key. The revocation key, which she keeps elsewhere, ends it, with her
+// home gone.
+func ExampleRevocationKey_RevokeKey() {
+	now := time.Now()
+	domain, _ := pki.ParseDomain("a.test")
+	home, _ := pki.NewAuthority(rand.Reader, domain, now)
+	name, _ := pki.ParseName("ann@a.test")
+	key, _ := pki.NewIdentityKey(rand.Reader)
+	request, _ := pki.NewUserRequest(rand.Reader, key, name)
+	certificate, _ := home.SignUser(rand.Reader, now, request, pki.UserLifetime)
+
+	revoker, _ := pki.NewRevocationKey(rand.Reader)
+	binding := key.BindRevoker(revoker.Public()) // kept with revoker
+
+	revocation, err := revoker.RevokeKey(certificate.DER(), binding, now)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	heard, _ := pki.ParseRevocation(revocation.Raw())
+	err = heard.Check(pki.Known{CA: home.CA()})
+	fmt.Println(heard.Name(), heard.Revokes(certificate), err)
+	// Output: ann@a.test true <nil>
+}

@@ -126,3 +126,85 @@ func FuzzParseAuthority(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseView(f *testing.F) {
+	w := newWorld(f)
+	v := must[SignedView](f)(w.home.SignView(w.view(f)))
+	f.Add(v.body())
+	f.Add(must[SignedView](f)(w.home.SignView(View{Issued: testNow, Expires: testNow.Add(ViewLifetime)})).body())
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if _, err := w.home.CA().VerifyView(body, testNow); err == nil {
+			t.Fatal("accepted without a signature of the authority")
+		}
+		raw := sealStatement(w.home.domain.domain, LabelView, body)
+		u, err := ParseView(raw)
+		if err == nil && !bytes.Equal(u.view.body(), body) {
+			t.Fatalf("%x is written as %x", body, u.view.body())
+		}
+		if v, good := w.home.CA().VerifyView(raw, testNow); good == nil && (err != nil || v.Domain != w.home.Domain()) {
+			t.Fatalf("verified for %q, and parsed: %v", v.Domain, err)
+		}
+	})
+}
+
+func FuzzParseRevocation(f *testing.F) {
+	w := newWorld(f)
+	for by, r := range w.revocations(f) {
+		f.Add(r.body(), byte(by))
+	}
+	keys := []signer{w.ann.identity, w.revoker.revoker, w.home.domain.domain, w.offline.offline}
+	f.Fuzz(func(t *testing.T, body []byte, key byte) {
+		if _, err := ParseRevocation(body); err == nil {
+			t.Fatal("accepted without a signature")
+		}
+		r, err := ParseRevocation(sealStatement(keys[int(key)%len(keys)], LabelRevocation, body))
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(r.body(), body) {
+			t.Fatalf("%x is written as %x", body, r.body())
+		}
+		if r.Check(w.known()) == nil && r.Name() != w.annCert.Name() {
+			t.Fatalf("%s is revoked, whom a.test has not certified", r.Name())
+		}
+	})
+}
+
+func FuzzParseSuccession(f *testing.F) {
+	w := newWorld(f)
+	kinds := w.successions(f)
+	for i, name := range []string{"old", "alone", "rooted", "root"} {
+		f.Add(kinds[name].body(), byte(i))
+	}
+	keys := []signer{w.home.domain.domain, w.successor.successor, w.offline.offline, w.offline.offline}
+	pinned := w.home.Commitment()
+	f.Fuzz(func(t *testing.T, body []byte, key byte) {
+		if _, err := ParseSuccession(body); err == nil {
+			t.Fatal("accepted without signatures")
+		}
+		signed := sealStatement(w.successor.successor, LabelPossession, body)
+		s, err := ParseSuccession(sealStatement(keys[int(key)%len(keys)], LabelSuccession, signed))
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(s.body(), body) || s.New() != w.successor.Fingerprint() {
+			t.Fatalf("%x is written as %x", body, s.body())
+		}
+		if len(pinned.Heirs([]SignedSuccession{s})) > 0 && s.Signer() != pinned.Key {
+			t.Fatal("another key has handed over")
+		}
+	})
+}
+
+func FuzzParseStatement(f *testing.F) {
+	w := newWorld(f)
+	f.Add(must[SignedView](f)(w.home.SignView(w.view(f))).Statement().Marshal())
+	f.Add(must[Revocation](f)(w.ann.RevokeKey(w.annCert.DER(), testNow)).Statement().Marshal())
+	f.Add(w.successions(f)["old"].Statement().Marshal())
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		kind, inner, err := ParseStatement(raw)
+		if err == nil && !bytes.Equal(Statement{Kind: kind, Raw: inner}.Marshal(), raw) {
+			t.Fatal("it is written otherwise")
+		}
+	})
+}

@@ -13,7 +13,8 @@ import (
 //   - Absence is never disagreement: while nobody states another key, a pinned one goes on.
 //   - A revocation wins: no verdict names a revoked key.
 //   - A word more for a key never lowers the trust in it.
-//   - A pinned key gives way only to one that a quorum of the judge's peers vouches for.
+//   - A pinned key gives way only to one that a quorum of the judge's peers vouches for, or
+//     to its heir when its own servers show that.
 //
 // The table is docs/spec/pki.md, "Judgement".
 func Judge(e Evidence, now time.Time) Verdict {
@@ -23,6 +24,9 @@ func Judge(e Evidence, now time.Time) Verdict {
 	v.DNSAltered = v.Key != Fingerprint{} && !silentOr(s.dns, v.Key) && !silentOr(s.dns, s.pin.Key) && s.dns != s.heir
 	if v.DNSAltered {
 		v.Send = min(v.Send, SendWarned)
+	}
+	if v.Row == RowRotated {
+		v.Passed = e.Passed
 	}
 	return v
 }
@@ -44,7 +48,8 @@ type stances struct {
 
 func stancesOf(e Evidence, now time.Time) stances {
 	valid := func(k Fingerprint) Fingerprint {
-		if slices.Contains(e.Revoked, k) || slices.Contains(e.Pin.Former, k) && k != e.Pin.Key {
+		passed := slices.Contains(e.Pin.Former, k) || slices.Contains(e.Passed, k)
+		if slices.Contains(e.Revoked, k) || passed && k != e.Pin.Key {
 			return Fingerprint{}
 		}
 		return k
@@ -204,8 +209,12 @@ func (s stances) replaced(new Fingerprint) Verdict {
 
 // successor is the key other than the pinned one that a quorum vouches for and the log
 // has, while the home shows no other and no quorum stays with the pinned one, unless that
-// handed over. The zero key: there is none.
+// handed over. If its own servers show the key that it handed over to, it need not wait
+// for peers, who would all wait for each other. The zero key: there is none.
 func (s stances) successor() Fingerprint {
+	if !silentOr(s.heir, s.pin.Key) && s.home == s.heir && s.inLog(s.heir) && !s.contradicted(s.pin.Key) {
+		return s.heir
+	}
 	for _, k := range s.backed {
 		home := silentOr(s.home, k) || s.home == s.pin.Key && k == s.heir
 		alone := len(s.backed) == 1 || len(s.backed) == 2 && k == s.heir && slices.Contains(s.backed, s.pin.Key)

@@ -2,6 +2,7 @@ package pki
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -38,7 +39,14 @@ func TestJudgeRows(t *testing.T) {
 		{"DNS was hijacked", Evidence{Pin: pin, DNS: dns(n), Vouches: two(k)}, RowDNSAltered, k, SendWarned, StepReport},
 		{"DNS was hijacked, peers are away", Evidence{Pin: pin, DNS: dns(n)}, RowDNSAlone, k, SendWarned, StepReport},
 		{"a hand-over", Evidence{Pin: pin, DNS: dns(n), Home: n, Vouches: two(n), Rotation: n}, RowRotated, n, SendAll, StepNone},
-		{"a hand-over begins", Evidence{Pin: pin, DNS: dns(n), Home: n, Vouches: two(k), Rotation: n}, RowAgreed, k, SendAll, StepNone},
+		{"a hand-over begins: the home first", Evidence{Pin: pin, Home: n, Vouches: two(k), Rotation: n}, RowRotated, n, SendAll, StepNone},
+		{"a hand-over begins: the home and DNS", Evidence{Pin: pin, DNS: dns(n), Home: n, Vouches: two(k), Rotation: n}, RowRotated, n, SendAll, StepNone},
+		{"a hand-over begins: DNS first", Evidence{Pin: pin, DNS: dns(n), Home: k, Vouches: two(k), Rotation: n}, RowAgreed, k, SendAll, StepNone},
+		{"a hand-over is known and not shown", Evidence{Pin: pin, Vouches: two(k), Rotation: n}, RowAgreed, k, SendAll, StepNone},
+		{"a hand-over shown while peers have a third key", Evidence{Pin: pin, Home: n, Vouches: two(judgeKeys[2]), Rotation: n}, RowNone, k, SendNothing, StepAskInWord},
+		{"a hand-over that its log does not have", Evidence{Pin: pin, Home: n, Vouches: two(k), Rotation: n, Log: logged(k, 0)}, RowAgreed, k, SendAll, StepNone},
+		{"two hand-overs, of which DNS and peers have the first", Evidence{Pin: pin, DNS: dns(judgeKeys[2]), Home: n, Vouches: two(judgeKeys[2]), Rotation: n, Passed: judgeKeys[2:]}, RowRotated, n, SendAll, StepNone},
+		{"two hand-overs, all have the first", Evidence{Pin: pin, DNS: dns(judgeKeys[2]), Home: judgeKeys[2], Vouches: two(judgeKeys[2]), Rotation: n, Passed: judgeKeys[2:]}, RowAgreed, k, SendAll, StepNone},
 		{"a change without a signature", Evidence{Pin: pin, DNS: dns(n), Home: n, Vouches: two(n)}, RowReplaced, k, SendNothing, StepAskInWord},
 		{"such a change after its time", Evidence{Pin: pin, DNS: dns(n), Vouches: two(n), Log: logged(n, LogPatience)}, RowReplaced, n, SendAll, StepNone},
 		{"the home was taken", Evidence{Pin: pin, DNS: dns(n), Home: n, Vouches: two(k)}, RowHomeAltered, k, SendNothing, StepAskInWord},
@@ -78,6 +86,35 @@ func TestJudgeCountsPeers(t *testing.T) {
 	v := Judge(Evidence{Domain: own, Vouches: []Vouch{{b, k}, {a, k}, {judgeDomain(t, 3), n}}, Quorum: 2}, time.Time{})
 	if fmt.Sprint(v.For) != "[p1.test p2.test]" || fmt.Sprint(v.Against) != "[p3.test]" || v.Trust != Vouched {
 		t.Errorf("for %v, against %v, %v", v.For, v.Against, v.Trust)
+	}
+}
+
+// The keys between the pinned one and its heir say nothing, whoever states them.
+func TestJudgePassesOverTheLine(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	passed, count := judgeKeys[2], 0
+	silent := func(k Fingerprint) Fingerprint {
+		if k == passed {
+			return Fingerprint{}
+		}
+		return k
+	}
+	for e := range allEvidence(t, now) {
+		if count++; count%7 != 0 || e.Pin.Key.IsZero() { // a seventh will do
+			continue
+		}
+		without := e
+		without.DNS.Key, without.Home, without.Log.Newest = silent(e.DNS.Key), silent(e.Home), silent(e.Log.Newest)
+		without.Vouches = slices.DeleteFunc(slices.Clone(e.Vouches), func(v Vouch) bool { return v.Key == passed })
+		want := Judge(without, now)
+		e.Passed = judgeKeys[2:]
+		got := Judge(e, now)
+		if got.Row != want.Row || got.Key != want.Key || got.Send != want.Send || got.Trust != want.Trust || got.DNSAltered != want.DNSAltered {
+			t.Fatalf("%+v, want %+v: %+v", got, want, e)
+		}
+		if (got.Row == RowRotated) != (len(got.Passed) == 1) {
+			t.Fatalf("row %d has passed %v", got.Row, got.Passed)
+		}
 	}
 }
 

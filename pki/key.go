@@ -105,7 +105,7 @@ func (s linkSigner) Sign(rand io.Reader, message []byte, opts crypto.SignerOpts)
 }
 
 // A domainKey is the key of a domain's certificate authority. Only an
-// Authority holds one.
+// Authority holds one; before it is in office it is a Successor.
 type domainKey struct {
 	redacted
 	_      [0]func()
@@ -192,6 +192,10 @@ func parsePrivate(seed []byte) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed(seed), nil
 }
 
+// publicPoint of the zero key is the zero point, which verifies nothing.
 func publicPoint(private ed25519.PrivateKey) point {
+	if len(private) != ed25519.PrivateKeySize {
+		return point{}
+	}
 	return point(private[SeedSize:])
 }

@@ -5,10 +5,17 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/gob"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"go/types"
 	"log/slog"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -20,8 +27,8 @@ import (
 // takes one cannot be handed another, not even on purpose.
 func TestKeyRolesDoNotConvert(t *testing.T) {
 	types := []any{
-		IdentityKey{}, LinkKey{}, domainKey{}, federationKey{},
-		IdentityPublic{}, LinkPublic{}, DomainPublic{},
+		IdentityKey{}, LinkKey{}, domainKey{}, federationKey{}, RevocationKey{}, OfflineRoot{}, Successor{},
+		IdentityPublic{}, LinkPublic{}, DomainPublic{}, RevocationPublic{}, RootPublic{},
 	}
 	for _, from := range types {
 		for _, to := range types {
@@ -35,8 +42,20 @@ func TestKeyRolesDoNotConvert(t *testing.T) {
 
 func TestSecretsAreNeverShown(t *testing.T) {
 	w := newWorld(t)
-	secrets := [][]byte{w.ann.Seed(), w.link.Seed(), w.home.domain.domain.Seed(), w.home.federation.federation.Seed()}
-	values := []any{w.ann, &w.ann, w.link, w.link.Signer(), w.home, *w.home, struct{ K IdentityKey }{w.ann}}
+	secrets := [][]byte{
+		w.ann.Seed(), w.link.Seed(), w.home.domain.domain.Seed(), w.home.federation.federation.Seed(),
+		w.revoker.Seed(), w.offline.Seed(), w.successor.Seed(),
+	}
+	values := []any{
+		w.ann, &w.ann, w.link, w.link.Signer(), w.home, *w.home, struct{ K IdentityKey }{w.ann},
+		w.home.domain, w.home.federation, w.revoker, &w.revoker, w.offline, &w.offline, w.successor, &w.successor,
+		struct {
+			R RevocationKey
+			O OfflineRoot
+			S Successor
+		}{w.revoker, w.offline, w.successor},
+		map[string]any{"k": w.revoker}, []any{w.offline, w.successor},
+	}
 	var out bytes.Buffer
 	for _, v := range values {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%o"} {
@@ -46,6 +65,13 @@ func TestSecretsAreNeverShown(t *testing.T) {
 		slog.New(slog.NewJSONHandler(&out, nil)).Info("key", "k", v)
 		if b, err := json.Marshal(v); err == nil {
 			out.Write(b)
+		}
+		if b, err := xml.Marshal(v); err == nil {
+			out.Write(b)
+		}
+		var stream bytes.Buffer
+		if err := gob.NewEncoder(&stream).Encode(v); err == nil {
+			out.Write(stream.Bytes())
 		}
 	}
 	text := out.String()
@@ -62,6 +88,63 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	if !strings.Contains(text, "secret") {
 		t.Fatal("nothing was written at all")
 	}
+}
+
+// Every type that holds a private key embeds what hides it, cannot be compared with ==, and
+// has no field that others can reach: a new one too, for all are found by what they hold.
+func TestSecretTypesAreSealed(t *testing.T) {
+	private := reflect.TypeFor[ed25519.PrivateKey]()
+	found := 0
+	for _, v := range []any{
+		IdentityKey{}, LinkKey{}, linkSigner{}, domainKey{}, federationKey{}, RevocationKey{}, OfflineRoot{}, Successor{}, Authority{},
+	} {
+		secret := reflect.TypeOf(v)
+		if secret.Comparable() {
+			t.Errorf("%v can be compared with ==, in a time that depends on the secret", secret)
+		}
+		if first := secret.Field(0); first.Type != reflect.TypeFor[redacted]() || !first.Anonymous {
+			t.Errorf("%v does not embed redacted", secret)
+		}
+		for i := range secret.NumField() {
+			if secret.Field(i).IsExported() {
+				t.Errorf("%v shows its field %s", secret, secret.Field(i).Name)
+			}
+			if secret.Field(i).Type == private {
+				found++
+			}
+		}
+	}
+	if declared := privateFields(t); declared != found {
+		t.Errorf("%d struct fields of this package hold a private key, and %d are tested here", declared, found)
+	}
+}
+
+// privateFields counts the fields of type ed25519.PrivateKey in the declared types of this
+// package, but for claim, which lives for one call.
+func privateFields(t *testing.T) (count int) {
+	t.Helper()
+	files := must[[]string](t)(filepath.Glob("*.go"))
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file := must[*ast.File](t)(parser.ParseFile(token.NewFileSet(), name, nil, 0))
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok || spec.Name.Name == "claim" {
+				return !ok
+			}
+			if s, ok := spec.Type.(*ast.StructType); ok {
+				for _, field := range s.Fields.List {
+					if types.ExprString(field.Type) == "ed25519.PrivateKey" {
+						count += len(field.Names)
+					}
+				}
+			}
+			return false
+		})
+	}
+	return count
 }
 
 func TestKeysFollowFromRand(t *testing.T) {
@@ -83,6 +166,44 @@ func TestKeysFollowFromRand(t *testing.T) {
 		}
 		if _, err := ParseLinkKey(make([]byte, n)); err == nil {
 			t.Errorf("a seed of %d bytes was accepted", n)
+		}
+	}
+}
+
+// The keys that are kept away from where they will be needed come back as they were.
+func TestKeysKeptElsewhere(t *testing.T) {
+	w := newWorld(t)
+	revoker := must[RevocationKey](t)(ParseRevocationKey(w.revoker.Seed()))
+	offline := must[OfflineRoot](t)(ParseOfflineRoot(w.offline.Seed()))
+	successor := must[Successor](t)(ParseSuccessor(w.successor.Seed()))
+	if revoker.Public() != w.revoker.Public() || revoker.Public().Fingerprint() != w.revoker.Public().Fingerprint() ||
+		offline.Public() != w.offline.Public() || offline.Fingerprint() != w.offline.Fingerprint() ||
+		successor.Fingerprint() != w.successor.Fingerprint() {
+		t.Error("a stored key came back as another")
+	}
+	public := must[RevocationPublic](t)(ParseRevocationPublic(w.revoker.Public().Bytes()))
+	root := must[RootPublic](t)(ParseRootPublic(w.offline.Public().Bytes()))
+	if public != w.revoker.Public() || root != w.offline.Public() {
+		t.Error("a public key came back as another")
+	}
+	for _, n := range []int{0, 31, 33, 64} {
+		b := make([]byte, n)
+		_, err1 := ParseRevocationKey(b)
+		_, err2 := ParseOfflineRoot(b)
+		_, err3 := ParseSuccessor(b)
+		if err1 == nil || err2 == nil || err3 == nil {
+			t.Errorf("a seed of %d bytes was accepted", n)
+		}
+	}
+	short, small := bytes.NewReader(make([]byte, 31)), make([]byte, 32)
+	_, err1 := NewRevocationKey(short)
+	_, err2 := NewOfflineRoot(short)
+	_, err3 := NewSuccessor(short)
+	_, err4 := ParseRevocationPublic(small)
+	_, err5 := ParseRootPublic(small)
+	for i, err := range []error{err1, err2, err3, err4, err5} {
+		if err == nil {
+			t.Errorf("%d: accepted", i+1)
 		}
 	}
 }

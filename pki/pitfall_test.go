@@ -393,3 +393,44 @@ func TestPitfall07Decoys(t *testing.T) {
 		t.Error("the old cross-certificate vouches for the new key")
 	}
 }
+
+// Of bob's login: whoever presents 150 certificates of b.test's name and key identifier, in
+// whatever order, neither stops it nor passes them off as countersigned.
+func TestDecoysDoNotStopALogin(t *testing.T) {
+	w := newWorld(t)
+	known := map[Fingerprint]CrossCert{w.cross.Fingerprint(): w.cross}
+	for range 150 {
+		key := must[IdentityKey](t)(NewIdentityKey(w.rand))
+		decoy := must[*x509.Certificate](t)(issue(w.rand, testNow, key.identity, order{
+			subject: w.peer.ca.cert.RawSubject, key: key.Public().identity, parent: w.home.root, notAfter: testNow.Add(time.Hour),
+			extensions: caProfile(w.peer.Domain(), w.peer.CA().Fingerprint(), w.home.federation.fingerprint()),
+		}))
+		if _, err := ParseCrossCert(decoy.Raw); err == nil {
+			t.Fatal("a key identifier of another key is taken")
+		}
+		// With its own key identifier it is one of another key.
+		other := must[*x509.Certificate](t)(issue(w.rand, testNow, key.identity, order{
+			subject: w.peer.ca.cert.RawSubject, key: key.Public().identity, parent: w.home.root, notAfter: testNow.Add(time.Hour),
+			extensions: caProfile(w.peer.Domain(), key.Fingerprint(), w.home.federation.fingerprint()),
+		}))
+		cross := must[CrossCert](t)(ParseCrossCert(other.Raw))
+		known[cross.Fingerprint()] = cross
+	}
+	name, key, issuer, err := UserIssuer(w.bobCert.DER())
+	if err != nil || name != w.bobCert.Name() || key != w.bob.Public() {
+		t.Fatal(name, err)
+	}
+	user, err := w.home.VerifyPeerUser(known[issuer], w.bobCert.DER(), testNow)
+	if err != nil || len(known) != 151 {
+		t.Fatalf("among %d: %v", len(known), err)
+	}
+	exporter := [ExporterSize]byte{1}
+	if !user.VerifyLogin(exporter, w.bob.SignLogin(exporter, user.Name())) {
+		t.Error("his login is refused")
+	}
+	for fingerprint, cross := range known {
+		if _, err := w.home.VerifyPeerUser(cross, w.bobCert.DER(), testNow); (err == nil) != (fingerprint == issuer) {
+			t.Errorf("by a decoy: %v", err)
+		}
+	}
+}

@@ -14,6 +14,11 @@ const (
 	LabelDescriptor Label = "server descriptor v1" // Authority.SignDescriptor
 	LabelCard       Label = "user card v1"         // SignCard
 	LabelLogin      Label = "user login v1"        // IdentityKey.SignLogin
+	LabelView       Label = "server view v1"       // Authority.SignView
+	LabelRevoker    Label = "revocation key v1"    // IdentityKey.BindRevoker
+	LabelRevocation Label = "revocation v1"        // RevokeKey, RevokeName
+	LabelPossession Label = "succession key v1"    // by the new key, in a Succession
+	LabelSuccession Label = "succession v1"        // by the signer of a Succession
 )
 
 // SignatureSize is the length of a statement's signature in bytes.

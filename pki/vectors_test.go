@@ -97,7 +97,10 @@ var judges = map[string]func(inputs) (inputs, error){
 		if err != nil {
 			return nil, err
 		}
-		return inputs{"domain": a.Domain().String(), "ca": hex.EncodeToString(a.CA().DER())}, nil
+		c := a.Commitment()
+		return inputs{
+			"domain": a.Domain().String(), "ca": hex.EncodeToString(a.CA().DER()), "next": hexOf(c.Next), "root": hexOf(c.Root),
+		}, nil
 	},
 	"request": func(in inputs) (inputs, error) {
 		request, err := ParseUserRequest(in.bytes("der"))
@@ -144,6 +147,82 @@ var judges = map[string]func(inputs) (inputs, error){
 	},
 	"descriptor": judgeDescriptor,
 	"card":       judgeCard,
+	"view":       judgeView,
+	"revocation": judgeRevocation,
+	"succession": judgeSuccession,
+	"heir":       judgeHeir,
+	"envelope": func(in inputs) (inputs, error) {
+		kind, inner, err := ParseStatement(in.bytes("raw"))
+		return inputs{"kind": fmt.Sprint(kind), "inner": hex.EncodeToString(inner)}, err
+	},
+}
+
+func hexOf(f Fingerprint) string { return hex.EncodeToString(f[:]) }
+
+func judgeView(in inputs) (inputs, error) {
+	ca, err := ParseCACert(in.bytes("ca"))
+	if err != nil {
+		return nil, err
+	}
+	v, err := ca.VerifyView(in.bytes("raw"), in.now())
+	if err != nil {
+		return nil, err
+	}
+	s, _ := v.Of(Domain{"b.test"})
+	return inputs{
+		"domain": v.Domain.String(), "serial": fmt.Sprint(v.Serial), "issued": fmt.Sprint(v.Issued.Unix()),
+		"expires": fmt.Sprint(v.Expires.Unix()), "sightings": fmt.Sprint(len(v.Sightings)), "seen": hexOf(s.Key),
+	}, nil
+}
+
+func judgeRevocation(in inputs) (inputs, error) {
+	ca, err := ParseCACert(in.bytes("ca"))
+	if err != nil {
+		return nil, err
+	}
+	r, err := ParseRevocation(in.bytes("raw"))
+	if err != nil {
+		return nil, err
+	}
+	out := nameAndKey(r.Name(), r.Key())
+	out["scope"], out["issued"], out["signer"] = fmt.Sprint(r.Scope), fmt.Sprint(r.Issued.Unix()), hexOf(r.Signer())
+	return out, r.Check(Known{CA: ca, Root: Fingerprint(in.bytes("root"))})
+}
+
+func judgeSuccession(in inputs) (inputs, error) {
+	s, err := ParseSuccession(in.bytes("raw"))
+	if err != nil {
+		return nil, err
+	}
+	return inputs{
+		"domain": s.Domain.String(), "old": hexOf(s.Old), "new": hexOf(s.New()), "next": hexOf(s.Next),
+		"signer": hexOf(s.Signer()), "issued": fmt.Sprint(s.Issued.Unix()),
+	}, nil
+}
+
+func judgeHeir(in inputs) (inputs, error) {
+	var all []SignedSuccession
+	for _, which := range []string{"first", "second"} {
+		if in[which] == "" {
+			continue
+		}
+		s, err := ParseSuccession(in.bytes(which))
+		if err != nil {
+			panic(fmt.Sprintf("the %s succession of a vector: %v", which, err))
+		}
+		all = append(all, s)
+	}
+	domain, err := ParseDomain(in["domain"])
+	if err != nil {
+		return nil, err
+	}
+	heirs := Commitment{
+		Domain: domain, Key: Fingerprint(in.bytes("key")), Next: Fingerprint(in.bytes("next")), Root: Fingerprint(in.bytes("root")),
+	}.Heirs(all)
+	if len(heirs) == 0 {
+		return nil, errRefused
+	}
+	return inputs{"new": hexOf(heirs[len(heirs)-1].Key)}, nil
 }
 
 func (in inputs) federation() (*Authority, CrossCert, error) {
@@ -164,7 +243,7 @@ func judgeDescriptor(in inputs) (inputs, error) {
 		"domain": d.Domain.String(), "serial": fmt.Sprint(d.Serial), "issued": fmt.Sprint(d.Issued.Unix()),
 		"expires": fmt.Sprint(d.Expires.Unix()), "period": fmt.Sprint(d.ServerKeys[0].Period),
 		"serverkey": hex.EncodeToString(d.ServerKeys[0].Public[:]), "link": d.Links[0], "keyserver": d.KeyServers[0],
-		"fingerprint": d.CA.Fingerprint().String(),
+		"fingerprint": d.CA.Fingerprint().String(), "next": hexOf(d.Next), "root": hexOf(d.Root),
 	}, d.CheckTime(in.now())
 }
 

@@ -20,7 +20,7 @@ const (
 	RowAgreed      Row = 6  // nobody contradicts the pin
 	RowDNSAltered  Row = 7  // DNS alone contradicts the pin, others confirm it
 	RowDNSAlone    Row = 8  // DNS alone contradicts the pin, others are silent
-	RowRotated     Row = 9  // the pinned key handed over, and peers follow
+	RowRotated     Row = 9  // the pinned key handed over, and peers or its own servers follow
 	RowReplaced    Row = 10 // everybody has another key, which the pinned one did not sign
 	RowHomeAltered Row = 11 // the home has another key, peers have the pinned one
 	RowUnlogged    Row = 12 // peers vouch for a key that the log does not have
@@ -51,6 +51,7 @@ type Verdict struct {
 	DNSAltered bool          // DNS names a key that is not Key: its operator and peers are told
 	For        []Domain      // the peers that vouch for Key, ascending
 	Against    []Domain      // those that vouch for another, ascending
+	Passed     []Fingerprint // keys between the pinned one and Key, if the one handed over to the other
 	Recheck    time.Duration // after which to judge again; 0: when evidence changes
 }
 
@@ -62,7 +63,7 @@ func (v Verdict) Pin(p Pin) Pin {
 	}
 	next := Pin{Subject: p.Subject, Key: v.Key, Trust: v.Trust}
 	if v.Row == RowRotated {
-		next.Former = append(slices.Clip(p.Former), p.Key)
+		next.Former = slices.Concat(p.Former, []Fingerprint{p.Key}, v.Passed)
 	}
 	return next
 }
@@ -79,7 +80,7 @@ func (v Verdict) Reason() string {
 		RowAgreed:      "nothing contradicts the known key",
 		RowDNSAltered:  "DNS names another key; peers confirm the known one",
 		RowDNSAlone:    "DNS names another key, and nobody else does",
-		RowRotated:     "rolled over, signed by the old key",
+		RowRotated:     "rolled over, as the old key had it",
 		RowReplaced:    "there is a new key that the old one did not sign",
 		RowHomeAltered: "its own servers show another key; peers vouch for the known one",
 		RowUnlogged:    "peers vouch for a key that its log does not have",

@@ -44,6 +44,10 @@ type world struct {
 	bobCert  UserCert
 	link     LinkKey // of b.test's node
 	linkCert LinkCert
+
+	offline   OfflineRoot   // of a.test
+	successor Successor     // of a.test
+	revoker   RevocationKey // of ann
 }
 
 func newWorld(t testing.TB) *world {
@@ -59,6 +63,9 @@ func newWorld(t testing.TB) *world {
 	w.bobCert = w.user(t, w.peer, w.bob, "bob@b.test")
 	w.link = must[LinkKey](t)(NewLinkKey(r))
 	w.linkCert = must[LinkCert](t)(w.peer.SignLink(r, testNow, w.link.Public(), LinkLifetime))
+	w.offline = must[OfflineRoot](t)(NewOfflineRoot(r))
+	w.successor = must[Successor](t)(NewSuccessor(r))
+	w.revoker = must[RevocationKey](t)(NewRevocationKey(r))
 	return w
 }
 

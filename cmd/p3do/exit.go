@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/p3do/p3do/internal/agent"
 	"github.com/p3do/p3do/internal/cli"
 	"github.com/p3do/p3do/internal/message"
 	"github.com/p3do/p3do/internal/session"
 	"github.com/p3do/p3do/internal/vault"
+	"github.com/p3do/p3do/internal/words"
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/pki"
 )
@@ -45,12 +47,41 @@ func changed(err error) *cli.Failure {
 	if errors.As(err, &letter) { // which nobody but she has shown
 		return cli.Fail(cli.KeyChanged, "p3do status   (ask her by another way what has happened; what is here stays)", "%v. It waits at your server.", letter)
 	}
+	var wrong *agent.MisissuedError
+	if errors.As(err, &wrong) {
+		sent := map[bool]string{false: "Nothing was sent.", true: "It was thrown away."}[wrong.Letter]
+		return cli.Fail(cli.KeyChanged, fmt.Sprintf("p3do check %s --why   (somebody has the key of %s and means harm; tell whoever runs it)", wrong.Name, wrong.By), "%v. %s", wrong, sent)
+	}
+	var trust *agent.TrustError
+	if errors.As(err, &trust) {
+		return cli.Fail(cli.KeyChanged, trustHint(trust), "%v. Nothing was sent.", trust)
+	}
 	var key *pki.KeyChangedError
 	if !errors.As(err, &key) {
 		return nil
 	}
 	return cli.Fail(cli.KeyChanged, "p3do status   (ask them by another way whether they changed it; what is here stays)",
 		"%s now shows a different key (%s) than the one first seen (%s). Nothing was sent. What came under it waits at your server.", key.Subject, key.Shown, key.Pinned)
+}
+
+// trustHint says what to do about a key that is not trusted.
+func trustHint(e *agent.TrustError) string {
+	subject, told := e.Subject, ""
+	if !e.Name.IsZero() {
+		subject = e.Name.String()
+		told, _, _ = strings.Cut(subject, "@")
+	}
+	why := fmt.Sprintf("p3do check %s --why", subject)
+	switch {
+	case e.Verdict.Row == pki.RowRevoked:
+		return why + "   (ask them by another way for their new key)"
+	case e.Pinned.IsZero():
+		return why + fmt.Sprintf("   (it is judged again whenever other servers say something; if you know the 12 words: p3do check %s --accept \"WORDS\")", subject)
+	case !e.Spelt() || told == "":
+		return why
+	}
+	spelt := strings.ReplaceAll(words.Of(e.Shown), " ", "-")
+	return why + fmt.Sprintf("   (if %s told you in person: p3do check %s --accept %s)", told, subject, spelt)
 }
 
 func ofFolder(err error) *cli.Failure {
@@ -61,10 +92,16 @@ func ofFolder(err error) *cli.Failure {
 		return cli.Fail(cli.Input, "p3do read   (when the other one has ended)", "%v.", agent.ErrShowing)
 	case errors.Is(err, agent.ErrNoIdentity):
 		return cli.Fail(cli.Input, "p3do new yourname@some.server", "%v.", err)
+	case errors.Is(err, agent.ErrNoHome):
+		return cli.Fail(cli.Input, "p3do new yourname@some.server   (you stay who you are, by the same key)", "%v: nobody can write to you, nor you to them.", err)
+	case errors.As(err, &taken) && taken.Name.IsZero():
+		return cli.Fail(cli.Input, "p3do new yourname@some.server   (gives it a name; or p3do --profile OTHER new --keyonly)", "this folder already holds a pseudonym without a server.")
 	case errors.As(err, &taken) && taken.Begun:
 		return cli.Fail(cli.Input, "p3do new "+taken.Name.String(), "%v.", taken)
 	case errors.As(err, &taken):
 		return cli.Fail(cli.Input, "p3do --home ANOTHER-FOLDER new yourname@some.server", "%v.", taken)
+	case errors.Is(err, agent.ErrEarlier):
+		return cli.Fail(cli.Input, "p3do --home ANOTHER-FOLDER new yourname@some.server   (what is in this one stays; the p3do that made it reads it)", "%v.", agent.ErrEarlier)
 	case errors.Is(err, vault.ErrPassphrase):
 		return cli.Fail(cli.Input, "p3do whoami   (and type it again, or look into the file named by P3DO_PASSPHRASE_FILE)", "wrong passphrase.")
 	case errors.Is(err, vault.ErrMode), errors.Is(err, vault.ErrDamaged), errors.Is(err, vault.ErrLimit), errors.As(err, &path):
@@ -114,7 +151,7 @@ func ofHome(err error) *cli.Failure {
 	case errors.As(err, &home) && errors.Is(err, agent.ErrNoDNS):
 		return cli.Fail(cli.Network, "P3DO_DNS=HOST:PORT p3do status   (nothing is lost; if your home has moved, a DNS server knows where)", "%v.", home)
 	case errors.As(err, &home): // before what it may wrap
-		return cli.Fail(cli.Network, "p3do status   (nothing is lost; try again later)", "%v.", home)
+		return cli.Fail(cli.Network, elsewhere(home), "%v.", home)
 	case errors.As(err, &nowhere):
 		return cli.Fail(cli.Input, "p3do new yourname@some.server", "%v.", nowhere)
 	case errors.Is(err, agent.ErrNoDNS):
@@ -146,7 +183,11 @@ func refusal(r *session.Error) *cli.Failure {
 	case session.Refused:
 		return cli.Fail(cli.Refused, "p3do new anothername@some.server", "%s.", r.Text)
 	case session.Full:
-		return cli.Fail(cli.Quota, later, "%s.", r.Text)
+		text, wait, _ := strings.Cut(r.Text, "; ") // what happened, and what helps
+		if wait != "" {
+			later = wait + ", or ask the operator: p3dod user quota YOURNAME N"
+		}
+		return cli.Fail(cli.Quota, later, "%s.", text)
 	case session.Unavailable:
 		return cli.Fail(cli.Network, later, "%s.", r.Text)
 	case session.NotFound:

@@ -24,7 +24,7 @@ func TestFollowDoesNotWait(t *testing.T) {
 	}
 	defer v.Close()
 	row := func(r any) []byte {
-		raw, err := json.Marshal(map[string]any{"v": 1, "r": r})
+		raw, err := json.Marshal(map[string]any{"v": 2, "r": r})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +33,7 @@ func TestFollowDoesNotWait(t *testing.T) {
 	one := bytes.Repeat([]byte{1}, 64)
 	err = v.Update(func(tx *vault.Tx) error {
 		tx.Put("identity", row(map[string]any{
-			"name": "ann@a.test", "seed": one[:32], "keys": one, "requests": one[:32], "replies": one[:32],
+			"name": "ann@a.test", "root": one[:32],
 			"certificate": one, "published": time.Unix(1, 0), "carded": one,
 		}))
 		tx.Put("inbox/00000000000000000001", row(map[string]any{"number": 1, "from": "bob@b.test", "text": "hello"}))

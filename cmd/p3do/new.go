@@ -4,56 +4,87 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/p3do/p3do/internal/agent"
 	"github.com/p3do/p3do/internal/cli"
+	"github.com/p3do/p3do/internal/invitation"
+	"github.com/p3do/p3do/internal/session"
 	"github.com/p3do/p3do/pki"
 )
 
 const newHelp = `Make a name of your own at a server
 
-  p3do new ann@a.test
+  p3do new ann@a.test                  find the server of a.test, make your keys,
+                                       and register the name
+  p3do new ann@a.test --invite CODE    the same where you were invited. The code, or
+                                       "-" and the code comes in, says which keys to
+                                       believe before anybody is asked
+  p3do new --keyonly                   keys and no name: a pseudonym that needs no
+                                       server and no network, until you give it a
+                                       name by "p3do new"
 
-finds the server of a.test, makes your keys, and registers the name. Your keys
-never leave your folder. If something goes wrong on the way, type it again: it
-goes on where it was.`
+Your keys never leave your folder. If something goes wrong on the way, type it
+again: it goes on where it was.`
+
+// maxInvitation is how much of an invitation is read.
+const maxInvitation = 8 << 10
 
 func (c *command) newCommand() *cobra.Command {
-	return c.subcommand("new NAME@DOMAIN", newHelp, cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
+	var invite string
+	var keyonly bool
+	cmd := c.subcommand("new NAME@DOMAIN", newHelp, cobra.MaximumNArgs(1), func(ctx context.Context, args []string) error {
+		switch {
+		case keyonly && (len(args) > 0 || invite != ""):
+			return cli.Fail(cli.Input, "p3do new --keyonly", "--keyonly is without a name and without an invitation.")
+		case keyonly:
+			return c.createKeyonly()
+		case len(args) == 0:
+			return cli.Fail(cli.Input, "p3do new yourname@some.server", "what shall the name be?")
+		}
 		name, err := parseName(args[0], "p3do new yourname@some.server")
 		if err != nil {
 			return err
 		}
-		return c.create(ctx, name)
+		i, err := c.invitation(invite, name)
+		if err != nil {
+			return err
+		}
+		return c.create(ctx, name, i)
 	})
+	cmd.Flags().StringVar(&invite, "invite", "", "you were invited by `CODE`; - reads it")
+	cmd.Flags().BoolVar(&keyonly, "keyonly", false, "a pseudonym without a server")
+	return cmd
 }
 
-func (c *command) create(ctx context.Context, name pki.Name) (err error) {
-	ctx, cancel := c.limited(ctx, defaultTimeout)
-	defer cancel()
-	home, err := c.folder()
-	if err != nil {
-		return err
+// invitation reads a code; nil if there is none.
+func (c *command) invitation(code string, name pki.Name) (*invitation.Invitation, error) {
+	if code == "" {
+		return nil, nil
 	}
-	_, missing := os.Stat(home)
-	cfg, err := c.config(missing != nil) // an existing folder has its passphrase already
-	if err != nil {
-		return err
-	}
-	a, err := agent.New(ctx, cfg, name)
-	var away *agent.HomeError
-	var changed *pki.KeyChangedError
-	if errors.As(err, &away) && !errors.As(err, &changed) {
-		hint := "p3do new " + name.String()
-		var lost *agent.DNSError
-		if errors.As(err, &lost) {
-			return cli.Fail(cli.Network, dnsHint(lost, hint), "%v.", away)
+	if code == "-" {
+		raw, err := io.ReadAll(io.LimitReader(c.stdin, maxInvitation))
+		if err != nil {
+			return nil, fmt.Errorf("reading the invitation: %w", err)
 		}
-		return cli.Fail(cli.Network, hint+"   (it goes on where it was)", "%v.", away)
+		code = string(raw)
 	}
+	i, err := invitation.Parse(code)
+	if err != nil {
+		return nil, cli.Fail(cli.Input, "p3do new "+name.String()+" --invite CODE   (the whole of it)", "%v.", err)
+	}
+	return &i, nil
+}
+
+func (c *command) createKeyonly() (err error) {
+	cfg, err := c.emptyFolder()
+	if err != nil {
+		return err
+	}
+	a, err := agent.NewKeyonly(cfg)
 	if err != nil {
 		return err
 	}
@@ -62,8 +93,77 @@ func (c *command) create(ctx context.Context, name pki.Name) (err error) {
 	if err != nil {
 		return err
 	}
-	return c.print(self, fmt.Sprintf("Created %s\nfingerprint: %s\nhome: %s (%s)\nNext: p3do send NAME@DOMAIN \"hello\"",
-		self.Name, self.Fingerprint, self.Home, agent.FirstSeen))
+	return c.print(self, fmt.Sprintf("Created %s\nfingerprint: %s\nhome: none\nNext: p3do backup", self.ID, self.Words))
+}
+
+func (c *command) create(ctx context.Context, name pki.Name, invite *invitation.Invitation) (err error) {
+	ctx, cancel := c.limited(ctx, defaultTimeout)
+	defer cancel()
+	cfg, err := c.emptyFolder() // an existing folder has its passphrase already
+	if err != nil {
+		return err
+	}
+	cfg.Invite = invite
+	a, err := agent.New(ctx, cfg, name)
+	if err != nil {
+		return uncreated(err, name, invite != nil)
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	self, err := a.Self()
+	if err != nil {
+		return err
+	}
+	return c.print(self, fmt.Sprintf("Created %s\nfingerprint: %s\nhome: %s (%s)\nNext: p3do backup",
+		self.Name, self.Words, self.Home, homeTrust(self, invite)))
+}
+
+// homeTrust says why the home's key is believed.
+func homeTrust(self agent.Self, invite *invitation.Invitation) string {
+	why := string(agent.FirstSeen)
+	if invite != nil {
+		why = "by your invitation"
+	}
+	if len(self.Confirmed) == 0 {
+		return why
+	}
+	if invite == nil {
+		return "confirmed by " + domains(self.Confirmed)
+	}
+	return why + ", confirmed by " + domains(self.Confirmed)
+}
+
+// domains lists some.
+func domains(all []pki.Domain) string {
+	names := make([]string, len(all))
+	for i, domain := range all {
+		names[i] = domain.String()
+	}
+	return strings.Join(names, ", ")
+}
+
+// uncreated says why there is no name.
+func uncreated(err error, name pki.Name, invited bool) error {
+	var (
+		away    *agent.HomeError
+		changed *pki.KeyChangedError
+		lost    *agent.DNSError
+		refused *session.Error
+		wrong   *agent.InvitationError
+	)
+	again := "p3do new " + name.String()
+	switch {
+	case errors.As(err, &wrong):
+		return cli.Fail(cli.Input, fmt.Sprintf("p3do new %s@%s --invite CODE", name.Local(), wrong.To), "%v.", wrong)
+	case errors.As(err, &changed):
+		return err
+	case errors.As(err, &refused) && refused.Code == session.Refused && invited:
+		return cli.Fail(cli.Refused, fmt.Sprintf("ask whoever runs %s for a new one   (p3dod user invite --for %s)", name.Domain(), name.Local()), "%s.", refused.Text)
+	case errors.As(err, &lost) && errors.As(err, &away):
+		return cli.Fail(cli.Network, dnsHint(lost, again), "%v.", away)
+	case errors.As(err, &away):
+		return cli.Fail(cli.Network, again+"   (it goes on where it was)", "%v.", away)
+	}
+	return err
 }
 
 // parseName reads a name that was typed.

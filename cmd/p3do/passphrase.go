@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 
@@ -19,7 +21,7 @@ const maxPassphrase = 1024
 // the newline at its end, or from the terminal without showing it, twice if it is a new one.
 func (c *command) passphrase(again bool) ([]byte, error) {
 	if name := os.Getenv("P3DO_PASSPHRASE_FILE"); name != "" {
-		return passphraseIn(name)
+		return passphraseIn("P3DO_PASSPHRASE_FILE", name)
 	}
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
@@ -32,16 +34,34 @@ func (c *command) passphrase(again bool) ([]byte, error) {
 	return passphrase, errors.Join(err, tty.Close())
 }
 
-func passphraseIn(name string) ([]byte, error) {
-	hint := "P3DO_PASSPHRASE_FILE=FILE p3do whoami   (a file with one line)"
+// backupPassphraseFile names the file with the passphrase of backup files, if that is another
+// one than the folder's.
+const backupPassphraseFile = "P3DO_BACKUP_PASSPHRASE_FILE"
+
+// lines reads what is typed, or comes in, until it is so many words.
+func (c *command) lines(words int) (string, error) {
+	var text strings.Builder
+	in := bufio.NewScanner(io.LimitReader(c.stdin, maxPassphrase))
+	for in.Scan() {
+		text.WriteString(in.Text() + " ")
+		if len(strings.Fields(strings.ReplaceAll(text.String(), "-", " "))) >= words {
+			break
+		}
+	}
+	return text.String(), in.Err()
+}
+
+// passphraseIn reads it from the file that the environment names by variable.
+func passphraseIn(variable, name string) ([]byte, error) {
+	hint := variable + "=FILE p3do whoami   (a file with one line)"
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, cli.Fail(cli.Input, hint, "the file named by P3DO_PASSPHRASE_FILE cannot be read: %v.", errors.Unwrap(err))
+		return nil, cli.Fail(cli.Input, hint, "the file named by %s cannot be read: %v.", variable, errors.Unwrap(err))
 	}
 	defer file.Close()
 	raw, err := io.ReadAll(io.LimitReader(file, maxPassphrase+3))
 	if err != nil {
-		return nil, cli.Fail(cli.Input, hint, "the file named by P3DO_PASSPHRASE_FILE cannot be read: %v.", errors.Unwrap(err))
+		return nil, cli.Fail(cli.Input, hint, "the file named by %s cannot be read: %v.", variable, errors.Unwrap(err))
 	}
 	passphrase := bytes.TrimSuffix(bytes.TrimSuffix(raw, []byte("\n")), []byte("\r"))
 	if len(passphrase) == 0 || len(passphrase) > maxPassphrase {

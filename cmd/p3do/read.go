@@ -19,7 +19,13 @@ const readHelp = `Read what has come
 fetches all that waits for you at your server, and shows each message once. If
 p3do was stopped by force just then, the message comes again and says that it was
 perhaps shown before. The word behind a name says what is known of the key:
-"first seen" means that it is the one that came with the name from the start.
+
+  verified      you were told its words by its owner (p3do check NAME --accept)
+  vouched       by its server, which others confirm
+  first seen    it came with the name from the start; nobody else confirms it
+  unconfirmed   nobody but its own server says so: do not rely on it
+  CHANGED       another key is shown now (p3do check NAME --why)
+  revoked       its owner has ended it: it may be a thief who writes
 
 With --follow it goes on until you stop it.`
 
@@ -40,7 +46,9 @@ func (c *command) readCommand() *cobra.Command {
 		if follow {
 			return a.Follow(ctx, func() error { return c.follow(ctx, a) })
 		}
-		return errors.Join(a.Fetch(ctx), c.show(ctx, a), errors.Join(a.Trouble()...))
+		failed := errors.Join(a.Fetch(ctx), c.show(ctx, a))
+		c.warnAll(a)
+		return errors.Join(failed, errors.Join(a.Trouble()...))
 	})
 	cmd.Flags().BoolVar(&follow, "follow", false, "go on, and show what comes")
 	return cmd
@@ -53,6 +61,7 @@ const turnWait = 200 * time.Millisecond
 // follow shows what has come; a changed key does not end it, and neither does another program
 // that shows messages and waits for its reader, or for a pager.
 func (c *command) follow(ctx context.Context, a *agent.Agent) error {
+	c.warnAll(a)
 	for _, trouble := range a.Trouble() {
 		c.warn(trouble)
 	}
@@ -63,12 +72,12 @@ func (c *command) follow(ctx context.Context, a *agent.Agent) error {
 
 // A shown is what read prints of a message.
 type shown struct {
-	From  pki.Name    `json:"from"`
-	Trust agent.Trust `json:"trust"`
-	Text  string      `json:"text"`
-	ID    string      `json:"id"`
-	At    time.Time   `json:"at"`
-	Again bool        `json:"again,omitempty"`
+	From pki.Name `json:"from"`
+	agent.Standing
+	Text  string    `json:"text"`
+	ID    string    `json:"id"`
+	At    time.Time `json:"at"`
+	Again bool      `json:"again,omitempty"`
 }
 
 // show prints all that was not shown before.
@@ -86,8 +95,8 @@ func (c *command) showOne(m agent.Message) error {
 	if m.Again {
 		again = " (perhaps shown before)"
 	}
-	line := fmt.Sprintf("%s (%s), %s%s:\n%s", m.From, m.Trust, m.At.Local().Format("2 Jan 15:04"), again, indented(m.Text))
-	if err := c.print(shown{m.From, m.Trust, m.Text, m.ID, m.At, m.Again}, line); err != nil {
+	line := fmt.Sprintf("%s (%s), %s%s:\n%s", m.From, m.Standing, m.At.Local().Format("2 Jan 15:04"), again, indented(m.Text))
+	if err := c.print(shown{m.From, m.Standing, m.Text, m.ID, m.At, m.Again}, line); err != nil {
 		return fmt.Errorf("showing a message: %w", err)
 	}
 	return nil

@@ -40,6 +40,8 @@ type command struct {
 	stdout, stderr io.Writer
 
 	home    string
+	profile string
+	yes     bool
 	json    bool
 	quiet   bool
 	timeout time.Duration
@@ -58,10 +60,12 @@ func (c *command) root() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().StringVar(&c.home, "home", "", "your folder is `DIR` (default $P3DO_HOME, or .p3do where you live)")
+	root.PersistentFlags().StringVar(&c.profile, "profile", "", "be `P`, somebody else with a folder of her own in yours")
+	root.PersistentFlags().BoolVar(&c.yes, "yes", false, "do not ask")
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print one JSON object, and progress elsewhere")
 	root.PersistentFlags().BoolVar(&c.quiet, "quiet", false, "print no progress")
 	root.PersistentFlags().DurationVar(&c.timeout, "timeout", 0, "give up after `D`, like 30s or 2m (default 1m0s)")
-	root.AddCommand(c.newCommand(), c.whoamiCommand(), c.sendCommand(), c.readCommand(), c.statusCommand())
+	root.AddCommand(c.newCommand(), c.loginCommand(), c.whoamiCommand(), c.backupCommand(), c.revokeCommand(), c.wipeCommand(), c.sendCommand(), c.readCommand(), c.statusCommand(), c.checkCommand())
 	return root
 }
 
@@ -100,22 +104,41 @@ func (c *command) config(again bool) (agent.Config, error) {
 
 // open opens the user's folder.
 func (c *command) open(ctx context.Context) (*agent.Agent, error) {
+	a, _, err := c.openBy(ctx)
+	return a, err
+}
+
+// openBy is open, and by which passphrase.
+func (c *command) openBy(ctx context.Context) (*agent.Agent, []byte, error) {
 	home, err := c.folder()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if _, err := os.Stat(home); errors.Is(err, os.ErrNotExist) {
-		return nil, agent.ErrNoIdentity // before a passphrase is asked for
+		return nil, nil, agent.ErrNoIdentity // before a passphrase is asked for
 	}
 	cfg, err := c.config(false)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return agent.Open(ctx, cfg)
+	a, err := agent.Open(ctx, cfg)
+	return a, cfg.Passphrase, err
 }
 
-// folder is where the user's things are.
+// folder is where the user's things are, or those of the profile that is asked for.
 func (c *command) folder() (string, error) {
+	home, err := c.mainFolder()
+	if err != nil || c.profile == "" {
+		return home, err
+	}
+	folder, err := agent.Profile(home, c.profile)
+	if err != nil {
+		return "", cli.Fail(cli.Input, "p3do --profile other whoami", "%v.", err)
+	}
+	return folder, nil
+}
+
+func (c *command) mainFolder() (string, error) {
 	if c.home != "" {
 		return c.home, nil
 	}
@@ -138,6 +161,13 @@ func (c *command) print(object any, text string) error {
 	e := json.NewEncoder(c.stdout)
 	e.SetEscapeHTML(false)
 	return e.Encode(object)
+}
+
+// warnAll tells what there is to tell, though it stops nothing.
+func (c *command) warnAll(a *agent.Agent) {
+	for _, warning := range a.Warnings() {
+		c.warn(warning)
+	}
 }
 
 // warn says something on the side.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,7 +48,16 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 
 // TestNoJargon: nobody needs to know about the machinery to use it (row P4a).
 func TestNoJargon(t *testing.T) {
-	for _, command := range []string{"", "new", "whoami", "send", "read", "status"} {
+	commands := []string{""}
+	for _, c := range new(command).root().Commands() {
+		commands = append(commands, c.Name())
+	}
+	for _, name := range []string{"new", "login", "backup", "revoke", "wipe", "send", "read", "check"} {
+		if !slices.Contains(commands, name) {
+			t.Errorf("there is no p3do %s", name)
+		}
+	}
+	for _, command := range commands {
 		var out, errs strings.Builder
 		args := append(strings.Fields(command), "--help")
 		if status := run(t.Context(), args, strings.NewReader(""), &out, &errs); status != 0 {

@@ -31,6 +31,10 @@ it. The states:
   stored         bob's server has it safely
   acknowledged   bob's program has it
 
+The line begins with what is known of bob's key: see p3do read --help. If another
+key is shown for him or his server, or nobody confirms that of his server, nothing
+is sent and the exit status is 4.
+
 If it has not come as far as --until when --wait is over, the exit status is 7
 and it is tried again whenever p3do runs, for a week.`
 
@@ -171,6 +175,7 @@ type sent struct {
 	ID    string    `json:"id"`
 	State mor.State `json:"state"`
 	To    pki.Name  `json:"to"`
+	agent.Standing
 	MS    int64     `json:"ms"` // from the start of sending to this state
 	Route mor.Route `json:"route"`
 }
@@ -188,11 +193,19 @@ func (c *command) send(ctx context.Context, to pki.Name, text string, s sending)
 	if err != nil {
 		return s.routeError(err)
 	}
+	c.warnAll(a)
+	standing, err := a.Standing(to)
+	if err != nil {
+		return err
+	}
 	id, err := mor.ParseMessageID(status.ID)
 	if err != nil {
 		return err
 	}
-	progress := c.progress()
+	if full := a.Full(); full != nil {
+		return errors.Join(c.print(sent{status.ID, status.State, to, standing, time.Since(start).Milliseconds(), status.Route}, status.ID), full)
+	}
+	progress := c.progress(fmt.Sprintf("%s, %s: ", to, standing))
 	progress(agent.Status{State: mor.Queued})
 	waiting, stop := context.WithTimeout(ctx, s.wait)
 	defer stop()
@@ -202,13 +215,13 @@ func (c *command) send(ctx context.Context, to pki.Name, text string, s sending)
 	if !c.quiet {
 		line = fmt.Sprintf(" (%.1f s)\n%s", took.Seconds(), status.ID) // behind the progress
 	}
-	return errors.Join(c.print(sent{status.ID, status.State, to, took.Milliseconds(), status.Route}, line), s.outcome(status, err))
+	return errors.Join(c.print(sent{status.ID, status.State, to, standing, took.Milliseconds(), status.Route}, line), s.outcome(status, err))
 }
 
-// progress returns a function that shows each state once, in one line: with the result, or
-// on the side if the result is an object.
-func (c *command) progress() func(agent.Status) {
-	out, between, last := c.stdout, "", mor.State("")
+// progress returns a function that shows each state once, in one line that begins with first:
+// with the result, or on the side if the result is an object.
+func (c *command) progress(first string) func(agent.Status) {
+	out, between, last := c.stdout, first, mor.State("")
 	if c.json {
 		out = c.stderr
 	}

@@ -73,6 +73,9 @@ func (c *command) one(ctx context.Context, a *agent.Agent, id mor.MessageID) err
 // all shows all messages that are on their way.
 func (c *command) all(ctx context.Context, a *agent.Agent) error {
 	trouble := a.Fetch(ctx)
+	if err := a.Swaps(); err != nil {
+		c.warn(fmt.Errorf("the key to your folder may be written to the disk of this machine while p3do runs: %w", err))
+	}
 	s, err := a.Summary()
 	if err != nil {
 		return err
@@ -82,6 +85,7 @@ func (c *command) all(ctx context.Context, a *agent.Agent) error {
 		fmt.Fprintln(&text, line(message))
 	}
 	fmt.Fprintf(&text, "%d on their way, %d sent in all, %d came, %d of them not read yet", len(s.Outbox), s.Sent, s.Came, s.Unread)
+	c.warnAll(a)
 	return errors.Join(c.print(s, text.String()), trouble, errors.Join(a.Trouble()...))
 }
 

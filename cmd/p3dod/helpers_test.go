@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"syscall"
 	"time"
 
@@ -81,4 +83,50 @@ func runSQL(ts *testscript.TestScript, neg bool, args []string) {
 	defer db.Close()
 	_, err = db.Exec(args[1])
 	ts.Check(err)
+}
+
+// exits STATUS COMMAND... runs a command that must end with that status.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS COMMAND...")
+	}
+	if status := statusOf(ts, args[1:]); status != args[0] {
+		ts.Fatalf("exit status %s, want %s", status, args[0])
+	}
+}
+
+func statusOf(ts *testscript.TestScript, command []string) string {
+	if err := ts.Exec(command[0], command[1:]...); err != nil {
+		return strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	return "0"
+}
+
+// waitExits STATUS COMMAND... runs a command until it ends with that status.
+func waitExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: waitexits STATUS COMMAND...")
+	}
+	status := ""
+	for deadline := time.Now().Add(scriptWait); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if status = statusOf(ts, args[1:]); status == args[0] {
+			return
+		}
+	}
+	ts.Fatalf("exit status %s, want %s", status, args[0])
+}
+
+// waitOut REGEXP COMMAND ARGS... runs a command until it ends well and what it writes matches.
+func waitOut(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: waitout REGEXP COMMAND ARGS...")
+	}
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(scriptWait); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if err = ts.Exec(args[1], args[2:]...); err == nil && want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+	}
+	ts.Fatalf("no match for %s; the command: %v", args[0], err)
 }

@@ -17,15 +17,20 @@ import (
 
 const initHelp = `Make the folder of a new node: its keys, and a configuration to look through.
 It prints what to publish in DNS and what to do next. A folder that holds a node
-already is left as it is.`
+already is left as it is.
+
+Beside the folder it writes the offline file: the keys by which the domain changes its
+key, or ends the names of its users, when this machine is lost or in other hands. It is
+sealed under 12 words, printed this once. Take it away: it is of no use to the node.`
 
 func initCommand(f *flags) *cobra.Command {
-	var registration, link, keys, resolver string
+	var registration, link, keys, resolver, offline string
 	c := &cobra.Command{Use: "init DOMAIN", Short: "make a new node", Long: initHelp, Args: cobra.ExactArgs(1)}
 	c.Flags().StringVar(&registration, "registration", string(node.RegistrationClosed), `who may register a name: "open" or "closed"`)
 	c.Flags().StringVar(&link, "listen", "", "where to listen for links, host:port")
 	c.Flags().StringVar(&keys, "listen-keyserver", "", "where to listen as key server, host:port")
 	c.Flags().StringVar(&resolver, "dns", "", "the DNS resolver to ask, host:port")
+	c.Flags().StringVar(&offline, "offline", "", "the offline file to write (default: DIR-offline.age, beside the folder)")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		domain, err := parseDomain(args[0])
 		if err != nil {
@@ -42,7 +47,10 @@ func initCommand(f *flags) *cobra.Command {
 		if resolver != "" {
 			cfg.DNS.Server = resolver
 		}
-		return initNode(c, f, cfg)
+		if offline == "" {
+			offline = node.OfflinePath(f.dir)
+		}
+		return initNode(c, f, cfg, offline)
 	}
 	return c
 }
@@ -63,10 +71,19 @@ type made struct {
 	Dir         string `json:"dir"`
 	Fingerprint string `json:"fingerprint"`
 	DNS         string `json:"dns,omitempty"`
+	Offline     string `json:"offline,omitempty"` // the file
+	Words       string `json:"words,omitempty"`   // that open it
 }
 
-func initNode(c *cobra.Command, f *flags, cfg node.Config) error {
-	authority, err := node.Init(f.dir, cfg, time.Now())
+func initNode(c *cobra.Command, f *flags, cfg node.Config, offline string) error {
+	m := made{Domain: cfg.Domain.String(), Dir: f.dir}
+	authority, err := node.Init(f.dir, cfg, time.Now(), func(o node.Offline) error {
+		m.Offline, m.Words = offline, node.NewWords()
+		return node.CreateOffline(offline, m.Words, o)
+	})
+	if errors.Is(err, fs.ErrExist) {
+		return cli.Fail(cli.Input, "p3dod init "+m.Domain+" --offline ANOTHER-FILE", "%v", err)
+	}
 	if errors.Is(err, node.ErrExists) {
 		return cli.Fail(cli.Input, "p3dod serve --dir "+f.dir, "%s holds a node already.", f.dir)
 	}
@@ -77,7 +94,7 @@ func initNode(c *cobra.Command, f *flags, cfg node.Config) error {
 	if err != nil {
 		return cli.Fail(cli.Input, "p3dod init --help", "%v", err)
 	}
-	m := made{Domain: cfg.Domain.String(), Dir: f.dir, Fingerprint: authority.CA().Fingerprint().String()}
+	m.Fingerprint = authority.CA().Fingerprint().String()
 	var text strings.Builder
 	fmt.Fprintf(&text, "Made %s in %s\n  fingerprint: %s\n\n", m.Domain, m.Dir, m.Fingerprint)
 	if _, record, err := node.Record(f.dir); err == nil {
@@ -85,6 +102,9 @@ func initNode(c *cobra.Command, f *flags, cfg node.Config) error {
 			return err
 		}
 		fmt.Fprintf(&text, "Publish this line in your zone:\n  %s\n\n", m.DNS)
+	}
+	if m.Words != "" {
+		text.WriteString(wordsText(m.Offline, m.Words))
 	}
 	fmt.Fprintf(&text, "Next:\n  1. look through %s/%s\n  2. p3dod serve --dir %s\n  3. p3dod doctor --dir %s\n  4. p3dod peer add DOMAIN --dir %s\n",
 		f.dir, node.ConfigFile, f.dir, f.dir, f.dir)

@@ -36,7 +36,7 @@ func keysCommand(f *flags) *cobra.Command {
 		return f.print(c, key, fmt.Sprintf("%s\n  fingerprint: %s\n  signed by:   %s, until %s\n  said by:     %s\n",
 			key.Subject, key.Fingerprint, key.Signer, key.Expires.Format("2 Jan 2006"), key.Server))
 	}
-	c.AddCommand(get)
+	c.AddCommand(get, keysAudit(f))
 	return c
 }
 

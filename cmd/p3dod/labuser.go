@@ -23,6 +23,8 @@ func labUserCommand(f *flags) *cobra.Command {
 	c.Flags().StringVar(&name, "name", "", "her name")
 	c.Flags().StringVar(&to, "to", "", "whom she writes to")
 	c.Flags().IntVar(&cfg.Count, "count", 0, "how many messages she writes")
+	c.Flags().DurationVar(&cfg.Pace, "pace", 0, "the least time between two messages")
+	c.Flags().DurationVar(&cfg.Check, "check", 0, "how often she looks at keys")
 	c.Flags().Uint64Var(&death.AfterWrite, "die-after-writes", 0, "the number of the write to her folder after which the program kills itself")
 	c.Flags().Uint64Var(&death.BeforeWrite, "die-before-write", 0, "the one before which it does")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {

@@ -115,7 +115,7 @@ func (w *walk) ends() {
 	south.end(syscall.SIGKILL)
 	south.fails(south.at("p3dod status"), cli.Network, "p3dod serve --dir")
 	south.begin("--dir", south.folder)
-	w.users["bob"].shows("p3do read # ann@north.example (first seen) ... still there?")
+	w.users["bob"].shows("p3do read # ann@north.example (vouched (2 peers)) ... still there?")
 	south.linked("north.example", "west.example")
 }
 
@@ -127,12 +127,13 @@ func (w *walk) restored() {
 	south.linked("north.example", "west.example")
 	for _, domain := range domains {
 		m := w.machines[domain]
-		m.shows(m.at("p3dod status") + " # 4 servers and 3 contexts of others known")
+		m.shows(m.at("p3dod status") + " # 4 servers and 3 contexts of others known, the keys of 3 domains confirmed")
 		m.shows(m.at("p3dod doctor") + " # nothing is wrong")
 	}
 	carol := w.newcomer("carol@north.example") // who has not heard of the key that west has lost
+	carol.shows("p3do check bob@south.example # confirmed by east.example, west.example")
 	carol.shows(`p3do send bob@south.example "where are you?" # stored`)
-	w.users["bob"].shows("p3do read # carol@north.example (first seen) ... where are you?")
+	w.users["bob"].shows("p3do read # carol@north.example (vouched (2 peers)) ... where are you?")
 }
 
 // without is what the page's table says of a folder in which something is missing.

@@ -141,7 +141,7 @@ func (s *terminal) fails(line string, want int, parts ...string) {
 
 // looks reports whether a line changes nothing, so that it may be typed again.
 func looks(line string) bool {
-	for _, command := range []string{"p3dod peer list ", "p3dod status ", "p3dod doctor ", "p3do status "} {
+	for _, command := range []string{"p3dod peer list ", "p3dod status ", "p3dod doctor ", "p3do status ", "p3do check "} {
 		if strings.HasPrefix(line, command) {
 			return true
 		}

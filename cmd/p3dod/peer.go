@@ -6,7 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/p3do/p3do/internal/cli"
 	"github.com/p3do/p3do/node"
+	"github.com/p3do/p3do/pki"
 )
 
 const peerHelp = `Federate with the nodes of other domains. Both sides must add each other.`
@@ -15,13 +17,32 @@ const peerAddHelp = `Find a domain by DNS and its key server, countersign its ke
 it as soon as its operator has added this domain too. The first key seen for a domain
 is the one that is trusted; another one is refused.`
 
+const peerDropHelp = `Withdraw the countersignature of a domain's key: its link is closed, nothing that comes
+from it is relayed, and its word about other keys counts no more. Its key stays known.`
+
+const peerVerifyHelp = `Ask DNS, the domain's own servers and the peers for the key of a domain, and say what
+they say together. The exit status is 4 if somebody contradicts the key that is known.`
+
 func peerCommand(f *flags) *cobra.Command {
 	c := &cobra.Command{Use: "peer", Short: "join other domains", Long: peerHelp, Args: cobra.NoArgs, RunE: help}
 	add := &cobra.Command{Use: "add DOMAIN", Short: "federate with a domain", Long: peerAddHelp, Args: cobra.ExactArgs(1)}
 	add.RunE = func(c *cobra.Command, args []string) error { return peerAdd(c, f, args[0]) }
+	drop := &cobra.Command{Use: "drop DOMAIN", Short: "end the federation with a domain", Long: peerDropHelp, Args: cobra.ExactArgs(1)}
+	drop.RunE = func(c *cobra.Command, args []string) error { return peerDrop(c, f, args[0]) }
+	verify := &cobra.Command{Use: "verify DOMAIN", Short: "judge the key of a domain anew", Long: peerVerifyHelp, Args: cobra.ExactArgs(1)}
+	verify.RunE = func(c *cobra.Command, args []string) error { return peerVerify(c, f, args[0]) }
 	list := &cobra.Command{Use: "list", Short: "show the domains that this one is federated with", Args: cobra.NoArgs}
-	list.RunE = func(c *cobra.Command, _ []string) error { return peerList(c, f) }
-	c.AddCommand(add, list)
+	graph := list.Flags().String("graph", "", "print who countersigned whom, of all domains: dot (for Graphviz)")
+	list.RunE = func(c *cobra.Command, _ []string) error {
+		switch *graph {
+		case "":
+			return peerList(c, f)
+		case "dot":
+			return peerGraph(c, f)
+		}
+		return cli.Fail(cli.Input, "p3dod peer list --graph dot", "--graph is %q, not dot.", *graph)
+	}
+	c.AddCommand(add, list, verify, drop)
 	return c
 }
 
@@ -55,6 +76,97 @@ func peerList(c *cobra.Command, f *flags) error {
 		text.WriteString(peerLine(p))
 	}
 	return f.print(c, peers, text.String())
+}
+
+func peerDrop(c *cobra.Command, f *flags, text string) error {
+	domain, err := parseDomain(text)
+	if err != nil {
+		return err
+	}
+	control, err := f.control()
+	if err != nil {
+		return err
+	}
+	if err := control.DropPeer(c.Context(), domain); err != nil {
+		return failure(err, "")
+	}
+	return f.print(c, map[string]string{"dropped": text}, text+" is no peer any more\n")
+}
+
+// peerVerify prints the judgement, whatever it is, and says by its status whether anybody
+// contradicts.
+func peerVerify(c *cobra.Command, f *flags, text string) error {
+	domain, err := parseDomain(text)
+	if err != nil {
+		return err
+	}
+	control, err := f.control()
+	if err != nil {
+		return err
+	}
+	j, err := control.VerifyPeer(c.Context(), domain)
+	if err != nil {
+		return failure(err, "")
+	}
+	if err := f.print(c, j, judgementText(j)); err != nil || !j.Contradicted {
+		return err
+	}
+	return cli.Fail(cli.KeyChanged, "p3dod keys audit --since 7d --dir "+f.dir, "the key of %s is contradicted: %s.", text, j.Reason)
+}
+
+func judgementText(j node.Judgement) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n", j.Domain, j.Reason)
+	for _, line := range []struct {
+		what string
+		key  pki.Fingerprint
+	}{{"known:      ", j.Known}, {"to use:     ", j.Key}, {"DNS:        ", j.DNS}, {"its servers:", j.Home}} {
+		said := "nothing"
+		if !line.key.IsZero() {
+			said = line.key.String()
+		}
+		fmt.Fprintf(&b, "  %s %s\n", line.what, said)
+	}
+	fmt.Fprintf(&b, "  trust:       %s\n  vouching:    %s\n", j.Trust, domainsText(j.For))
+	if len(j.Against) > 0 {
+		fmt.Fprintf(&b, "  for another: %s\n", domainsText(j.Against))
+	}
+	return b.String()
+}
+
+func domainsText(domains []pki.Domain) string {
+	if len(domains) == 0 {
+		return "nobody"
+	}
+	words := make([]string, len(domains))
+	for i, d := range domains {
+		words[i] = d.String()
+	}
+	return strings.Join(words, ", ")
+}
+
+// peerGraph prints the graph of countersignatures for Graphviz: solid where both sides have
+// signed, dashed where one has.
+func peerGraph(c *cobra.Command, f *flags) error {
+	control, err := f.control()
+	if err != nil {
+		return err
+	}
+	edges, err := control.Graph(c.Context())
+	if err != nil {
+		return failure(err, "")
+	}
+	var b strings.Builder
+	b.WriteString("digraph countersignatures {\n")
+	for _, e := range edges {
+		style := "style=dashed"
+		if e.Mutual {
+			style = "dir=both"
+		}
+		fmt.Fprintf(&b, "  %q -> %q [%s];\n", e.From, e.To, style)
+	}
+	b.WriteString("}\n")
+	return f.print(c, edges, b.String())
 }
 
 func peerLine(p node.PeerStatus) string {

@@ -35,7 +35,8 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"labenv": labEnv, "capture": capture, "waitfile": waitFile, "endnode": endNode, "sql": runSQL,
+			"labenv": labEnv, "capture": capture, "waitfile": waitFile, "endnode": endNode, "sql": runSQL, "waitout": waitOut, "exits": exits, "waitexits": waitExits,
+			"cut": cutNode,
 		},
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/internal/secret"
 	"github.com/p3do/p3do/node"
 )
 
@@ -24,6 +25,9 @@ func serveCommand(f *flags) *cobra.Command {
 			ctx = untilStdinEnds(c)
 		}
 		log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
+		if err := secret.NoDumps(); err != nil {
+			log.Warn("a crash may leave secrets on the disk", "err", err)
+		}
 		n, err := node.Open(ctx, f.dir, node.Options{Dial: dial.Direct(), Log: log})
 		if err != nil {
 			return failure(err, "p3dod doctor --dir "+f.dir)

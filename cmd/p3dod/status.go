@@ -30,7 +30,7 @@ func statusCommand(f *flags) *cobra.Command {
 
 func statusText(s node.Status) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d servers and %d contexts of others known\n", s.Domain, s.Servers, s.Known)
+	fmt.Fprintf(&b, "%s: %d servers and %d contexts of others known, the keys of %d domains confirmed\n", s.Domain, s.Servers, s.Known, s.Confirmed)
 	for _, c := range s.Contexts {
 		fmt.Fprintf(&b, "context %s: %d listeners, %d members\n", c.ID, c.Listeners, c.Members)
 		fmt.Fprintf(&b, "  heard %d, duplicates %d, forwarded %d, rebroadcast %d, peeled %d, spoken %d%s\n",

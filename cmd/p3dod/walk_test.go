@@ -50,6 +50,7 @@ type machine struct {
 	before     *strings.Replacer // of addresses: those of the machine before by these
 
 	fingerprint string // as published
+	words       string // that open what was taken away
 
 	serve *exec.Cmd
 	ended chan struct{}
@@ -165,6 +166,8 @@ func (w *walk) at(where string) *machine {
 	case since == "after the loss of the folder":
 		m.end(syscall.SIGKILL)
 		w.must(os.RemoveAll(m.folder))
+	case since == "with the offline file and a file with its words":
+		w.must(os.WriteFile(filepath.Join(m.dir, "words"), []byte(m.words+"\n"), 0o600))
 	case since == "with its new address":
 		m.moved()
 	case fresh:
@@ -194,6 +197,18 @@ func (m *machine) does(lines []string) {
 		printed := m.shows(line)
 		if strings.HasPrefix(line, "p3dod dns print ") {
 			m.publish(printed)
+		}
+		if strings.HasPrefix(line, "p3dod init ") {
+			m.noteWords(printed)
+		}
+	}
+}
+
+// noteWords writes down the twelve words that are shown once.
+func (m *machine) noteWords(printed string) {
+	for line := range strings.Lines(printed) {
+		if words := strings.Fields(line); len(words) == 12 && strings.ToLower(line) == line && !strings.ContainsAny(line, ".:;") {
+			m.words = strings.Join(words, " ")
 		}
 	}
 }

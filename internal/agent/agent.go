@@ -23,12 +23,23 @@ type Agent struct {
 	self  self
 
 	client  *session.Client              // nil: not connected
+	watched *session.Client              // on which we have looked at our own card
+	through pki.Domain                   // the node that the link leads, or led, to
+	since   time.Time                    // when it began
+	base    pki.Domain                   // where we are connected, or were: through, but while letters are fetched elsewhere
+	view    session.HomeView             // what that node says of the home
 	after   int64                        // the last item seen on this link
 	fresh   time.Time                    // when the directory was last asked for by freshen
 	claimed map[pki.Name]int64           // day up to which this link has claimed a contact's mailboxes; of no name: our own
 	keys    map[[32]byte]onion.ServerKey // parsed, by the hash of their bytes: parsing is dear
 	trouble map[string]error             // why messages were held back, by whose key it is about
+	warning map[string]error             // what to tell her without stopping, by what it is about
+	wrong   OwnKeyError                  // what was wrong with our own name when she was warned of it; zero: nothing
 	counts  Counts
+
+	views       map[[32]byte]pki.SignedView       // verified, by the hash of authority and bytes
+	descriptors map[[32]byte]pki.SignedDescriptor // parsed, by the hash of their bytes
+	full        *session.Error                    // why the last copy was not taken; nil: not for a quota
 }
 
 // Counts are what an Agent has dropped or held back since it was opened.
@@ -51,7 +62,7 @@ func Open(_ context.Context, cfg Config) (*Agent, error) {
 	switch {
 	case err == nil && !ok:
 		err = ErrNoIdentity
-	case err == nil && !id.ready():
+	case err == nil && id.begun():
 		err = &TakenError{Name: id.Name, Begun: true}
 	case err == nil:
 		a.self, err = id.self()
@@ -79,7 +90,11 @@ func openFolder(cfg Config) (*Agent, error) {
 }
 
 func newAgent(cfg Config, v *vault.Vault) *Agent {
-	return &Agent{cfg: cfg, vault: v, keys: make(map[[32]byte]onion.ServerKey), trouble: make(map[string]error)}
+	return &Agent{
+		cfg: cfg, vault: v, keys: make(map[[32]byte]onion.ServerKey),
+		trouble: make(map[string]error), warning: make(map[string]error),
+		views: make(map[[32]byte]pki.SignedView), descriptors: make(map[[32]byte]pki.SignedDescriptor),
+	}
 }
 
 // Close ends the link and forgets the passphrase. Nothing is lost by it.
@@ -91,15 +106,25 @@ func (a *Agent) Close() error {
 // Counts returns what was dropped or held back.
 func (a *Agent) Counts() Counts { return a.counts }
 
-// Trouble returns, and forgets, why messages were held back at the home where another key
-// than the known one is the reason: a *pki.KeyChangedError or a *CertifiedError each.
-func (a *Agent) Trouble() []error {
-	var all []error
-	for _, subject := range slices.Sorted(maps.Keys(a.trouble)) {
-		all = append(all, a.trouble[subject])
+// Trouble returns, and forgets, what is wrong with keys of others: why messages were held back
+// at the home, where another key than the known one is the reason, and whose keys have been
+// revoked. It is a *TrustError, a *pki.KeyChangedError or a *CertifiedError each.
+func (a *Agent) Trouble() []error { return emptied(a.trouble) }
+
+// Warnings returns, and forgets, what she is to be told though it stops nothing: a
+// *DNSAlteredError, or an *OwnKeyError, each.
+func (a *Agent) Warnings() []error { return emptied(a.warning) }
+
+// emptied returns what is in a map, by its keys, and empties it.
+func emptied(m map[string]error) (all []error) {
+	for _, subject := range slices.Sorted(maps.Keys(m)) {
+		all = append(all, m[subject])
 	}
-	clear(a.trouble)
+	clear(m)
 	return all
 }
+
+// home is our home; none of a pseudonym that has none.
+func (a *Agent) home() pki.Domain { return a.self.name.Domain() }
 
 func (a *Agent) now() time.Time { return a.cfg.Now() }

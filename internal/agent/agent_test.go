@@ -33,7 +33,7 @@ func TestConversation(t *testing.T) {
 	bob = open(t, bobs) // another program in the same folder
 	must(t, bob.Fetch(t.Context()))
 	got := shown(t, bob)
-	if len(got) != 1 || got[0].From != ann.self.name || got[0].Text != "hello" || got[0].Trust != FirstSeen || got[0].ID != first.ID {
+	if len(got) != 1 || got[0].From != ann.self.name || got[0].Text != "hello" || got[0].Standing.Trust != Vouched || got[0].ID != first.ID {
 		t.Fatalf("read %+v", got)
 	}
 	wait(t, ann, first, mor.Acknowledged)
@@ -302,9 +302,9 @@ func TestNewGoesOn(t *testing.T) {
 	must(t, err)
 	self, err := a.Self()
 	must(t, errors.Join(err, a.Close()))
-	key, err := pki.ParseIdentityKey(id.Seed)
+	before, err := id.self()
 	must(t, err)
-	if self.Fingerprint != key.Fingerprint() || self.Name != name || self.Home != name.Domain() {
+	if self.Fingerprint != before.key.Fingerprint() || self.Name != name || self.Home != name.Domain() {
 		t.Errorf("self %+v", self)
 	}
 	if _, err := New(t.Context(), cfg, name); !errors.As(err, &taken) || taken.Begun {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/internal/invitation"
 	"github.com/p3do/p3do/internal/vault"
 	"github.com/p3do/p3do/mor"
 )
@@ -59,16 +60,25 @@ const (
 
 // Config is what an Agent starts from.
 type Config struct {
-	Home       string           // the user's folder
-	Passphrase []byte           // that seals it; 1 to 1 024 bytes
-	DNS        string           // host:port of the DNS server that is asked for the user's own home, and for nothing else
-	Dial       dial.Func        // every connection goes through it
-	Rand       io.Reader        // default crypto/rand
-	Now        func() time.Time // default time.Now
-	Log        *slog.Logger     // hears of trouble on the way, without names; default: nobody does
+	Home       string                 // the user's folder
+	Passphrase []byte                 // that seals it; 1 to 1 024 bytes
+	DNS        string                 // host:port of the DNS server that is asked for the user's own home, and for nothing else
+	Dial       dial.Func              // every connection goes through it
+	Invite     *invitation.Invitation // for New; nil: the user has none
+	Rand       io.Reader              // default crypto/rand
+	Now        func() time.Time       // default time.Now
+	Log        *slog.Logger           // hears of trouble on the way, without names; default: nobody does
 
 	Durable func(writes uint64) // hears of what was written to the folder, as vault.Config says; default: nobody does
 	Writing func(write uint64)  // and of what is about to be
+}
+
+// token is what the home takes of an invitation; nil if there is none.
+func (c Config) token() []byte {
+	if c.Invite == nil {
+		return nil
+	}
+	return c.Invite.Token[:]
 }
 
 // vault is how the folder is opened or made.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -30,25 +29,40 @@ const (
 	maxClaimed = 900
 )
 
-// meet returns the contact of that name, made and pinned if need be. Errors: a
-// *pki.KeyChangedError if the name is pinned to another identity.
-func (a *Agent) meet(tx *vault.Tx, name pki.Name, identity pki.Fingerprint) (contact, error) {
+// meet returns the contact of that name, made and pinned if need be. Her key is trusted as
+// soon as her home is confirmed, and has certified it: by is the authority that did; until then
+// another one may take its place. Errors: a *pki.KeyChangedError if the name is pinned to another
+// identity.
+func (a *Agent) meet(tx *vault.Tx, name pki.Name, identity, by pki.Fingerprint) (contact, error) {
 	c, ok, err := load[contact](tx, prefixContact+name.String())
 	if err != nil {
 		return contact{}, err
 	}
-	if ok {
-		return c, pki.CheckPin(c.Identity, identity, name.String())
+	trust, err := a.firstTrust(tx, name.Domain(), by)
+	if err != nil {
+		return contact{}, err
 	}
-	c = contact{Identity: identity, Mine: make([]byte, 32), Met: a.now()}
-	if _, err := io.ReadFull(a.cfg.Rand, c.Mine); err != nil {
-		return contact{}, fmt.Errorf("agent: making a secret: %w", err)
+	if ok && (c.Identity == identity || c.Trust > pki.Untrusted || trust == pki.Untrusted) {
+		if err := pki.CheckPin(c.Identity, identity, name.String()); err != nil || c.Trust >= trust {
+			return c, err
+		}
+		c.Trust = trust
+		return c, save(tx, prefixContact+name.String(), c)
 	}
+	mine, err := a.self.contact(identity)
+	if err != nil {
+		return contact{}, err
+	}
+	c = contact{Identity: identity, Trust: trust, Mine: mine, Met: a.now()}
 	return c, save(tx, prefixContact+name.String(), c)
 }
 
-// stated takes in what a contact says of herself in a message, if nothing newer is known.
-func (c *contact) stated(m message.Content) {
+// stated takes in what a contact says of herself in a message, if nothing newer is known. By her
+// clock it may be written later than now: that counts as now, or nothing would ever be newer.
+func (c *contact) stated(m message.Content, now time.Time) {
+	if m.At.After(now) {
+		m.At = now
+	}
 	if m.At.Before(c.Stated) {
 		return
 	}
@@ -63,7 +77,16 @@ func (c *contact) stated(m message.Content) {
 
 // carded takes in a contact's card.
 func (c *contact) carded(card pki.SignedCard) {
-	c.Seal, c.Auth, c.Spools = card.Seal[:], card.Auth[:], card.Spools
+	if !c.moved(card) {
+		c.Spools = card.Spools
+	}
+	c.Seal, c.Auth = card.Seal[:], card.Auth[:]
+}
+
+// moved tells whether a contact has said where letters go after she made that card: who cannot
+// reach her home now cannot have it show another one.
+func (c contact) moved(card pki.SignedCard) bool {
+	return len(c.Spools) > 0 && !c.Stated.Before(card.Issued)
 }
 
 // keys are what messages to the contact are sealed to; false if they are not known.
@@ -169,16 +192,21 @@ func mailboxes(c contact, today mor.Day) []session.Mailbox {
 	return all
 }
 
-// look finds the card of a user by the home, and judges it: by the pinned authority of her
-// own home, at now. Errors beside those of Send: a *CardError.
+// look finds the card of a user by the node that we are connected to, and judges it: by the
+// authorities of her own home, at now. What it says of the home's key is evidence from then on.
+// Errors beside those of Send: a *CardError.
 func (a *Agent) look(ctx context.Context, name pki.Name) (pki.SignedCard, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*answerTimeout)
 	defer cancel()
-	raw, err := a.client.Lookup(ctx, name)
+	found, err := a.client.Lookup(ctx, name)
+	raw := found.Card
+	if err := a.answered(name, found.Away, err); err != nil {
+		return pki.SignedCard{}, err
+	}
 	if err != nil {
 		return pki.SignedCard{}, lookupError(name, a.homeError(err))
 	}
-	ca, err := a.knownAuthority(ctx, name.Domain())
+	s, err := a.knownStanding(ctx, name.Domain(), time.Second)
 	if err != nil {
 		return pki.SignedCard{}, lookupError(name, err)
 	}
@@ -189,25 +217,130 @@ func (a *Agent) look(ctx context.Context, name pki.Name) (pki.SignedCard, error)
 	if unvouched.Name() != name {
 		return pki.SignedCard{}, &CardError{name, fmt.Errorf("it is the card of %s", unvouched.Name())}
 	}
-	if err := pki.CheckPin(ca.Fingerprint(), unvouched.Issuer(), name.Domain().String()); err != nil {
-		return pki.SignedCard{}, err
+	card, err := signed(s, unvouched.Issuer(), func(ca pki.CACert) (pki.SignedCard, error) { return ca.VerifyCard(raw, a.now()) })
+	switch {
+	case errors.Is(err, errAuthority):
+		return card, a.certifiedBy(unvouched, s.pinned)
+	case err != nil:
+		return card, &CardError{name, err}
 	}
-	card, err := ca.VerifyCard(raw, a.now())
-	if err != nil {
-		return pki.SignedCard{}, &CardError{name, err}
-	}
-	return card, nil
+	return card, a.agrees(name, card.Certificate.Key().Fingerprint())
 }
 
-// knownAuthority is authority, with a fresh directory if the domain is not in the old one.
-func (a *Agent) knownAuthority(ctx context.Context, domain pki.Domain) (pki.CACert, error) {
-	ca, err := a.authority(domain)
-	var unknown *NoServerError
-	if !errors.As(err, &unknown) {
-		return ca, err
+// answered notes what the answer to a look-up says of a domain: whether it is there, and
+// whether it shows another key than the known one, which is the error returned then.
+func (a *Agent) answered(name pki.Name, copied bool, err error) error {
+	var refused *session.Error
+	switch {
+	case err != nil && !errors.As(err, &refused):
+		return nil
+	case err != nil && refused.Code == session.WrongKey:
+		return a.toldOf(name, refused.Shown)
 	}
-	if err := a.refreshDirectory(ctx, time.Second); err != nil {
-		return pki.CACert{}, a.homeError(err)
+	silent := copied || err != nil && refused.Code == session.Unavailable
+	return a.vault.Update(func(tx *vault.Tx) error { return a.noteSilent(tx, name.Domain(), silent) })
+}
+
+// certifiedBy notes that the servers of a name's home show a card by another key than the known
+// one, and returns why nothing may be sent now. Other domains have no say.
+func (a *Agent) certifiedBy(card pki.UnvouchedCard, pinned bool) error {
+	name := card.Name()
+	wrong, err := a.forged(name, card.Issuer(), card.Certificate())
+	switch {
+	case err != nil:
+		return err
+	case wrong != nil:
+		wrong.Letter = false
+		return wrong
+	case !pinned:
+		return &CardError{name, errAuthority}
 	}
-	return a.authority(domain)
+	return a.toldOf(name, card.Issuer())
+}
+
+// toldOf notes that somebody says that the servers of a name's home show another key than the known
+// one, and returns why nothing may be sent now. If that is the key of another domain, neither of the
+// two is blamed: it is but said.
+func (a *Agent) toldOf(name pki.Name, key pki.Fingerprint) error {
+	ca, ok, err := a.signer(key)
+	switch {
+	case err != nil:
+		return err
+	case ok && ca.Domain() != name.Domain():
+		return &CardError{name, errAuthority}
+	}
+	return about(a.showsOther(name.Domain(), key), name)
+}
+
+// showsOther notes that the servers of a domain show another key than the known one, and
+// returns why nothing may be sent there now.
+func (a *Agent) showsOther(domain pki.Domain, key pki.Fingerprint) error {
+	var s standing
+	err := a.vault.Update(func(tx *vault.Tx) (err error) {
+		if p, pinned, err := loadPin(tx, domain); err != nil {
+			return err
+		} else if pinned && p.Key == key { // our node that holds another one for the known one
+			s, err = a.judged(tx, domain)
+			return err
+		}
+		known, ok, err := load[rival](tx, prefixShown+domain.String())
+		if err != nil {
+			return err
+		}
+		if !ok || known.Key != key && !key.IsZero() {
+			known = rival{Key: key}
+		}
+		known.At, known.Looked = a.now(), true
+		if err := save(tx, prefixShown+domain.String(), known); err != nil {
+			return err
+		}
+		s, err = a.judged(tx, domain)
+		return err
+	})
+	if err == nil {
+		err = s.err()
+	}
+	if err == nil { // it has handed over to that key
+		err = &NoServerError{domain}
+	}
+	return err
+}
+
+// agrees notes that the servers of a domain show a card that its known authority signed. If it
+// is of another key than the known one of the name, the card that was kept will not do any more.
+func (a *Agent) agrees(name pki.Name, shown pki.Fingerprint) error {
+	domain := name.Domain()
+	return a.vault.Update(func(tx *vault.Tx) error {
+		c, met, err := load[contact](tx, prefixContact+name.String())
+		if err != nil {
+			return err
+		}
+		if met && c.Identity != shown {
+			tx.Delete(prefixCard + name.String())
+		}
+		s, ok, err := load[rival](tx, prefixShown+domain.String())
+		if err == nil && ok && s.Looked {
+			tx.Delete(prefixShown + domain.String())
+		}
+		return err
+	})
+}
+
+// knownStanding is how a domain stands: by a fresh directory and fresh statements if it is not
+// known by the old ones, and if nobody confirms it by them and they are older than age.
+func (a *Agent) knownStanding(ctx context.Context, domain pki.Domain, age time.Duration) (standing, error) {
+	s, err := a.standing(domain)
+	if err != nil || s.present() == nil && s.confirmed() {
+		return s, err
+	}
+	if s.present() != nil {
+		age = time.Second
+	}
+	if err := a.refreshDirectory(ctx, age); err != nil {
+		return s, a.homeError(err)
+	}
+	if s, err = a.standing(domain); err != nil {
+		return s, err
+	}
+	return s, s.present()
 }

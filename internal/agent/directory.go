@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"time"
 
@@ -13,12 +12,17 @@ import (
 	"github.com/p3do/p3do/pki"
 )
 
-// perTransaction is how many descriptors one transaction of the vault takes in: 1.6 MiB
-// at their greatest.
-const perTransaction = 100
+const (
+	// perTransaction is how many descriptors one transaction of the vault takes in: 1.6 MiB
+	// at their greatest.
+	perTransaction = 100
+	// maxParsed is how many descriptors are remembered parsed.
+	maxParsed = 2048
+)
 
-// refreshDirectory fetches all server descriptors from the home, unless that was done
-// less than age ago.
+// refreshDirectory fetches all server descriptors and the statements that are new from the
+// node that we are connected to, unless that was done less than age ago, and judges all
+// domains anew.
 func (a *Agent) refreshDirectory(ctx context.Context, age time.Duration) error {
 	var at time.Time
 	err := a.vault.View(func(tx *vault.Tx) (err error) {
@@ -35,7 +39,47 @@ func (a *Agent) refreshDirectory(ctx context.Context, age time.Duration) error {
 	if err := a.keepDescriptors(parseDescriptors(raws)); err != nil {
 		return err
 	}
+	if err := a.learn(ctx); err != nil {
+		return err
+	}
 	return a.vault.Update(func(tx *vault.Tx) error { return save(tx, keyFetched, a.now()) })
+}
+
+// learn takes in what statements are new, and judges all domains anew. If a view is missed
+// then, the feed is read once more.
+func (a *Agent) learn(ctx context.Context) error {
+	for again := true; again; {
+		if err := a.fetchStatements(ctx); err != nil {
+			return err
+		}
+		err := a.vault.Update(func(tx *vault.Tx) error {
+			err := a.judgeAll(tx)
+			again = !has(tx, prefixFeed+a.where().String()) // somebody new is on the list
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hear takes in what statements are new, and judges anew if there are any: once on each link,
+// since who writes is to know what her node knows.
+func (a *Agent) hear(ctx context.Context) error {
+	key := prefixFeed + a.where().String()
+	before, err := a.feed(key)
+	if err != nil {
+		return err
+	}
+	if err := a.fetchStatements(ctx); err != nil {
+		return err
+	}
+	after, err := a.feed(key)
+	if err != nil || after.Since == before.Since {
+		return err
+	}
+	return a.learn(ctx)
 }
 
 // freshen fetches the directory anew if a message is to be copied again: no receipt may have
@@ -70,15 +114,19 @@ func parseDescriptors(raws [][]byte) []pki.SignedDescriptor {
 	return all
 }
 
-// keepDescriptors takes in descriptors that are valid now and newer than what is there. The
-// authority of a domain is pinned at first sight; a descriptor by another one is not
-// taken, but remembered as a conflict, and nothing is sent to or through that domain.
+// keepDescriptors takes in descriptors that are valid now and newer than what is there. None
+// of them pins anything: that is for the verdict.
 func (a *Agent) keepDescriptors(all []pki.SignedDescriptor) error {
+	return a.inParts(all, a.keepDescriptor)
+}
+
+// inParts does something with every descriptor, in transactions that are not too long.
+func (a *Agent) inParts(all []pki.SignedDescriptor, do func(*vault.Tx, pki.SignedDescriptor) error) error {
 	for len(all) > 0 {
 		part := all[:min(len(all), perTransaction)]
 		err := a.vault.Update(func(tx *vault.Tx) error {
 			for _, d := range part {
-				if err := a.keepDescriptor(tx, d); err != nil {
+				if err := do(tx, d); err != nil {
 					return err
 				}
 			}
@@ -92,59 +140,70 @@ func (a *Agent) keepDescriptors(all []pki.SignedDescriptor) error {
 	return nil
 }
 
+// keepHome takes in the descriptor of our own home. Its authority is pinned at first sight:
+// whoever makes a name there trusts it to that extent.
+func (a *Agent) keepHome(d pki.SignedDescriptor) error {
+	return a.vault.Update(func(tx *vault.Tx) error {
+		_, pinned, err := loadPin(tx, d.Domain)
+		if err != nil {
+			return err
+		}
+		if !pinned && d.CheckTime(a.now()) == nil {
+			p := pin{Key: d.CA.Fingerprint(), Trust: pki.FirstSeen, Since: a.now()}
+			if err := savePin(tx, d.Domain, p.learn(d)); err != nil {
+				return err
+			}
+		}
+		return a.keepDescriptor(tx, d)
+	})
+}
+
+// keepDescriptor takes in one descriptor. One by another authority than the pinned one is
+// evidence of what the domain shows, and replaces nothing.
 func (a *Agent) keepDescriptor(tx *vault.Tx, d pki.SignedDescriptor) error {
 	if d.CheckTime(a.now()) != nil {
 		return nil
 	}
-	var changed *pki.KeyChangedError
-	err := checkDomainPin(tx, d.Domain, d.CA.Fingerprint())
-	if errors.As(err, &changed) {
-		return save(tx, prefixConflict+d.Domain.String(), pin{changed.Shown, a.now()})
-	}
+	domain := d.Domain.String()
+	p, pinned, err := loadPin(tx, d.Domain)
 	if err != nil {
 		return err
 	}
-	tx.Delete(prefixConflict + d.Domain.String())
-	if raw, ok := tx.Get(prefixServer + d.Domain.String()); ok {
-		known, err := pki.ParseDescriptor(raw)
-		if err != nil || known.Serial >= d.Serial {
-			return err
-		}
-	} else if err := save(tx, prefixPin+d.Domain.String(), pin{d.CA.Fingerprint(), a.now()}); err != nil {
+	if pinned && p.Key != d.CA.Fingerprint() {
+		return save(tx, prefixShown+domain, rival{Key: d.CA.Fingerprint(), Descriptor: d.Raw(), At: a.now()})
+	}
+	if err := a.unshow(tx, d); err != nil {
 		return err
 	}
-	tx.Put(prefixServer+d.Domain.String(), d.Raw())
+	if learnt := p.learn(d); pinned && (learnt.Next != p.Next || learnt.Root != p.Root) {
+		if err := savePin(tx, d.Domain, learnt); err != nil {
+			return err
+		}
+	}
+	known, ok, err := a.serverOf(tx, d.Domain)
+	if err != nil || ok && known.CA.Fingerprint() == d.CA.Fingerprint() && known.Serial >= d.Serial {
+		return err
+	}
+	tx.Put(prefixServer+domain, d.Raw())
 	return nil
 }
 
-// checkDomainPin returns a *pki.KeyChangedError if the domain is pinned to another key.
-func checkDomainPin(tx *vault.Tx, domain pki.Domain, shown pki.Fingerprint) error {
-	p, ok, err := load[pin](tx, prefixPin+domain.String())
-	if err != nil || !ok {
-		return err
+// unshow forgets another key that a domain showed: now that the directory has the pinned one,
+// if it was the directory that had another, or else if the pinned one has signed since.
+func (a *Agent) unshow(tx *vault.Tx, d pki.SignedDescriptor) error {
+	key := prefixShown + d.Domain.String()
+	s, ok, err := load[rival](tx, key)
+	if err == nil && ok && (!s.Looked || d.Issued.After(s.At)) {
+		tx.Delete(key)
 	}
-	return pki.CheckPin(p.Key, shown, domain.String())
+	return err
 }
 
-// checkConflict returns a *pki.KeyChangedError if the domain was last seen with another
-// key than the pinned one.
-func checkConflict(tx *vault.Tx, domain pki.Domain) error {
-	shown, ok, err := load[pin](tx, prefixConflict+domain.String())
-	if err != nil || !ok {
-		return err
-	}
-	return checkDomainPin(tx, domain, shown.Key)
-}
-
-// descriptor returns what is known of a domain's server, by its pinned authority, whatever
-// its age.
+// descriptor returns what is known of a domain's server, by its pinned authority if there is
+// one, whatever its age.
 func (a *Agent) descriptor(domain pki.Domain) (d pki.SignedDescriptor, ok bool, err error) {
 	err = a.vault.View(func(tx *vault.Tx) error {
-		raw, found := tx.Get(prefixServer + domain.String())
-		if ok = found; !ok {
-			return nil
-		}
-		if d, err = pki.ParseDescriptor(raw); err != nil {
+		if d, ok, err = a.serverOf(tx, domain); err != nil || !ok {
 			return err
 		}
 		return checkDomainPin(tx, domain, d.CA.Fingerprint())
@@ -152,39 +211,79 @@ func (a *Agent) descriptor(domain pki.Domain) (d pki.SignedDescriptor, ok bool, 
 	return d, ok, err
 }
 
-// authority returns the pinned authority of a domain. Errors: a *NoServerError if there is
-// none in the directory, a *pki.KeyChangedError if the domain was last seen with another.
+// checkDomainPin returns a *pki.KeyChangedError if the domain is pinned to another key.
+func checkDomainPin(tx *vault.Tx, domain pki.Domain, shown pki.Fingerprint) error {
+	p, ok, err := loadPin(tx, domain)
+	if err != nil || !ok {
+		return err
+	}
+	return pki.CheckPin(p.Key, shown, domain.String())
+}
+
+// authority returns the authority by which a domain is judged. Errors: a *NoServerError if
+// none is known, a *TrustError if the domain is known by another key than it shows.
 func (a *Agent) authority(domain pki.Domain) (pki.CACert, error) {
-	d, ok, err := a.descriptor(domain)
+	s, err := a.standing(domain)
+	if err == nil && s.held() {
+		err = s.err()
+	}
+	if err == nil {
+		err = s.present()
+	}
 	if err != nil {
 		return pki.CACert{}, err
 	}
-	if !ok {
-		return pki.CACert{}, &NoServerError{domain}
-	}
-	return d.CA, a.vault.View(func(tx *vault.Tx) error { return checkConflict(tx, domain) })
+	return s.line[0], nil
 }
 
-// servers returns the servers that a route can be made of now, by domain.
+// servers returns the servers that a route can be made of now, by domain. Those that nobody
+// but themselves vouches for, or stands by, can only be at an end of it.
 func (a *Agent) servers(tx *vault.Tx) ([]mor.Server, error) {
 	var servers []mor.Server
 	now := a.now()
-	err := tx.Range(prefixServer, func(_ string, raw []byte) error {
-		d, err := pki.ParseDescriptor(raw)
+	b, err := a.bench(tx)
+	if err != nil {
+		return nil, err
+	}
+	err = tx.Range(prefixServer, func(_ string, raw []byte) error {
+		d, err := a.parsed(raw)
 		if err != nil {
 			return fmt.Errorf("agent: a descriptor in the folder: %w", err)
 		}
 		routing, ok := d.ServerKeyFor(pki.PeriodAt(now))
-		if !ok || d.CheckTime(now) != nil || checkConflict(tx, d.Domain) != nil {
+		if !ok || d.CheckTime(now) != nil {
 			return nil
+		}
+		s, err := a.judgedBy(tx, b, d.Domain)
+		if err != nil || s.held() || s.pinned && s.pin.Key != d.CA.Fingerprint() {
+			return err
 		}
 		key, err := a.serverKey(routing.Public[:])
 		if err == nil { // else it is no key, and no server to us
-			servers = append(servers, mor.Server{Domain: d.Domain, Key: key})
+			may, young := b.relays(s, now)
+			servers = append(servers, mor.Server{Domain: d.Domain, Key: key, Young: young, EndOnly: !may})
 		}
 		return nil
 	})
 	return servers, err
+}
+
+// parsed parses a descriptor. Those that were parsed before are remembered by their bytes, as
+// many as most meshes have: it is dear.
+func (a *Agent) parsed(raw []byte) (pki.SignedDescriptor, error) {
+	id := sha256.Sum256(raw)
+	if d, ok := a.descriptors[id]; ok {
+		return d, nil
+	}
+	d, err := pki.ParseDescriptor(raw)
+	if err != nil {
+		return d, err
+	}
+	if len(a.descriptors) >= maxParsed {
+		clear(a.descriptors)
+	}
+	a.descriptors[id] = d
+	return d, nil
 }
 
 // serverKey parses a server key, once per Agent.

@@ -3,7 +3,7 @@
 //
 // The nouns: an [Agent] is her program at work in her folder. A [Status] says how far a
 // text of hers has come; a [Message] is a text that came. A contact is somebody she wrote
-// to or who wrote to her, with the identity key that was first seen under the name.
+// to or who wrote to her, with the identity key that is pinned for the name.
 //
 //	a, err := agent.New(ctx, agent.Config{Home: dir, Passphrase: p, DNS: dns, Dial: dial.Direct()}, name)
 //	a, err = agent.Open(ctx, cfg)                                // ever after
@@ -21,10 +21,33 @@
 //
 // # What it trusts
 //
-// The authority key of the home, of every other domain, and the identity key of every
-// contact are pinned when they are first seen ([FirstSeen]). Another key is refused with a
-// *pki.KeyChangedError: nothing is sent to it or through it, and messages under it are left
-// at the home and told of by [Agent.Trouble].
+// No key is believed because somebody's own server shows it. The node that the user is connected
+// to hands out what every domain says of the others: signed views, revocations and successions
+// (package pki). All of it is kept, verified, and is the evidence by which [pki.Judge] judges
+// every domain; nobody is asked about a contact.
+//
+// Whose word counts is on a list: whom the invitation names, then whom the home's view names, 16
+// at most, then whoever is pinned, 64 in all. The home's own word counts for nothing but to
+// begin that list, and for what DNS says. Two of the list have to agree. What they agree on is
+// pinned, and given up only for its heir, by right (pki.Commitment). The home's own key is
+// pinned at first sight.
+//
+// A domain's servers may show another key than the pinned one: in the directory, in a card, or
+// when a card is looked up. That is evidence, too. Then nothing is sent there, and the error
+// says who vouches for which key (*[TrustError]). If DNS alone has another key, it is told of
+// ([Agent.Warnings]) and stops nothing. Nothing is sent either to somebody whose home nobody
+// confirms, unless the user herself has verified the key ([Agent.Accept]). Letters are taken in
+// all the same if the pinned key, its heir, or one that handed over to it has certified their
+// writer; how she stands is told with them ([Standing]). Letters that another authority has
+// certified are left at the home, and told of by [Agent.Trouble].
+//
+// A contact's pin is on her identity key. It stays if her home shows another one, and if her
+// domain ends her name; her own revocation drops it, and what is on its way to her is tried no
+// more. Our own name is looked up as well, once an hour: a home that shows another key under it
+// is told of.
+//
+// Relays are servers that are pinned, show no other key, and that another domain stands by with
+// its countersignature; those for whom one has done so for 7 days go first.
 //
 // What cannot be judged yet is left at the home, too: 256 letters, 32 of one contact and 48 by
 // keys that are pinned for nobody, each for 8 days from when it was seen first. The newest of
@@ -57,6 +80,18 @@
 //
 // Before a message is copied again the directory is fetched anew, if it is more than a minute
 // old: a server that has lost its key gets nothing until its new one is known.
+//
+// # Who she is
+//
+// All that is secret about a user for long follows from 32 random bytes, her root, by
+// HKDF-SHA256: identity key, keys for messages, mailboxes, and what each contact gets to write to
+// her (identity.go). So 24 words are enough to be her again ([Agent.BackupWords],
+// [RestoreWords]); a file has her contacts and pins, too ([Agent.Backup], [Restore]). A
+// pseudonym needs no home ([NewKeyonly]), and may get one later.
+//
+// The key that can end the identity key does not follow from the root. It lies in the vault,
+// where it harms nobody: who can read it there has the identity key anyway, and can do worse.
+// It is of use outside, when the vault is lost: [Agent.Revocable] is what to put away.
 //
 // The format of messages is package message's.
 package agent

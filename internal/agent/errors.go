@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/internal/words"
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/pki"
 )
@@ -18,9 +19,21 @@ var (
 	ErrNoIdentity = errors.New("no identity yet")
 	// ErrNoMessage: there is no message of that id here.
 	ErrNoMessage = errors.New("there is no such message here")
+	// ErrNoHome: the pseudonym has no home, and nobody to talk to.
+	ErrNoHome = errors.New("this pseudonym has no home yet")
 	// ErrNoDNS: the home has to be found, and Config.DNS names nobody to ask.
 	ErrNoDNS = errors.New("no DNS server is given to find your home by")
 )
+
+// An InvitationError says that an invitation is to another server than that of the name.
+type InvitationError struct {
+	To   pki.Domain
+	Name pki.Name
+}
+
+func (e *InvitationError) Error() string {
+	return fmt.Sprintf("this invitation is to %s, and %s is a name of another server", e.To, e.Name)
+}
 
 // A TakenError says that the folder already belongs to somebody.
 type TakenError struct {
@@ -32,6 +45,9 @@ func (e *TakenError) Error() string {
 	if e.Begun {
 		return fmt.Sprintf("this folder was begun for %s", e.Name)
 	}
+	if e.Name.IsZero() {
+		return "this folder already belongs to a pseudonym without a server"
+	}
 	return fmt.Sprintf("this folder already belongs to %s", e.Name)
 }
 
@@ -40,12 +56,24 @@ func (e *TakenError) Error() string {
 type HomeError struct {
 	Domain pki.Domain
 	Cause  error
+
+	Entry   pki.Domain   // where she is logged in, or wanted to be, instead; it does not answer either
+	Name    pki.Name     // of the user, who could log in elsewhere
+	Knowing []pki.Domain // where: the nodes of domains that are known to know the home's key
 }
 
 func (e *HomeError) Error() string {
 	var lost *DNSError
 	if errors.As(e.Cause, &lost) {
 		return lost.Error()
+	}
+	var altered *DNSAlteredError
+	if errors.As(e.Cause, &altered) && e.Entry.IsZero() {
+		return fmt.Sprintf("your home %s does not answer where it was last, and DNS names another key for it (%s) than the known one (%s)",
+			e.Domain, brief(altered.Shown, 2), brief(altered.Known, 1))
+	}
+	if !e.Entry.IsZero() {
+		return fmt.Sprintf("neither your home %s answers nor %s", e.Domain, e.Entry)
 	}
 	return fmt.Sprintf("your home %s does not answer", e.Domain)
 }
@@ -148,6 +176,78 @@ func (e *CertifiedError) Error() string {
 
 // Unwrap returns the change of the home's key, as the letter has it.
 func (e *CertifiedError) Unwrap() error { return e.Changed }
+
+// A TrustError says that nothing may be sent, or taken for somebody's, because of a key.
+type TrustError struct {
+	Name    pki.Name        // whom it matters for; zero: nobody in particular
+	Subject string          // whose key it is: a domain or a name
+	Verdict pki.Verdict     // about that key
+	Pinned  pki.Fingerprint // by which it is known; zero: nobody confirms any
+	Shown   pki.Fingerprint // what is shown instead, or for the first time; all ones: that is not known
+}
+
+func (e *TrustError) Error() string {
+	switch {
+	case e.Verdict.Row == pki.RowRevoked:
+		return fmt.Sprintf("%s has revoked the key that is known of it (%s)", e.Subject, brief(e.Pinned, 1))
+	case e.Pinned.IsZero():
+		return fmt.Sprintf("%s is unconfirmed: %s", e.Subject, e.Verdict.Reason())
+	}
+	shown := "a different key"
+	if e.Shown != noKey() {
+		shown += " (" + brief(e.Shown, 2) + ")"
+	}
+	if len(e.Verdict.For) == 0 {
+		return fmt.Sprintf("%s now shows %s than the known one (%s)", e.Subject, shown, brief(e.Pinned, 1))
+	}
+	vouch := "still vouch for"
+	if len(e.Verdict.For) == 1 {
+		vouch = "still vouches for"
+	}
+	return fmt.Sprintf("%s now shows %s, but %s %s the old one (%s)", e.Subject, shown, enumerated(e.Verdict.For), vouch, brief(e.Pinned, 1))
+}
+
+// Spelt tells whether it is known which key is shown.
+func (e *TrustError) Spelt() bool { return !e.Shown.IsZero() && e.Shown != noKey() }
+
+// Unwrap returns the change of the key, if it is one.
+func (e *TrustError) Unwrap() error {
+	if e.Pinned.IsZero() || e.Shown.IsZero() {
+		return nil
+	}
+	return &pki.KeyChangedError{Subject: e.Subject, Pinned: e.Pinned, Shown: e.Shown}
+}
+
+// A DNSAlteredError says that DNS alone names another key than the known one: that stops
+// nothing.
+type DNSAlteredError struct {
+	Domain  pki.Domain
+	Known   pki.Fingerprint
+	Shown   pki.Fingerprint
+	Verdict pki.Verdict
+}
+
+func (e *DNSAlteredError) Error() string {
+	changed := fmt.Sprintf("%s changed its key in DNS (%s)", e.Domain, brief(e.Shown, 2))
+	all := len(e.Verdict.For) + len(e.Verdict.Against)
+	if len(e.Verdict.For) == 0 {
+		return fmt.Sprintf("%s; nobody else does, and the old one (%s) is used", changed, brief(e.Known, 1))
+	}
+	return fmt.Sprintf("%s; %d of %d peers still vouch for the old one (%s)", changed, len(e.Verdict.For), all, brief(e.Known, 1))
+}
+
+// brief is the first words of a fingerprint.
+func brief(f pki.Fingerprint, n int) string {
+	return strings.Join(strings.Fields(words.Of(f))[:n], " ") + " …"
+}
+
+// enumerated joins domains as in "a.test, b.test and c.test".
+func enumerated(all []pki.Domain) string {
+	if len(all) < 2 {
+		return commas(all)
+	}
+	return commas(all[:len(all)-1]) + " and " + all[len(all)-1].String()
+}
 
 // lookupError says in whose name a look-up failed.
 func lookupError(name pki.Name, err error) error {

@@ -1,11 +1,11 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/p3do/p3do/dnstxt"
 	"github.com/p3do/p3do/internal/link"
@@ -20,8 +20,11 @@ import (
 func (a *Agent) meetHome(ctx context.Context, domain pki.Domain) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	_, err := a.findHome(ctx, domain)
-	return err
+	d, err := a.findHome(ctx, domain)
+	if err != nil {
+		return err
+	}
+	return a.keepHome(d)
 }
 
 // findHome asks DNS for the authority of the home and its key servers, and one of these
@@ -47,7 +50,11 @@ func (a *Agent) findHome(ctx context.Context, domain pki.Domain) (pki.SignedDesc
 	if errors.As(failed, &changed) {
 		return pki.SignedDescriptor{}, changed
 	}
-	return pki.SignedDescriptor{}, &HomeError{domain, failed}
+	return pki.SignedDescriptor{}, &HomeError{Domain: domain, Cause: failed}
+}
+
+func (a *Agent) resolver() dnstxt.Resolver {
+	return dnstxt.Resolver{Server: a.cfg.DNS, Dial: a.cfg.Dial}
 }
 
 // announced is the DNS record of the home, if it agrees with the pin.
@@ -55,36 +62,78 @@ func (a *Agent) announced(ctx context.Context, domain pki.Domain) (dnstxt.Record
 	if a.cfg.DNS == "" {
 		return dnstxt.Record{}, ErrNoDNS
 	}
-	record, err := dnstxt.Resolver{Server: a.cfg.DNS, Dial: a.cfg.Dial}.Lookup(ctx, domain)
+	record, err := a.resolver().Lookup(ctx, domain)
 	switch {
 	case errors.Is(err, dnstxt.ErrNone):
 		return dnstxt.Record{}, &NoServerError{domain}
 	case err != nil:
-		return dnstxt.Record{}, &HomeError{domain, &DNSError{Domain: domain, Server: a.cfg.DNS, Cause: err}}
+		return dnstxt.Record{}, &HomeError{Domain: domain, Cause: &DNSError{Domain: domain, Server: a.cfg.DNS, Cause: err}}
 	}
 	err = a.vault.View(func(tx *vault.Tx) error { return checkDomainPin(tx, domain, record.Fingerprint) })
+	var changed *pki.KeyChangedError
+	if errors.As(err, &changed) {
+		err = &announcedError{changed}
+	}
 	return record, err
 }
 
-// Connect brings up the link to the home, logs in, and sees to all that a home has to be
-// told from time to time: certificate, card, mailboxes. It does nothing if the link is up.
-// Errors: a *HomeError if the home cannot be reached, a *pki.KeyChangedError if it shows
+// An announcedError says that it is DNS, and nobody else so far, that names another key.
+type announcedError struct{ changed *pki.KeyChangedError }
+
+func (e *announcedError) Error() string { return "in DNS, " + e.changed.Error() }
+
+// Unwrap returns the change of the key.
+func (e *announcedError) Unwrap() error { return e.changed }
+
+// Connect brings up the link to the home, or if that does not answer to the node that Login was
+// last given, logs in, and sees to all that a home has to be
+// told from time to time: certificate, card, mailboxes. It does nothing if the link is up, but that who
+// has an entry looks after her home, and after what waits elsewhere, every ten minutes.
+// Errors: ErrNoHome, a *HomeError if the home cannot be reached, a *pki.KeyChangedError if it shows
 // another key than the pinned one, a *session.Error if it refuses.
 func (a *Agent) Connect(ctx context.Context) error {
 	if a.connected() {
-		return nil
+		if stale, err := a.stale(); err != nil || !stale {
+			return err
+		}
+	}
+	if a.self.name.IsZero() {
+		return ErrNoHome
 	}
 	a.disconnect()
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	conn, err := a.reachHome(ctx)
-	if err != nil {
+	if err := a.connect(ctx); err != nil {
 		return err
 	}
-	a.client, a.after, a.claimed = session.NewClient(conn), 0, make(map[pki.Name]int64)
-	if err := a.enter(ctx); err != nil {
-		a.disconnect()
-		return a.homeError(err)
+	return a.tour(ctx)
+}
+
+// connect brings up the link to the home, or to the entry if the home does not answer.
+func (a *Agent) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	e, ok, err := a.entry()
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return a.stranded(a.connectHome(ctx))
+	}
+	patient, done := context.WithTimeout(ctx, homeTime)
+	defer done()
+	err = a.connectHome(patient)
+	var home *HomeError
+	if !errors.As(err, &home) {
+		return err
+	}
+	if err := a.connectEntry(ctx, e.Domain); err != nil {
+		var refused *session.Error
+		var altered *DNSAlteredError
+		if errors.As(home, &altered) && errors.As(err, &refused) && refused.Code == session.WrongKey {
+			return err // the entry agrees with DNS
+		}
+		a.cfg.Log.Debug("the entry is not there either", "err", err)
+		home.Entry = e.Domain
+		return a.stranded(home)
 	}
 	return nil
 }
@@ -115,7 +164,7 @@ func (a *Agent) disconnect() {
 
 // reachHome dials the home where it was last, and if it is not there asks where it is now.
 func (a *Agent) reachHome(ctx context.Context) (*link.Conn, error) {
-	home := a.self.name.Domain()
+	home := a.home()
 	known, ok, err := a.descriptor(home)
 	if err != nil {
 		return nil, err
@@ -129,8 +178,14 @@ func (a *Agent) reachHome(ctx context.Context) (*link.Conn, error) {
 		a.cfg.Log.Debug("the home is not where it was", "err", err)
 	}
 	fresh, err := a.findHome(ctx, home)
+	var said *announcedError
+	if errors.As(err, &said) { // by nobody else: it stops nothing
+		altered := &DNSAlteredError{Domain: home, Known: said.changed.Pinned, Shown: said.changed.Shown}
+		a.warning[home.String()] = altered
+		return nil, &HomeError{Domain: home, Cause: altered}
+	}
 	if ok && errors.Is(err, ErrNoDNS) {
-		return nil, &HomeError{home, err} // all that is known of it was tried
+		return nil, &HomeError{Domain: home, Cause: err} // all that is known of it was tried
 	}
 	var lost *DNSError
 	if ok && errors.As(err, &lost) {
@@ -183,9 +238,13 @@ func (a *Agent) homeError(err error) error {
 	case err == nil, errors.As(err, &home), errors.As(err, &refused), errors.As(err, &changed), errors.Is(err, ErrNoDNS):
 		return err
 	case errors.As(err, &server): // it was there once
-		return &HomeError{server.Domain, err}
+		return &HomeError{Domain: server.Domain, Cause: err}
 	}
-	return &HomeError{a.self.name.Domain(), err}
+	lost := &HomeError{Domain: a.home(), Cause: err}
+	if a.abroad() {
+		lost.Entry = a.through
+	}
+	return lost
 }
 
 // enter says who we are and what is to be known of us.
@@ -198,11 +257,8 @@ func (a *Agent) enter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	certificate, err := a.certificate(ctx, id, ca)
+	certificate, err := a.login(ctx, id, ca)
 	if err != nil {
-		return err
-	}
-	if _, err := a.client.Login(ctx, id.Name, certificate.DER(), a.self.key); err != nil {
 		return err
 	}
 	if err := a.publish(ctx, id, certificate); err != nil {
@@ -211,10 +267,34 @@ func (a *Agent) enter(ctx context.Context) error {
 	if err := a.refreshDirectory(ctx, directoryAge); err != nil {
 		return err
 	}
+	if err := a.hear(ctx); err != nil {
+		return err
+	}
 	if _, err := a.authority(id.Name.Domain()); err != nil { // the home may show two
 		return err
 	}
 	return a.claim(ctx)
+}
+
+// login logs in, at home with a certificate that is renewed if need be, elsewhere with the one
+// that there is.
+func (a *Agent) login(ctx context.Context, id identity, ca pki.CACert) (certificate pki.UserCert, err error) {
+	var authority []byte
+	if a.abroad() {
+		authority = ca.DER()
+		certificate, err = a.ownCertificate(id, ca)
+	} else {
+		certificate, err = a.certificate(ctx, id, ca)
+	}
+	if err != nil {
+		return pki.UserCert{}, err
+	}
+	welcome, err := a.client.Login(ctx, id.Name, certificate.DER(), a.self.key, authority)
+	if err == nil && (welcome.Domain != a.where() || welcome.Home.Domain != id.Name.Domain()) {
+		err = fmt.Errorf("agent: %w: welcome to somebody else", session.ErrMalformed)
+	}
+	a.view = welcome.Home
+	return certificate, err
 }
 
 func missing(ok bool) error {
@@ -253,7 +333,7 @@ func (a *Agent) register(ctx context.Context, name pki.Name, ca pki.CACert) (pki
 	if err != nil {
 		return pki.UserCert{}, err
 	}
-	der, err := a.client.Register(ctx, request.DER())
+	der, err := a.client.Register(ctx, request.DER(), a.cfg.token())
 	if err != nil {
 		return pki.UserCert{}, err
 	}
@@ -267,16 +347,28 @@ func (a *Agent) register(ctx context.Context, name pki.Name, ca pki.CACert) (pki
 	return certificate, nil
 }
 
-// publish hands in our card if the one before is old or has another certificate.
+// publish hands in our card if the one before is old, or has another certificate or other
+// spools; not where only what has come is fetched. With a certificate that has run out there can be
+// none.
 func (a *Agent) publish(ctx context.Context, id identity, certificate pki.UserCert) error {
 	now := a.now()
-	if bytes.Equal(id.Carded, certificate.DER()) && now.Before(id.Published.Add(cardAge)) {
-		return nil
+	var spools []pki.Domain
+	there := false
+	err := a.vault.View(func(tx *vault.Tx) error {
+		e, _, err := load[entry](tx, keyEntry)
+		if err == nil {
+			spools, err = a.spools(tx)
+		}
+		there = !slices.Contains(spools, a.where()) || a.cardedThere(id, e, certificate.DER(), spools)
+		return err
+	})
+	if err != nil || there || !now.Before(certificate.NotAfter()) {
+		return err
 	}
 	keys := a.self.keys.Public()
 	card, err := pki.SignCard(a.self.key, pki.Card{
 		Certificate: certificate, Serial: uint64(now.UnixMilli()), Issued: now, Expires: now.Add(pki.CardLifetime),
-		Seal: keys.Seal, Auth: keys.Auth, Requests: a.self.requests, Spools: []pki.Domain{id.Name.Domain()},
+		Seal: keys.Seal, Auth: keys.Auth, Requests: a.self.requests, Spools: spools,
 	})
 	if err != nil {
 		return err
@@ -284,12 +376,5 @@ func (a *Agent) publish(ctx context.Context, id identity, certificate pki.UserCe
 	if err := a.client.Publish(ctx, card.Raw()); err != nil {
 		return err
 	}
-	return a.vault.Update(func(tx *vault.Tx) error {
-		id, _, err := load[identity](tx, keyIdentity)
-		if err != nil {
-			return err
-		}
-		id.Published, id.Carded = now, certificate.DER()
-		return save(tx, keyIdentity, id)
-	})
+	return a.vault.Update(func(tx *vault.Tx) error { return a.noteCard(tx, now, certificate.DER(), spools) })
 }

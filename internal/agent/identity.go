@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -11,53 +13,106 @@ import (
 	"github.com/p3do/p3do/internal/message"
 	"github.com/p3do/p3do/internal/session"
 	"github.com/p3do/p3do/internal/vault"
+	"github.com/p3do/p3do/internal/words"
 	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/pki"
 )
 
-// identity is who the folder belongs to.
+// rootSize is the length of a root in bytes: what 24 words hold.
+const rootSize = 32
+
+// identity is who the folder belongs to. Everything secret of it follows from its root.
 type identity struct {
-	Name        pki.Name  `json:"name"`
-	Seed        []byte    `json:"seed"` // of the identity key
-	Keys        []byte    `json:"keys"` // of the keys for messages
-	Requests    secret32  `json:"requests"`
-	Replies     secret32  `json:"replies"`
-	Certificate []byte    `json:"certificate"` // by the home; empty: not registered
-	Published   time.Time `json:"published"`   // our card; zero: not yet
-	Carded      []byte    `json:"carded"`      // the certificate in that card
+	Name        pki.Name  `json:"name,omitzero"` // none: a pseudonym that has no home yet
+	Root        secret32  `json:"root"`
+	Certificate []byte    `json:"certificate"`        // by the home; empty: not registered
+	Published   time.Time `json:"published"`          // our card; zero: not yet
+	Carded      []byte    `json:"carded"`             // the certificate in that card
+	Keyonly     bool      `json:"keyonly,omitempty"`  // was made without a home
+	Restored    bool      `json:"restored,omitempty"` // from words: what it had before, we do not know
 }
 
-// ready tells whether the home has registered the identity and taken its card.
-func (id identity) ready() bool { return len(id.Certificate) > 0 && !id.Published.IsZero() }
+// begun tells whether there is a home that has not registered the identity yet, or has not
+// taken its card.
+func (id identity) begun() bool {
+	return !id.Name.IsZero() && (len(id.Certificate) == 0 || id.Published.IsZero())
+}
+
+// open tells whether the identity may get that name, or go on with it. What was restored from words
+// has the name that was typed: another one will do as long as no home has registered that.
+func (id identity) open(name pki.Name) bool {
+	typed := id.Restored && len(id.Certificate) == 0
+	return id.Name.IsZero() || id.begun() && (id.Name == name || typed)
+}
 
 // self is what never changes of an identity, parsed.
 type self struct {
 	name     pki.Name
+	root     secret32
 	key      pki.IdentityKey
 	keys     *message.PrivateKeys
 	requests onion.Mailbox
 	replies  onion.Mailbox
 }
 
-func (id identity) self() (self, error) {
-	key, err := pki.ParseIdentityKey(id.Seed)
-	if err != nil {
+// The labels under which secrets follow from a root by HKDF-SHA256 (RFC 5869). They are the
+// same for ever, or a backup would be of somebody else.
+const (
+	labelIdentity = "p3do identity key v1"
+	labelKeys     = "p3do message keys v1"
+	labelRequests = "p3do requests mailbox v1"
+	labelReplies  = "p3do replies mailbox v1"
+	labelContact  = "p3do contact secret v1" // and 32 bytes, the contact's fingerprint
+)
+
+// expand derives size bytes from the root.
+func (s secret32) expand(label string, size int) ([]byte, error) {
+	if len(s) != rootSize {
+		return nil, errors.New("agent: your identity: its root is damaged")
+	}
+	return hkdf.Key(sha256.New, s, nil, label, size)
+}
+
+func (id identity) self() (s self, err error) {
+	raw := make(map[string][]byte)
+	for _, want := range []struct {
+		label string
+		size  int
+	}{{labelIdentity, pki.SeedSize}, {labelKeys, message.SeedSize}, {labelRequests, 32}, {labelReplies, 32}} {
+		if raw[want.label], err = id.Root.expand(want.label, want.size); err != nil {
+			return self{}, err
+		}
+	}
+	s = self{name: id.Name, root: id.Root}
+	copy(s.requests[:], raw[labelRequests])
+	copy(s.replies[:], raw[labelReplies])
+	if s.key, err = pki.ParseIdentityKey(raw[labelIdentity]); err != nil {
 		return self{}, fmt.Errorf("agent: your identity: %w", err)
 	}
-	keys, err := message.ParsePrivateKeys(id.Keys)
-	if err != nil {
+	if s.keys, err = message.ParsePrivateKeys(raw[labelKeys]); err != nil {
 		return self{}, fmt.Errorf("agent: your identity: %w", err)
 	}
-	return self{id.Name, key, keys, id.Requests.array(), id.Replies.array()}, nil
+	return s, nil
+}
+
+// contact is what we give a contact to write to us: the same again after a restore.
+func (s self) contact(identity pki.Fingerprint) (secret32, error) {
+	return s.root.expand(labelContact+string(identity[:]), 32)
 }
 
 // A Self is what there is to tell about the user of a folder.
 type Self struct {
-	Name        pki.Name        `json:"name"`
-	Fingerprint pki.Fingerprint `json:"fingerprint"` // of the identity key
-	Home        pki.Domain      `json:"home"`
-	HomeKey     pki.Fingerprint `json:"homeKey"` // of the home's authority, as pinned
-	Expires     time.Time       `json:"expires"` // of the certificate, which renews itself
+	Name        pki.Name        `json:"name,omitzero"` // none: a pseudonym without a home
+	ID          string          `json:"id"`            // "key:" and the fingerprint
+	Fingerprint pki.Fingerprint `json:"fingerprint"`   // of the identity key
+	Words       string          `json:"words"`         // the same in 12 words
+	Home        pki.Domain      `json:"home,omitzero"`
+	HomeKey     pki.Fingerprint `json:"homeKey,omitzero"`    // of the home's authority, as pinned
+	Confirmed   []pki.Domain    `json:"confirmed,omitempty"` // other domains that vouch for the home's key
+	Expires     time.Time       `json:"expires,omitzero"`    // of the certificate, which renews itself; zero: it has run out
+	Certificate []byte          `json:"-"`                   // in DER
+	Authority   []byte          `json:"-"`                   // the home's that signed it, in DER; nil: not known any more
+	Revoker     bool            `json:"revoker"`             // the key that can end this one is in the folder
 }
 
 // Self returns who the folder belongs to.
@@ -66,17 +121,29 @@ func (a *Agent) Self() (Self, error) {
 	if err != nil {
 		return Self{}, err
 	}
-	ca, err := a.authority(id.Name.Domain())
+	fingerprint := a.self.key.Fingerprint()
+	s := Self{
+		Name: id.Name, ID: "key:" + fingerprint.String(), Fingerprint: fingerprint, Words: words.Of(fingerprint),
+		Certificate: id.Certificate,
+	}
+	if _, s.Revoker, err = a.revoker(); err != nil || id.Name.IsZero() {
+		return s, err
+	}
+	home, err := a.standing(id.Name.Domain())
 	if err != nil {
 		return Self{}, err
 	}
-	certificate, err := ca.VerifyUser(id.Certificate, a.now())
-	if err != nil && !errors.Is(err, pki.ErrTime) {
-		return Self{}, fmt.Errorf("agent: your certificate: %w", err)
-	}
-	s := Self{Name: id.Name, Fingerprint: a.self.key.Fingerprint(), Home: id.Name.Domain(), HomeKey: ca.Fingerprint()}
-	if err == nil {
-		s.Expires = certificate.NotAfter()
+	s.Home, s.HomeKey, s.Confirmed = home.domain, home.key(), home.verdict.For
+	for _, ca := range home.line { // whatever there is, also if another key is shown now
+		certificate, err := ca.VerifyUser(id.Certificate, a.now())
+		if err != nil && !errors.Is(err, pki.ErrTime) {
+			continue
+		}
+		s.HomeKey, s.Authority = ca.Fingerprint(), ca.DER()
+		if err == nil {
+			s.Expires = certificate.NotAfter()
+		}
+		break
 	}
 	return s, nil
 }
@@ -94,7 +161,13 @@ func (a *Agent) identity() (id identity, ok bool, err error) {
 // again, with the same name, goes on. Errors: a *TakenError if the folder belongs to
 // somebody, a *NoServerError, a *HomeError, a *pki.KeyChangedError, or a *session.Error
 // if the home refuses.
+//
+// With cfg.Invite, which must be of the name's domain, the keys in it are believed before
+// anybody is asked.
 func New(ctx context.Context, cfg Config, name pki.Name) (*Agent, error) {
+	if cfg.Invite != nil && cfg.Invite.Home.Domain != name.Domain() {
+		return nil, &InvitationError{cfg.Invite.Home.Domain, name}
+	}
 	a, err := openOrCreate(cfg)
 	if err != nil {
 		return nil, err
@@ -130,8 +203,11 @@ func (a *Agent) begin(ctx context.Context, name pki.Name) error {
 	switch {
 	case err != nil:
 		return err
-	case ok && (id.ready() || id.Name != name):
-		return &TakenError{Name: id.Name, Begun: !id.ready()}
+	case ok && !id.open(name):
+		return &TakenError{Name: id.Name, Begun: id.begun()}
+	}
+	if err := a.believe(); err != nil {
+		return err
 	}
 	if err := a.meetHome(ctx, name.Domain()); err != nil {
 		return err
@@ -150,7 +226,8 @@ func (a *Agent) begin(ctx context.Context, name pki.Name) error {
 	return err
 }
 
-// remember makes an identity durable, unless one was made before.
+// remember makes an identity of that name durable, unless one was made before. One that has
+// no home gets it.
 func (a *Agent) remember(name pki.Name) (id identity, err error) {
 	fresh, err := newIdentity(a.cfg.Rand, name)
 	if err != nil {
@@ -158,41 +235,121 @@ func (a *Agent) remember(name pki.Name) (id identity, err error) {
 	}
 	err = a.vault.Update(func(tx *vault.Tx) error {
 		known, ok, err := load[identity](tx, keyIdentity)
-		if err != nil || ok && known.Name != name {
-			return errors.Join(err, &TakenError{Name: known.Name, Begun: !known.ready()})
+		if err != nil {
+			return err
 		}
-		if id = known; ok {
+		if ok && known.Name != name && !known.open(name) {
+			return &TakenError{Name: known.Name, Begun: known.begun()}
+		}
+		switch {
+		case ok && known.Name == name:
+			id = known
 			return nil
+		case ok:
+			known.Name = name
+			id = known
+			return save(tx, keyIdentity, id)
 		}
 		id = fresh
-		return save(tx, keyIdentity, fresh)
+		return errors.Join(save(tx, keyIdentity, id), a.makeRevoker(tx, id))
 	})
 	return id, err
 }
 
-// unremember frees the folder, unless the home has registered the identity after all.
+// unremember frees the folder, unless the home has registered the identity after all. The
+// pseudonym stays if it was there before the name, or came out of a backup.
 func (a *Agent) unremember() error {
 	return a.vault.Update(func(tx *vault.Tx) error {
 		id, _, err := load[identity](tx, keyIdentity)
-		if err == nil && len(id.Certificate) == 0 {
-			tx.Delete(keyIdentity)
+		switch {
+		case err != nil || len(id.Certificate) > 0:
+			return err
+		case id.Keyonly || id.Restored:
+			id.Name, id.Keyonly = pki.Name{}, true
+			return save(tx, keyIdentity, id)
 		}
-		return err
+		tx.Delete(keyIdentity)
+		tx.Delete(keyRevoker)
+		return nil
 	})
 }
 
+// newIdentity makes an identity from 32 bytes of rand.
 func newIdentity(rand io.Reader, name pki.Name) (identity, error) {
-	key, err := pki.NewIdentityKey(rand)
-	if err != nil {
-		return identity{}, err
-	}
-	keys, err := message.NewPrivateKeys(rand)
-	if err != nil {
-		return identity{}, err
-	}
-	mailboxes := make([]byte, 64)
-	if _, err := io.ReadFull(rand, mailboxes); err != nil {
+	root := make([]byte, rootSize)
+	if _, err := io.ReadFull(rand, root); err != nil {
 		return identity{}, fmt.Errorf("agent: making an identity: %w", err)
 	}
-	return identity{Name: name, Seed: key.Seed(), Keys: keys.Seed(), Requests: mailboxes[:32], Replies: mailboxes[32:]}, nil
+	return identity{Name: name, Root: root}, nil
+}
+
+// NewKeyonly makes a pseudonym in the folder that has no home yet: keys and nothing else. It
+// does not use the network. New gives it a name. Errors: a *TakenError if the folder belongs
+// to somebody.
+func NewKeyonly(cfg Config) (*Agent, error) {
+	a, err := openOrCreate(cfg)
+	if err != nil {
+		return nil, err
+	}
+	id, err := newIdentity(a.cfg.Rand, pki.Name{})
+	if err == nil {
+		id.Keyonly = true
+		err = a.settle(id)
+	}
+	if err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+// settle makes an identity durable in a folder that has none, and the agent its own.
+func (a *Agent) settle(id identity) (err error) {
+	if a.self, err = id.self(); err != nil {
+		return err
+	}
+	return a.vault.Update(func(tx *vault.Tx) error {
+		if err := vacant(tx); err != nil {
+			return err
+		}
+		return errors.Join(save(tx, keyIdentity, id), a.makeRevoker(tx, id))
+	})
+}
+
+// vacant is a *TakenError if the folder belongs to somebody.
+func vacant(tx *vault.Tx) error {
+	known, ok, err := load[identity](tx, keyIdentity)
+	if err != nil || !ok {
+		return err
+	}
+	return &TakenError{Name: known.Name, Begun: known.begun()}
+}
+
+// A revoker is the key that ends the identity key if that is lost. Whoever has it can do
+// nothing else with it, and whoever has the identity key does not need it: so it may lie in
+// the folder, and is of use only outside of it (Revocable).
+type revoker struct {
+	Seed    []byte `json:"seed"`
+	Binding []byte `json:"binding"` // the identity key's word for it, 64 bytes
+}
+
+// makeRevoker makes a revocation key of fresh randomness: it does not follow from the root,
+// so that paper that can end an identity cannot be one.
+func (a *Agent) makeRevoker(tx *vault.Tx, id identity) error {
+	s, err := id.self()
+	if err != nil {
+		return err
+	}
+	key, err := pki.NewRevocationKey(a.cfg.Rand)
+	if err != nil {
+		return err
+	}
+	return save(tx, keyRevoker, revoker{key.Seed(), s.key.BindRevoker(key.Public())})
+}
+
+func (a *Agent) revoker() (r revoker, ok bool, err error) {
+	err = a.vault.View(func(tx *vault.Tx) error {
+		r, ok, err = load[revoker](tx, keyRevoker)
+		return err
+	})
+	return r, ok, err
 }

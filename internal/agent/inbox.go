@@ -11,33 +11,31 @@ import (
 	"github.com/p3do/p3do/pki"
 )
 
-// A Trust is what is known of the key behind a name, in a word (row H3).
-type Trust string
-
-// FirstSeen: the key was taken as the name's when it was first seen, and is the same since.
-const FirstSeen Trust = "first seen"
-
 // A Message is a text that came.
 type Message struct {
 	Number uint64    `json:"number"` // of this folder, counting from 1
 	From   pki.Name  `json:"from"`
-	Trust  Trust     `json:"trust"`
 	Text   string    `json:"text"`
 	ID     string    `json:"id"`
 	At     time.Time `json:"at"`              // by the sender's clock
 	Came   time.Time `json:"came"`            // when it was fetched
 	Again  bool      `json:"again,omitempty"` // it may have been shown before: the program that did so was ended
+
+	Key       pki.Fingerprint `json:"key"`                 // of her identity, that wrote it
+	Elsewhere bool            `json:"elsewhere,omitempty"` // she was logged in at another server than her home
+	Standing  Standing        `json:"-"`                   // how she stands when the message is shown
 }
 
 // shelve keeps a text and returns its number.
-func (a *Agent) shelve(tx *vault.Tx, m message.Content) (uint64, error) {
+func (a *Agent) shelve(tx *vault.Tx, m message.Content, by pki.Fingerprint) (uint64, error) {
 	number, _, err := load[uint64](tx, keyNext)
 	if err != nil {
 		return 0, err
 	}
 	number++
 	text := Message{
-		Number: number, From: m.Name, Trust: FirstSeen, Text: m.Text, ID: m.ID.String(), At: m.At, Came: a.now().UTC(),
+		Number: number, From: m.Name, Text: m.Text, ID: m.ID.String(), At: m.At, Came: a.now().UTC(),
+		Key: by, Elsewhere: len(m.Spools) > 0 && m.Spools[0] != m.Name.Domain(),
 	}
 	tx.Put(prefixUnread+numbered(number), nil)
 	if err := save(tx, prefixInbox+numbered(number), text); err != nil {
@@ -99,11 +97,25 @@ func (a *Agent) beginShowing() (m Message, ok bool, err error) {
 			return err
 		}
 		tx.Put(prefixUnread+number, showing)
-		m, ok, err = load[Message](tx, prefixInbox+number)
+		if m, ok, err = load[Message](tx, prefixInbox+number); err != nil {
+			return err
+		}
 		m.Again = len(note) > 0
+		m.Standing, err = a.writer(tx, m)
 		return err
 	})
 	return m, ok, err
+}
+
+// writer is how the writer of a message stands now.
+func (a *Agent) writer(tx *vault.Tx, m Message) (Standing, error) {
+	p, err := a.person(tx, m.From, m.Key)
+	if err != nil {
+		return Standing{}, err
+	}
+	s := p.standing()
+	s.Offline = s.Offline || m.Elsewhere
+	return s, nil
 }
 
 // endShowing notes that the message was shown, or not.

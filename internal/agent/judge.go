@@ -13,18 +13,25 @@ import (
 	"github.com/p3do/p3do/pki"
 )
 
-// vouched finds out who wrote a message.
+// vouched finds out who wrote a message: by the authorities of her home, whatever else that
+// shows now. How she stands is told when the message is shown.
 func (a *Agent) vouched(ctx context.Context, m message.Content) (pki.UserCert, error) {
-	ca, err := a.knownAuthority(ctx, m.Name.Domain())
+	s, err := a.knownStanding(ctx, m.Name.Domain(), directoryStale)
 	if err != nil {
 		return pki.UserCert{}, err
 	}
-	certificate, err := m.Vouched(ca, a.now())
+	identity, authority, err := m.Claimed()
+	if err != nil {
+		return pki.UserCert{}, &unvouchedError{error: err}
+	}
+	certificate, err := signed(s, authority, func(ca pki.CACert) (pki.UserCert, error) { return m.Vouched(ca, a.now()) })
 	switch {
+	case errors.Is(err, errAuthority):
+		return certificate, a.unvouched(ctx, m, s, identity.Fingerprint(), authority)
 	case errors.Is(err, pki.ErrTime):
-		return a.vouchedThen(m, ca, err)
+		return a.vouchedThen(m, s, authority, err)
 	case err != nil:
-		return pki.UserCert{}, a.unvouched(ctx, m, ca, err)
+		return certificate, &unvouchedError{error: err}
 	}
 	return certificate, nil
 }
@@ -33,12 +40,12 @@ func (a *Agent) vouched(ctx context.Context, m message.Content) (pki.UserCert, e
 // message was written: a certificate may end while a letter waits. That time is the writer's
 // word, and who has a key that was once certified can date a letter back, so only the key
 // that is pinned for the name is believed. Of another one the letter is held back.
-func (a *Agent) vouchedThen(m message.Content, ca pki.CACert, why error) (pki.UserCert, error) {
+func (a *Agent) vouchedThen(m message.Content, s standing, authority pki.Fingerprint, why error) (pki.UserCert, error) {
 	now := a.now()
 	if now.Sub(m.At) > longestWait {
 		return pki.UserCert{}, &unvouchedError{error: why}
 	}
-	certificate, err := m.Vouched(ca, m.At)
+	certificate, err := signed(s, authority, func(ca pki.CACert) (pki.UserCert, error) { return m.Vouched(ca, m.At) })
 	if err != nil {
 		return pki.UserCert{}, &unvouchedError{error: why}
 	}
@@ -52,37 +59,41 @@ func (a *Agent) vouchedThen(m message.Content, ca pki.CACert, why error) (pki.Us
 	return certificate, nil
 }
 
-// unvouched finds out what it means that the pinned authority of a writer's home does not
-// vouch for her. Anybody can make a certificate that names another authority, so that alone
-// says nothing. If the keys in it are those that we have pinned for her, she wrote it, and says
-// that her home has another key: a *CertifiedError. It has if the directory shows one by now.
-func (a *Agent) unvouched(ctx context.Context, m message.Content, ca pki.CACert, why error) error {
-	identity, authority, err := m.Claimed()
-	if err != nil || authority == ca.Fingerprint() {
-		return &unvouchedError{error: why}
-	}
-	known, err := a.pinned(m.Name, identity.Fingerprint())
+// unvouched finds out what it means that none of the authorities of a writer's home has signed
+// her certificate. Anybody can make one that names another authority, so that alone says nothing.
+// If the keys in it are those that we have pinned for her, she wrote it, and says that her home
+// has another key: a *CertifiedError. It has if the directory shows one by now.
+func (a *Agent) unvouched(ctx context.Context, m message.Content, s standing, identity, authority pki.Fingerprint) error {
+	known, err := a.pinned(m.Name, identity)
 	if err != nil {
 		return err
 	}
 	if known {
-		changed := &pki.KeyChangedError{Subject: m.Name.Domain().String(), Pinned: ca.Fingerprint(), Shown: authority}
+		changed := &pki.KeyChangedError{Subject: m.Name.Domain().String(), Pinned: s.key(), Shown: authority}
 		return &CertifiedError{Name: m.Name, Changed: changed}
+	}
+	if wrong, err := a.forged(m.Name, authority, m.Certificate); err != nil {
+		return err
+	} else if wrong != nil {
+		return wrong
 	}
 	if err := a.refreshDirectory(ctx, directoryAge); err != nil {
 		return a.homeError(err)
 	}
-	if _, err := a.authority(m.Name.Domain()); err != nil {
+	if s, err = a.standing(m.Name.Domain()); err != nil {
 		return err
 	}
-	return &unvouchedError{error: why, open: true}
+	if s.held() {
+		return s.err()
+	}
+	return &unvouchedError{error: errAuthority, open: true}
 }
 
-// pinned tells whether the name is that of a contact with that identity key.
+// pinned tells whether that identity key is pinned for the name.
 func (a *Agent) pinned(name pki.Name, identity pki.Fingerprint) (yes bool, err error) {
 	err = a.vault.View(func(tx *vault.Tx) error {
 		c, ok, err := load[contact](tx, prefixContact+name.String())
-		yes = ok && c.Identity == identity
+		yes = ok && c.Identity == identity && c.Trust > pki.Untrusted
 		return err
 	})
 	return yes, err
@@ -105,11 +116,15 @@ func (a *Agent) held(item session.Item, m message.Content, err error) (drop bool
 		certified *CertifiedError
 		unknown   *NoServerError
 		unvouched *unvouchedError
+		misissued *MisissuedError
 	)
 	open := true
 	switch {
 	case errors.As(err, &certified):
 		a.trouble["a letter of "+certified.Name.String()] = certified
+	case errors.As(err, &misissued): // another domain's word, and no invention
+		a.trouble["a letter by "+misissued.By.String()] = misissued
+		open = false
 	case errors.As(err, &changed):
 		a.trouble[changed.Subject] = changed
 	case errors.As(err, &unvouched):

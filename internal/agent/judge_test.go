@@ -62,8 +62,10 @@ func TestCertificateEndsWhileWaiting(t *testing.T) {
 // pinContact has a meet another user.
 func pinContact(t *testing.T, a, other *Agent) {
 	t.Helper()
+	home, err := a.standing(other.self.name.Domain())
+	must(t, err)
 	must(t, a.vault.Update(func(tx *vault.Tx) error {
-		_, err := a.meet(tx, other.self.name, other.self.key.Fingerprint())
+		_, err := a.meet(tx, other.self.name, other.self.key.Fingerprint(), home.key())
 		return err
 	}))
 }

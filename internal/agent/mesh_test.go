@@ -13,6 +13,7 @@ import (
 
 	"github.com/p3do/p3do/dnstxt"
 	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/internal/vault"
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/node"
 	"github.com/p3do/p3do/pki"
@@ -86,7 +87,62 @@ func (m *mesh) start() (err error) {
 		}
 		domains = append(domains, domain)
 	}
-	return m.federate(ctx, domains)
+	if err := m.federate(ctx, domains); err != nil {
+		return err
+	}
+	return m.agree(ctx, domains)
+}
+
+// agree waits until a user of each domain finds all domains confirmed, and two to relay.
+func (m *mesh) agree(ctx context.Context, domains []pki.Domain) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for i, home := range domains {
+		name, err := pki.ParseName("probe@" + home.String())
+		if err != nil {
+			return err
+		}
+		a, err := New(ctx, Config{
+			Home: filepath.Join(m.dir, fmt.Sprintf("probe%d", i)), Passphrase: []byte("secret"), DNS: m.dns, Dial: dial.Direct(),
+		}, name)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(agreed(ctx, a, domains), a.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func agreed(ctx context.Context, a *Agent, domains []pki.Domain) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if err := a.refreshDirectory(ctx, 0); err != nil {
+			return err
+		}
+		ready := 0
+		err := a.vault.View(func(tx *vault.Tx) error {
+			b, err := a.bench(tx)
+			for _, domain := range domains {
+				s, failed := a.judgedBy(tx, b, domain)
+				err = errors.Join(err, failed)
+				if may, _ := b.relays(s, a.now()); may && len(s.verdict.For) >= quorum {
+					ready++
+				}
+			}
+			return err
+		})
+		if err != nil || ready == len(domains) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%s finds %d of %d domains confirmed", a.self.name, ready, len(domains))
+		}
+	}
 }
 
 // serve runs a node and publishes its record.
@@ -98,7 +154,7 @@ func (m *mesh) serve(ctx context.Context, zone *dnstxt.Responder, domain pki.Dom
 	c.DNS.Server = m.dns
 	c.Lab.Enabled = true
 	dir := filepath.Join(m.dir, domain.String())
-	if _, err := node.Init(dir, c, time.Now()); err != nil {
+	if _, err := node.Init(dir, c, time.Now(), nil); err != nil {
 		return err
 	}
 	n, err := node.Open(ctx, dir, node.Options{Dial: dial.Direct()})

@@ -19,9 +19,14 @@ import (
 
 // sender is a Sender with the given messages in its outbox.
 func (a *Agent) sender(tx *vault.Tx, outbox ...mor.Outgoing) (*mor.Sender, error) {
-	home := a.self.name.Domain()
 	doubts, err := loadDoubts(tx)
-	return mor.NewSender(mor.SenderConfig{Rand: a.cfg.Rand, Entry: home, Home: home, Outbox: outbox, Doubts: doubts}), err
+	if err != nil {
+		return nil, err
+	}
+	shunned, err := a.shunned(tx)
+	return mor.NewSender(mor.SenderConfig{
+		Rand: a.cfg.Rand, Entry: a.where(), Home: a.where(), Outbox: outbox, Doubts: append(doubts, shunned...),
+	}), err
 }
 
 // loadOutgoing reads a message on its way; false if it is on its way no more.
@@ -194,6 +199,7 @@ func (a *Agent) submit(ctx context.Context, copies []mor.Submission) error {
 		if said != nil && !errors.As(said, &refused) {
 			return a.dead(errors.Join(said, a.submitted(copies[i:], said))) // the others have not left either
 		}
+		a.full = full(refused)
 		if err := a.submitted(copies[i:i+1], said); err != nil {
 			return err
 		}

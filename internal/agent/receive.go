@@ -91,14 +91,14 @@ func (a *Agent) accept(ctx context.Context, item session.Item, m message.Content
 	var copies []mor.Submission
 	err = a.vault.Update(func(tx *vault.Tx) error {
 		copies = nil
-		c, err := a.meet(tx, m.Name, from.Key().Fingerprint())
+		c, err := a.meet(tx, m.Name, from.Key().Fingerprint(), from.Issuer())
 		if err != nil {
 			return err
 		}
-		if c.stated(m); keys != nil {
+		if c.stated(m, a.now()); keys != nil {
 			c.Seal = keys.Seal[:]
 		}
-		if err := save(tx, prefixContact+m.Name.String(), c); err != nil {
+		if err := errors.Join(save(tx, prefixContact+m.Name.String(), c), a.doubtHome(tx, m)); err != nil {
 			return err
 		}
 		if m.Kind == message.Acknowledgement {
@@ -183,19 +183,26 @@ func (a *Agent) received(tx *vault.Tx, item session.Item, m message.Content, c c
 		return false, nil, err
 	}
 	if !again {
-		if g.Number, err = a.shelve(tx, m); err != nil {
+		if g.Number, err = a.shelve(tx, m, c.Identity); err != nil {
 			return false, nil, err
 		}
 	}
 	if _, underway := tx.Get(prefixOutbox + mor.MessageID(pad16(g.Ack)).String()); underway {
 		return true, nil, nil
 	}
+	p, err := a.person(tx, m.Name, c.Identity)
+	if err != nil {
+		return false, nil, err
+	}
 	to, ok := c.correspondent(m.Name)
-	if !ok { // acknowledged when it is fetched again, and her keys can be had
+	switch {
+	case p.revoked():
+		return true, nil, save(tx, key, g) // there is nobody to be trusted with an answer
+	case !ok || p.err() != nil: // acknowledged when it is fetched again, and her keys can be had, or trusted
 		if err := save(tx, key, g); err != nil {
 			return false, nil, err
 		}
-		done, err = a.hold(tx, item, m.Name.String())
+		done, err = a.hold(tx, item, c.author(m.Name))
 		return done, nil, err
 	}
 	copies, err = a.enqueue(tx, to, draft{kind: kindAck, about: m.ID})
@@ -210,6 +217,14 @@ func (a *Agent) received(tx *vault.Tx, item session.Item, m message.Content, c c
 	}
 	g.Ack = copies[0].Message[:]
 	return true, copies, save(tx, key, g)
+}
+
+// author is by whom an item of a contact is left at the home: anybody may be who is not confirmed.
+func (c contact) author(name pki.Name) string {
+	if c.Trust == pki.Untrusted {
+		return ""
+	}
+	return name.String()
 }
 
 // pad16 is b, or zeros if there is none.

@@ -3,7 +3,9 @@ package agent
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/p3do/p3do/internal/vault"
@@ -15,10 +17,20 @@ import (
 // What is in the vault, by key:
 //
 //	identity               identity
+//	revoker                revoker: the key that can end the identity
 //	fetched                when the directory was fetched
+//	entry                  entry: the node, beside the home, at which we logged in, and those before it
 //	pin/DOMAIN             pin: the authority key of a domain
-//	conflict/DOMAIN        pin: another key that the domain was seen with since
-//	server/DOMAIN          a signed descriptor, raw
+//	shown/DOMAIN           rival: another key than the pinned one, which the domain's own servers show
+//	server/DOMAIN          a signed descriptor, raw; by the pinned authority, if there is a pin
+//	list                   []listed: whose views count
+//	feed/DOMAIN            feed: how far the statements were read that a node hands out
+//	view/DOMAIN            the newest signed view of a domain, raw
+//	succession/DOMAIN/HASH a signed succession, raw, by the SHA-256 of its bytes
+//	revoked/FINGERPRINT    ended: an identity key that was revoked
+//	ended/NAME/FINGERPRINT ended: a name that its domain has ended for a key
+//	away/DOMAIN            when its key server did not answer
+//	watched                watched: what our home showed as our card
 //	contact/NAME           contact
 //	card/NAME              looked: a card that was looked up
 //	held/HASH              heldItem: an item that is left at the home, by the SHA-256 of its bytes
@@ -32,27 +44,40 @@ import (
 //	got/FINGERPRINT/ID     got: a text that came, so that it comes only once
 //	next                   the number of the next message
 const (
-	keyIdentity    = "identity"
-	keyFetched     = "fetched"
-	keyNext        = "next"
-	prefixPin      = "pin/"
-	prefixConflict = "conflict/"
-	prefixServer   = "server/"
-	prefixContact  = "contact/"
-	prefixCard     = "card/"
-	prefixHeld     = "held/"
-	prefixOutbox   = "outbox/"
-	prefixSealed   = "sealed/"
-	prefixSURB     = "surb/"
-	prefixRelay    = "relay/"
-	prefixSent     = "sent/"
-	prefixInbox    = "inbox/"
-	prefixUnread   = "unread/"
-	prefixGot      = "got/"
+	keyIdentity   = "identity"
+	keyRevoker    = "revoker"
+	keyFetched    = "fetched"
+	keyEntry      = "entry"
+	keyNext       = "next"
+	keyList       = "list"
+	keyWatched    = "watched"
+	prefixPin     = "pin/"
+	prefixShown   = "shown/"
+	prefixServer  = "server/"
+	prefixFeed    = "feed/"
+	prefixView    = "view/"
+	prefixHeir    = "succession/"
+	prefixRevoked = "revoked/"
+	prefixEnded   = "ended/"
+	prefixAway    = "away/"
+	prefixContact = "contact/"
+	prefixCard    = "card/"
+	prefixHeld    = "held/"
+	prefixOutbox  = "outbox/"
+	prefixSealed  = "sealed/"
+	prefixSURB    = "surb/"
+	prefixRelay   = "relay/"
+	prefixSent    = "sent/"
+	prefixInbox   = "inbox/"
+	prefixUnread  = "unread/"
+	prefixGot     = "got/"
 )
 
 // recordVersion is of all records here: a record of another is refused, and nothing is lost.
-const recordVersion = 1
+const recordVersion = 2
+
+// ErrEarlier: the folder, or the backup of one, has records of an earlier version, which say less.
+var ErrEarlier = errors.New("this folder is of an earlier version of p3do")
 
 // versioned is how a record stands in the vault.
 type versioned struct {
@@ -75,6 +100,9 @@ func parseRecord[R any](raw []byte) (r R, err error) {
 	if err := strict(raw, &v); err != nil {
 		return r, fmt.Errorf("agent: a record in the folder is malformed: %w", err)
 	}
+	if v.V < recordVersion {
+		return r, ErrEarlier
+	}
 	if v.V != recordVersion {
 		return r, fmt.Errorf("agent: the folder has a record of version %d; this program knows %d", v.V, recordVersion)
 	}
@@ -87,7 +115,13 @@ func parseRecord[R any](raw []byte) (r R, err error) {
 func strict(raw []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
-	return d.Decode(into)
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the record")
+	}
+	return nil
 }
 
 // save writes the record at key.
@@ -123,12 +157,6 @@ func (s secret32) array() (a [32]byte) {
 	return a
 }
 
-// A pin is the key that was first seen for a subject.
-type pin struct {
-	Key   pki.Fingerprint `json:"key"`
-	Since time.Time       `json:"since"`
-}
-
 // A got remembers a text, and the acknowledgement that was made of it last.
 type got struct {
 	Number uint64 `json:"number"`
@@ -137,7 +165,8 @@ type got struct {
 
 // A contact is somebody we wrote to or who wrote to us.
 type contact struct {
-	Identity pki.Fingerprint `json:"identity"` // pinned at first sight
+	Identity pki.Fingerprint `json:"identity"` // pinned, if it is trusted at all
+	Trust    pki.Trust       `json:"trust"`    // in that key; pki.Untrusted: until her home is confirmed
 	Seal     []byte          `json:"seal"`     // their keys for messages, as last stated
 	Auth     []byte          `json:"auth"`
 	Theirs   secret32        `json:"theirs"` // what they gave us to write to them; empty: nothing yet

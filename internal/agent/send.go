@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,8 +60,9 @@ func (a *Agent) Plan(ctx context.Context, to pki.Name, w Way) (route mor.Route, 
 
 // Send puts a text for somebody into the outbox, durably, and hands its first copy to the
 // home. What becomes of it Status tells and Wait waits for. Errors, with which nothing is
-// sent and nothing kept: a *message.TooLongError, a *NoUserError, a *CardError, a
-// *pki.KeyChangedError, a *mor.RouteError, a *HomeError, a *session.Error.
+// sent and nothing kept: a *message.TooLongError, a *NoUserError, a *CardError, a *TrustError,
+// a *pki.KeyChangedError, a *mor.RouteError, a *HomeError, a *session.Error. What there is to
+// warn of though it was sent, Warnings tells.
 func (a *Agent) Send(ctx context.Context, to pki.Name, text string, w Way) (Status, error) {
 	if err := a.Connect(ctx); err != nil {
 		return Status{}, err
@@ -102,6 +104,18 @@ func (a *Agent) handIn(ctx context.Context, copies []mor.Submission) error {
 	return err
 }
 
+// full is refused, if that is because a quota is used up.
+func full(refused *session.Error) *session.Error {
+	if refused == nil || refused.Code != session.Full {
+		return nil
+	}
+	return refused
+}
+
+// Full returns why the home did not take, for now, the last copy that was handed in: the
+// quota is used up. Nil: that is not so. The message is in the outbox, and is tried again.
+func (a *Agent) Full() *session.Error { return a.full }
+
 // withRoutes does something that needs a route, and does it again with a fresh directory
 // if there was none.
 func (a *Agent) withRoutes(ctx context.Context, do func() error) error {
@@ -122,6 +136,7 @@ type correspondent struct {
 	id      pki.Fingerprint
 	keys    message.Keys
 	address mor.Address
+	by      pki.Fingerprint // the authority that certified her now; zero: nobody was asked
 	card    *pki.SignedCard // nil: what we know of her is from her messages
 }
 
@@ -129,7 +144,7 @@ type correspondent struct {
 // unless it did so a short while ago, and by the right that she gave us, if she ever wrote.
 // If no card can be had now, what she wrote of herself does.
 func (a *Agent) correspondent(ctx context.Context, name pki.Name) (correspondent, error) {
-	if known, ok := a.looked(name); ok {
+	if known, ok := a.looked(name); ok && !a.doubtful(name.Domain()) {
 		return known, nil
 	}
 	card, err := a.look(ctx, name)
@@ -141,6 +156,13 @@ func (a *Agent) correspondent(ctx context.Context, name pki.Name) (correspondent
 		return correspondent{}, err
 	}
 	return to, a.keep(name, card.Raw())
+}
+
+// doubtful tells whether DNS speaks against the key of a domain: then its servers are asked what
+// they show, however short a while ago that was done.
+func (a *Agent) doubtful(domain pki.Domain) bool {
+	s, err := a.standing(domain)
+	return err != nil || s.altered() != nil
 }
 
 // keep notes that a card was looked up now; of none, that it could not be had.
@@ -156,15 +178,16 @@ func (a *Agent) keep(name pki.Name, card []byte) error {
 func (a *Agent) looked(name pki.Name) (to correspondent, ok bool) {
 	l, ok := a.lately(name)
 	if ok && len(l.Card) == 0 {
-		return a.known(name)
+		to, ok, err := a.known(name)
+		return to, ok && err == nil
 	}
 	card, at, ok := a.kept(name)
 	if !ok {
 		return correspondent{}, false
 	}
 	to, c, err := a.carded(name, card)
-	if newer, all := c.correspondent(name); err == nil && all && c.Stated.After(at) {
-		to = newer
+	if newer, all := c.correspondent(name); err == nil && all && c.Stated.After(at) && newer.id == to.id {
+		newer.by, to = to.by, newer
 	}
 	return to, err == nil
 }
@@ -185,66 +208,90 @@ func (a *Agent) kept(name pki.Name) (card pki.SignedCard, at time.Time, ok bool)
 	if !ok {
 		return card, at, false
 	}
-	ca, err := a.authority(name.Domain())
+	s, err := a.standing(name.Domain())
 	if err != nil {
 		return card, at, false
 	}
-	card, err = ca.VerifyCard(l.Card, a.now())
+	unvouched, err := pki.ParseCard(l.Card)
+	if err != nil {
+		return card, at, false
+	}
+	card, err = signed(s, unvouched.Issuer(), func(ca pki.CACert) (pki.SignedCard, error) { return ca.VerifyCard(l.Card, a.now()) })
 	return card, l.At, err == nil
 }
 
-// carded is a correspondent by her card, and what else is known of her. Errors: a
-// *pki.KeyChangedError if she or her home is pinned to another key.
+// carded is a correspondent by her card, and what else is known of her. Errors: a *TrustError
+// if she may not be written to.
 func (a *Agent) carded(name pki.Name, card pki.SignedCard) (to correspondent, c contact, err error) {
-	to = correspondent{name: name, id: card.Certificate.Key().Fingerprint(), card: &card}
+	to = correspondent{name: name, id: card.Certificate.Key().Fingerprint(), by: card.Certificate.Issuer(), card: &card}
 	to.keys = message.Keys{Seal: card.Seal, Auth: card.Auth}
 	to.address = mor.Address{Mailbox: card.Requests, Identity: to.id, Spools: card.Spools}
-	err = a.vault.View(func(tx *vault.Tx) (err error) {
-		if err := checkConflict(tx, name.Domain()); err != nil {
-			return err
-		}
-		ok := false
-		c, ok, err = load[contact](tx, prefixContact+name.String())
-		if err != nil || !ok {
-			return err
-		}
-		if err := pki.CheckPin(c.Identity, to.id, name.String()); err != nil {
-			return err
-		}
-		if address, ok := c.address(); ok {
+	p, err := a.mayWrite(name, to.id)
+	if err != nil {
+		return to, c, err
+	}
+	if address, ok := p.contact.address(); ok && p.contact.Identity == to.id {
+		if !p.contact.moved(card) {
 			address.Spools = card.Spools
-			to.address = address
 		}
-		return nil
+		to.address = address
+	}
+	return to, p.contact, nil
+}
+
+// mayWrite judges somebody whose card shows that key; zero: none was seen. What is to be told
+// of although it stops nothing is kept for Warnings. Errors: a *TrustError if she may not be
+// written to.
+func (a *Agent) mayWrite(name pki.Name, shown pki.Fingerprint) (p person, err error) {
+	err = a.vault.View(func(tx *vault.Tx) error {
+		p, err = a.person(tx, name, shown)
+		return err
 	})
-	return to, c, err
+	if err != nil {
+		return p, err
+	}
+	if altered := p.home.altered(); altered != nil {
+		a.warning[name.Domain().String()] = altered
+	}
+	return p, p.err()
 }
 
 // unlooked is what is known of somebody whose card cannot be had now; why, if that is not
 // enough. That she was asked for is noted like a card: the home is not asked again before long.
 func (a *Agent) unlooked(name pki.Name, why error) (correspondent, error) {
 	var refused *session.Error
-	if !errors.As(why, &refused) || refused.Code != session.Unavailable {
+	silent := errors.As(why, &refused) && refused.Code == session.Unavailable
+	if !silent && !a.withdrawn(name, why) {
 		return correspondent{}, why
 	}
-	to, ok := a.known(name)
-	if !ok {
-		return correspondent{}, why
+	to, ok, err := a.known(name)
+	if err != nil || !ok {
+		return correspondent{}, cmp.Or(err, why)
 	}
 	return to, a.keep(name, nil)
 }
 
-// known is what a contact wrote of herself, if it is all that is needed.
-func (a *Agent) known(name pki.Name) (to correspondent, ok bool) {
-	err := a.vault.View(func(tx *vault.Tx) error {
-		c, found, err := load[contact](tx, prefixContact+name.String())
-		if err != nil || !found {
-			return err
-		}
-		to, ok = c.correspondent(name)
-		return checkConflict(tx, name.Domain())
-	})
-	return to, ok && err == nil
+// withdrawn tells whether there is no card because her domain has ended her name, or she her
+// key. Of her key the domain has no say: what a contact wrote of herself counts on.
+func (a *Agent) withdrawn(name pki.Name, why error) bool {
+	var nobody *NoUserError
+	if !errors.As(why, &nobody) {
+		return false
+	}
+	s, err := a.Standing(name)
+	return err == nil && (s.Ended || s.Trust == Revoked)
+}
+
+// known is what a contact wrote of herself; ok is false if that is not all that is needed, or if
+// her home was never confirmed while we knew her: then anybody may have been it.
+// Errors: a *TrustError if she may not be written to.
+func (a *Agent) known(name pki.Name) (to correspondent, ok bool, err error) {
+	p, err := a.mayWrite(name, pki.Fingerprint{})
+	if err != nil {
+		return to, false, err
+	}
+	to, ok = p.contact.correspondent(name)
+	return to, ok && p.contact.Trust > pki.Untrusted, nil
 }
 
 // correspondent is a contact to whom all that is needed is known; false if it is not.
@@ -265,7 +312,7 @@ type draft struct {
 // enqueue seals a draft and puts it into the outbox. It returns the first copy, which is to
 // be handed in when the transaction is durable.
 func (a *Agent) enqueue(tx *vault.Tx, to correspondent, d draft) ([]mor.Submission, error) {
-	c, err := a.meet(tx, to.name, to.id)
+	c, err := a.meet(tx, to.name, to.id, to.by)
 	if err != nil {
 		return nil, err
 	}
@@ -306,9 +353,13 @@ func (a *Agent) outgoing(tx *vault.Tx, c contact, to correspondent, d draft) (mo
 	if err != nil {
 		return mor.Outgoing{}, err
 	}
+	spools, err := a.spools(tx)
+	if err != nil {
+		return mor.Outgoing{}, err
+	}
 	content := message.Content{
 		Kind: message.Text, About: d.about, At: a.now().Truncate(time.Second), Text: d.text, Name: id.Name,
-		Certificate: id.Certificate, Secret: c.Mine.array(), Spools: []pki.Domain{id.Name.Domain()},
+		Certificate: id.Certificate, Secret: c.Mine.array(), Spools: spools,
 	}
 	if d.kind == kindAck {
 		content.Kind = message.Acknowledgement

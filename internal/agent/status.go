@@ -80,11 +80,17 @@ type Summary struct {
 	Unread int      `json:"unread"`
 	Owed   int      `json:"owed"` // acknowledgements that are on their way
 	Counts Counts   `json:"counts"`
+	Own    string   `json:"own,omitempty"` // what is wrong with the user's own name or key
 }
 
 // Summary returns what there is in the folder.
 func (a *Agent) Summary() (s Summary, err error) {
 	s.Outbox, s.Counts = []Status{}, a.counts
+	if wrong, err := a.Own(); err != nil {
+		return s, err
+	} else if wrong != nil {
+		s.Own = wrong.Error()
+	}
 	err = a.vault.View(func(tx *vault.Tx) error {
 		err := each(tx, prefixSent, func(_ string, text Status) error {
 			s.Sent, s.Copies = s.Sent+1, s.Copies+text.Attempts

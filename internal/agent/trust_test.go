@@ -62,7 +62,7 @@ func spoil(t *testing.T, a *Agent, key string) (undo func()) {
 	return func() {
 		must(t, a.vault.Update(func(tx *vault.Tx) error {
 			tx.Put(key, before)
-			must(t, tx.Range(prefixConflict, func(key string, _ []byte) error { tx.Delete(key); return nil }))
+			must(t, tx.Range(prefixShown, func(key string, _ []byte) error { tx.Delete(key); return nil }))
 			tx.Delete(keyFetched)
 			return nil
 		}))

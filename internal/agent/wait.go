@@ -103,6 +103,9 @@ func (a *Agent) round(ctx context.Context, wait time.Duration) (items int, err e
 	if err := a.claim(ctx); err != nil {
 		return 0, a.dead(err)
 	}
+	if err := a.attend(ctx); err != nil {
+		return 0, err
+	}
 	if err := a.freshen(ctx); err != nil {
 		return 0, err
 	}

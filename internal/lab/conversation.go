@@ -49,6 +49,8 @@ type correspondent struct {
 	kills    int      // times that she was
 	again    int      // times that she was shown a text again, and told so
 	last     Progress // what she told last in this life
+	checks   int      // times that she looked at the keys of the other one and of her home
+	alarms   []string // what she was told of keys
 }
 
 // A reading is a text of somebody, as one reader sees it.
@@ -91,6 +93,9 @@ func (c *conversation) begin(u *correspondent) error {
 	defer log.Close()
 	life := exec.Command(c.lab.cfg.Program, "lab-user", "--dir", filepath.Join(c.lab.cfg.Dir, u.name),
 		"--dns", c.dns, "--name", u.name, "--to", u.to, "--count", fmt.Sprint(c.lab.cfg.Messages))
+	if c.lab.cfg.Scenario == rotationsName {
+		life.Args = append(life.Args, "--pace", rotationsPace.String(), "--check", checkEvery.String())
+	}
 	life.Stderr = log
 	stdin, err := life.StdinPipe()
 	if err != nil {
@@ -205,6 +210,12 @@ func (c *conversation) take(h heard) (news bool, err error) {
 	case h.event.Shown != "":
 		c.show(h.from, h.event)
 		return true, nil
+	case h.event.Alarm != "":
+		h.from.alarms = append(h.from.alarms, h.event.Alarm)
+		return true, nil
+	case h.event.Checked:
+		h.from.checks++
+		return false, nil
 	case h.event.Private != nil:
 		c.private = append(c.private, h.event.Private.traces(h.from.name)...)
 		return false, nil

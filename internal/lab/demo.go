@@ -148,7 +148,7 @@ func (l *lab) read(ctx context.Context, p *person, step StepName) error {
 	err := p.agent.Follow(ctx, func() error {
 		ok, err := p.agent.Show(ctx, func(m agent.Message) error {
 			l.cfg.Report(Step{
-				Step: step, User: p.name.String(), From: m.From.String(), Trust: string(m.Trust), Text: m.Text, ID: m.ID,
+				Step: step, User: p.name.String(), From: m.From.String(), Trust: string(m.Standing.Trust), Text: m.Text, ID: m.ID,
 			})
 			return nil
 		})
@@ -204,21 +204,43 @@ func (l *lab) requestsOf(ctx context.Context, m Map, name pki.Name) ([32]byte, e
 
 // cardOf asks the key server of a user's home for her card.
 func (l *lab) cardOf(ctx context.Context, m Map, name pki.Name) (pki.SignedCard, error) {
-	record, err := dnstxt.Resolver{Server: m.DNS, Dial: l.cfg.Dial}.Lookup(ctx, name.Domain())
+	at, ca, err := l.authorityOf(ctx, m, name.Domain())
+	if err != nil {
+		return pki.SignedCard{}, err
+	}
+	line := []pki.CACert{ca}
+	for _, p := range l.nodes {
+		if p.domain == name.Domain() {
+			line = append(line, p.former...)
+		}
+	}
+	for _, ca := range line {
+		at.Former = append(at.Former, ca.Fingerprint())
+	}
+	unvouched, err := keyserver.Client{Dial: l.cfg.Dial}.User(ctx, at, name)
 	if err != nil {
 		return pki.SignedCard{}, fmt.Errorf("lab: %w", err)
 	}
-	client := keyserver.Client{Dial: l.cfg.Dial}
+	for _, ca := range line {
+		if ca.Fingerprint() == unvouched.Issuer() {
+			return ca.VerifyCard(unvouched.Raw(), time.Now())
+		}
+	}
+	return pki.SignedCard{}, fmt.Errorf("lab: the card of %s is by another authority", name)
+}
+
+// authorityOf asks the key server of a domain for the domain's authority.
+func (l *lab) authorityOf(ctx context.Context, m Map, domain pki.Domain) (keyserver.Endpoint, pki.CACert, error) {
+	record, err := dnstxt.Resolver{Server: m.DNS, Dial: l.cfg.Dial}.Lookup(ctx, domain)
+	if err != nil {
+		return keyserver.Endpoint{}, pki.CACert{}, fmt.Errorf("lab: %w", err)
+	}
 	at := keyserver.Endpoint{Address: record.KeyServers[0], CA: record.Fingerprint}
-	home, err := client.Server(ctx, at, name.Domain())
+	home, err := keyserver.Client{Dial: l.cfg.Dial}.Server(ctx, at, domain)
 	if err != nil {
-		return pki.SignedCard{}, fmt.Errorf("lab: %w", err)
+		return at, pki.CACert{}, fmt.Errorf("lab: %w", err)
 	}
-	unvouched, err := client.User(ctx, at, name)
-	if err != nil {
-		return pki.SignedCard{}, fmt.Errorf("lab: %w", err)
-	}
-	return home.CA.VerifyCard(unvouched.Raw(), time.Now())
+	return at, home.CA, nil
 }
 
 func domains(route mor.Route) []string {

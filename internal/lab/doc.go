@@ -22,5 +22,7 @@
 // it cost, and then all logs are searched for what they may not show. In the scenario deaths a
 // program or a server is killed right after and right before one durable write after the other
 // of seven paths (registration, sending, delivery, receipts, as each party sees them); it is
-// started again, and the path has to come to its good end.
+// started again, and the path has to come to its good end. In the scenario rotations two users
+// write, and look at each other's keys, while each kind of key of both homes and of a relay is
+// changed: nothing is lost, and nobody is alarmed.
 package lab

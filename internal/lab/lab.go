@@ -30,6 +30,8 @@ const (
 	labFile     = "lab.json"
 	demoTime    = 60 * time.Second // for each step of the demonstration
 	addPeerTime = 15 * time.Second
+	viewPace    = 200 * time.Millisecond // of nodes, between two views
+	watchEvery  = 3 * time.Second        // between two looks of a node at the DNS record of another
 )
 
 // ErrNotEmpty: there is something in the folder already.
@@ -216,16 +218,17 @@ func (l *lab) federate(ctx context.Context, a, b *process) error {
 	return nil
 }
 
-// settled waits until a node knows every server and a way to each.
+// settled waits until a node knows every server, has heard from others that its key is the one to
+// believe, as users want to, and knows a way to it.
 func (l *lab) settled(ctx context.Context, p *process) error {
 	for {
 		status, err := p.control.Status(ctx)
-		if err == nil && status.Servers == len(l.nodes) && status.Known == len(l.nodes)-1 {
+		if err == nil && status.Servers == len(l.nodes) && status.Known == len(l.nodes)-1 && status.Vouched == len(l.nodes)-1 {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("lab: %s knows %d servers and %d contexts of %d nodes: %w",
-				p.domain, status.Servers, status.Known, len(l.nodes), errors.Join(ctx.Err(), err))
+			return fmt.Errorf("lab: %s knows %d servers, %d keys and %d contexts of %d nodes: %w",
+				p.domain, status.Servers, status.Vouched, status.Known, len(l.nodes), errors.Join(ctx.Err(), err))
 		}
 		if err := p.pause(ctx); err != nil {
 			return err

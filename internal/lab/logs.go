@@ -92,6 +92,9 @@ func (l *lab) explained() []string {
 	known := []string{l.cfg.Dir}
 	for _, p := range l.nodes {
 		known = append(known, p.fingerprint.String())
+		for _, former := range p.former {
+			known = append(known, former.Fingerprint().String())
+		}
 	}
 	return known
 }

@@ -15,6 +15,9 @@ import (
 	"github.com/p3do/p3do/pki"
 )
 
+// offlineFolder is where what the operators took away is, in the folder of the lab.
+const offlineFolder = "offline"
+
 // logFile is where a node of the lab writes what it logs, in its folder.
 const logFile = "log"
 
@@ -23,7 +26,10 @@ const logFile = "log"
 type process struct {
 	domain      pki.Domain
 	fingerprint pki.Fingerprint // of its authority, as DNS has it
+	former      []pki.CACert    // that handed over to it
 	dir         string
+	offline     string // the file that its operator took away, and the words that open it
+	words       string
 	cmd         *exec.Cmd
 	alive       io.Closer // our end of its standard input
 	ended       chan struct{}
@@ -37,10 +43,24 @@ func (l *lab) newProcess(i int) (*process, error) {
 		return nil, err
 	}
 	p := &process{domain: domain, dir: filepath.Join(l.cfg.Dir, domain.String()), ended: make(chan struct{})}
-	if _, err := node.Init(p.dir, l.nodeConfig(domain, i), time.Now()); err != nil {
+	if _, err := node.Init(p.dir, l.nodeConfig(domain, i), time.Now(), p.takeAway); err != nil {
 		return nil, err
 	}
 	return p, p.start(l.cfg.Program)
+}
+
+// takeAway writes what the operator of a node takes away into a folder of the lab, and the
+// words that open it beside it: in a lab nobody has to be kept from them.
+func (p *process) takeAway(o node.Offline) error {
+	folder := filepath.Join(filepath.Dir(p.dir), offlineFolder)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	p.words, p.offline = node.NewWords(), filepath.Join(folder, p.domain.String()+".age")
+	if err := os.WriteFile(filepath.Join(folder, p.domain.String()+".words"), []byte(p.words+"\n"), 0o600); err != nil {
+		return fmt.Errorf("lab: %w", err)
+	}
+	return node.CreateOffline(p.offline, p.words, o)
 }
 
 // nodeConfig is the configuration of a node of the lab.
@@ -53,7 +73,10 @@ func (l *lab) nodeConfig(domain pki.Domain, i int) node.Config {
 	if l.cfg.Scenario == deathsName || l.cfg.Scenario == deathsAfterName {
 		c.Routing.ExtraHops = 0 // or packets of others' ways would be peeled, and counted, at a home
 	}
-	c.Lab = node.Lab{Enabled: true, Loss: l.cfg.Loss, Delay: node.Duration(l.cfg.Delay), Seed: uint64(l.cfg.Seed)*MaxNodes + uint64(i)}
+	c.Lab = node.Lab{
+		Enabled: true, Loss: l.cfg.Loss, Delay: node.Duration(l.cfg.Delay), Seed: uint64(l.cfg.Seed)*MaxNodes + uint64(i),
+		ViewPace: node.Duration(viewPace), Watch: node.Duration(watchEvery),
+	}
 	return c
 }
 

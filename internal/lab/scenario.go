@@ -35,6 +35,10 @@ func Scenarios() []Scenario {
 			Name: deathsAfterName, About: "the half of " + deathsName + ": right after them",
 			Nodes: 4, Least: 4, Messages: 1, play: (*lab).deathsAfter,
 		},
+		{
+			Name: rotationsName, About: "two users write while each kind of key of their homes and of a relay is changed",
+			Nodes: 5, Least: 4, Messages: 100, play: (*lab).rotations,
+		},
 	}
 }
 

@@ -20,6 +20,7 @@ const (
 	StepReply        StepName = "reply"        // the answer was read
 	StepKnowledge    StepName = "knowledge"    // what the nodes hold of all this
 	StepAccident     StepName = "accident"     // a scenario broke something
+	StepRotated      StepName = "rotated"      // a key was changed
 	StepTally        StepName = "tally"        // what came of a scenario
 	StepLogs         StepName = "logs"         // what the logs of a scenario show of its users
 	StepDeaths       StepName = "deaths"       // what came of a path on which processes died
@@ -71,6 +72,8 @@ func (s Step) Plain() string {
 		return knowledgeText(s.Found)
 	case StepAccident:
 		return fmt.Sprintf("  %s%s: %s\n", s.Domain, s.User, s.Problem)
+	case StepRotated:
+		return fmt.Sprintf("  %s: another key: %s\n", s.Domain, s.Text)
 	case StepTally:
 		return s.Tally.text()
 	case StepLogs:

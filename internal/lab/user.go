@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/p3do/p3do/internal/agent"
 	"github.com/p3do/p3do/internal/session"
@@ -26,7 +27,9 @@ type UserConfig struct {
 	Name  pki.Name
 	To    pki.Name
 	Count int
-	Out   io.Writer // gets an Event a line
+	Pace  time.Duration // the least time between two texts; zero: as fast as she may
+	Check time.Duration // how often she looks at the keys of To and of her home; zero: never
+	Out   io.Writer     // gets an Event a line
 }
 
 // An Event is what a user of a scenario tells the lab: something that she was shown,
@@ -38,6 +41,9 @@ type Event struct {
 	Again bool   `json:"again,omitempty"` // it may have been shown before, by a life that was ended
 
 	Private *Private `json:"private,omitempty"`
+
+	Alarm   string `json:"alarm,omitempty"`   // what she was told of keys
+	Checked bool   `json:"checked,omitempty"` // she looked at keys, and was told nothing
 
 	Progress
 }
@@ -59,6 +65,8 @@ type user struct {
 	agent    *agent.Agent
 	from     *addresses // of her connections
 	progress Progress
+	wrote    time.Time // when the last text was sent
+	checked  time.Time // when keys were looked at last
 }
 
 // User writes and reads until ctx ends. It may be killed at any instant, and goes on where
@@ -120,7 +128,10 @@ func (u *user) round(ctx context.Context) error {
 	if err := u.count(); err != nil {
 		return err
 	}
-	for u.progress.Sent < u.cfg.Count && u.progress.Open < atOnce {
+	if err := u.check(ctx); err != nil {
+		return err
+	}
+	for u.progress.Sent < u.cfg.Count && u.progress.Open < atOnce && time.Since(u.wrote) >= u.cfg.Pace {
 		_, err := u.agent.Send(ctx, u.cfg.To, textOf(u.cfg.Name.String(), u.progress.Sent+1), agent.Way{})
 		if ctx.Err() != nil || isPassing(err) {
 			return nil // nothing was kept; it is tried again
@@ -128,10 +139,45 @@ func (u *user) round(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		u.wrote = time.Now()
 		u.progress.Sent++
 		u.progress.Open++
 	}
 	return u.tell(Event{Progress: u.progress})
+}
+
+// check looks at the keys of the other one and of her own home, if that is due, and tells of
+// all that speaks against them.
+func (u *user) check(ctx context.Context) error {
+	var alarms []error
+	due := u.cfg.Check > 0 && time.Since(u.checked) >= u.cfg.Check && u.progress.Sent > 0
+	if due {
+		u.checked = time.Now()
+		for _, subject := range []agent.Subject{{Name: u.cfg.To, Domain: u.cfg.To.Domain()}, {Domain: u.cfg.Name.Domain()}} {
+			report, err := u.agent.Check(ctx, subject)
+			switch {
+			case err == nil:
+				err = report.Problem()
+			case isPassing(err):
+				due, err = false, nil
+			}
+			alarms = append(alarms, err)
+		}
+	}
+	alarms = append(append(alarms, u.agent.Trouble()...), u.agent.Warnings()...)
+	for _, alarm := range alarms {
+		if alarm == nil || ctx.Err() != nil {
+			continue
+		}
+		due = false
+		if err := u.tell(Event{Alarm: alarm.Error()}); err != nil {
+			return err
+		}
+	}
+	if due && ctx.Err() == nil {
+		return u.tell(Event{Checked: true})
+	}
+	return nil
 }
 
 // textOf is the n-th text that a user writes, from 1.
@@ -145,8 +191,10 @@ func isPassing(err error) bool {
 		nobody  *agent.NoUserError
 		route   *mor.RouteError
 		refused *session.Error
+		trust   *agent.TrustError
 	)
-	return errors.As(err, &away) || errors.As(err, &nobody) || errors.As(err, &route) ||
+	return errors.As(err, &trust) && trust.Pinned.IsZero() || // nobody vouches for her home yet
+		errors.As(err, &away) || errors.As(err, &nobody) || errors.As(err, &route) ||
 		errors.As(err, &refused) && refused.Code == session.Unavailable
 }
 

@@ -77,7 +77,7 @@ func startOne(t *testing.T, l *lab, i int, o node.Options) *watched {
 		t.Fatal(err)
 	}
 	n := &watched{dir: filepath.Join(l.cfg.Dir, domain.String()), domain: domain}
-	if _, err := node.Init(n.dir, l.nodeConfig(domain, i), time.Now()); err != nil {
+	if _, err := node.Init(n.dir, l.nodeConfig(domain, i), time.Now(), nil); err != nil {
 		t.Fatal(err)
 	}
 	n.run(t, o)

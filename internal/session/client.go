@@ -49,20 +49,24 @@ func (c *Client) Close(ctx context.Context) error {
 // Done is closed when the link has ended.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Register asks the home for a certificate.
-func (c *Client) Register(ctx context.Context, request []byte) (certificate []byte, err error) {
-	answer, err := call[Registered](ctx, c, OpRegister, Register{request})
+// Register asks the home for a certificate, with an invitation or without.
+func (c *Client) Register(ctx context.Context, request, invite []byte) (certificate []byte, err error) {
+	answer, err := call[Registered](ctx, c, OpRegister, Register{request, invite})
 	return answer.Certificate, err
 }
 
-// Login proves the identity key over this link.
-func (c *Client) Login(ctx context.Context, name pki.Name, certificate []byte, key pki.IdentityKey) (pki.Domain, error) {
+// Login proves the identity key over this link. At another node than her home the user shows
+// the certificate of her home's authority, too; at home nil.
+func (c *Client) Login(ctx context.Context, name pki.Name, certificate []byte, key pki.IdentityKey, authority []byte) (Welcome, error) {
 	exported, err := exporter(c.conn)
 	if err != nil {
-		return pki.Domain{}, err
+		return Welcome{}, err
 	}
-	answer, err := call[Welcome](ctx, c, OpLogin, Login{name, certificate, key.SignLogin(exported, name)})
-	return answer.Domain, err
+	answer, err := call[Welcome](ctx, c, OpLogin, Login{name, certificate, key.SignLogin(exported, name), authority})
+	if err == nil && !answer.valid() {
+		return Welcome{}, fmt.Errorf("%w: the answer to %s", ErrMalformed, OpLogin)
+	}
+	return answer, err
 }
 
 // Publish hands in the user's own card.
@@ -92,9 +96,8 @@ func (c *Client) Directory(ctx context.Context) ([][]byte, error) {
 }
 
 // Lookup fetches another user's card, signed and unjudged.
-func (c *Client) Lookup(ctx context.Context, name pki.Name) (card []byte, err error) {
-	answer, err := call[Found](ctx, c, OpLookup, Lookup{name})
-	return answer.Card, err
+func (c *Client) Lookup(ctx context.Context, name pki.Name) (Found, error) {
+	return call[Found](ctx, c, OpLookup, Lookup{name})
 }
 
 // Claim makes mailbox addresses the user's.
@@ -125,6 +128,23 @@ func (c *Client) Forget(ctx context.Context, seqs []int64) error {
 		seqs = seqs[len(part):]
 	}
 	return nil
+}
+
+// Statements fetches a page of signed statements after the given number, signed and
+// unjudged. While it says More there is a page after its Last.
+func (c *Client) Statements(ctx context.Context, since int64) (Stated, error) {
+	answer, err := call[Stated](ctx, c, OpStatements, Statements{since})
+	if err == nil && !answer.follows(since) {
+		return Stated{}, fmt.Errorf("%w: the answer to %s", ErrMalformed, OpStatements)
+	}
+	return answer, err
+}
+
+// Revoke hands in a revocation. The node believes it by what is in it, whoever brings it: no
+// login is needed. With one, and for the key of that, the link may end before the answer comes.
+func (c *Client) Revoke(ctx context.Context, revocation []byte) error {
+	_, err := call[empty](ctx, c, OpRevoke, Revoke{revocation})
+	return err
 }
 
 // Submit hands in an entry frame ([onion.Entry] marshalled, onion.Size bytes) and waits for

@@ -25,7 +25,7 @@ func Example() {
 	check(err)
 	desk := &session.Desk{
 		Domain: domain,
-		Register: func(_ context.Context, request []byte) ([]byte, error) {
+		Register: func(_ context.Context, request, _ []byte) ([]byte, error) {
 			r, err := pki.ParseUserRequest(request)
 			if err != nil {
 				return nil, session.Errorf(session.BadRequest, "%v", err)
@@ -33,12 +33,12 @@ func Example() {
 			cert, err := home.SignUser(rand.Reader, time.Now(), r, pki.UserLifetime)
 			return cert.DER(), err
 		},
-		Authenticate: func(_ context.Context, l session.Login, exported [pki.ExporterSize]byte) (pki.UserCert, error) {
+		Authenticate: func(_ context.Context, l session.Login, exported [pki.ExporterSize]byte) (pki.UserCert, session.HomeView, error) {
 			cert, err := home.CA().VerifyUser(l.Certificate, time.Now())
 			if err != nil || cert.Name() != l.Name || !cert.VerifyLogin(exported, l.Proof) {
-				return pki.UserCert{}, session.Errorf(session.Refused, "the proof is not good on this link")
+				return pki.UserCert{}, session.HomeView{}, session.Errorf(session.Refused, "the proof is not good on this link")
 			}
-			return cert, nil
+			return cert, session.HomeView{Domain: domain, Path: session.PathHome, Online: true}, nil
 		},
 	}
 
@@ -64,11 +64,11 @@ func Example() {
 	check(err)
 	request, err := pki.NewUserRequest(rand.Reader, key, name)
 	check(err)
-	certificate, err := client.Register(context.Background(), request.DER())
+	certificate, err := client.Register(context.Background(), request.DER(), nil)
 	check(err)
-	welcome, err := client.Login(context.Background(), name, certificate, key)
+	welcome, err := client.Login(context.Background(), name, certificate, key, nil)
 	check(err)
-	fmt.Println("welcome to", welcome)
+	fmt.Println("welcome to", welcome.Domain)
 
 	check(client.Close(context.Background()))
 	node.Wait()

@@ -18,17 +18,19 @@ import (
 
 // A Desk is what a node does for its users. Each function is called with bounded
 // arguments; an [*Error] goes to the user as it is, any other error as Unavailable.
-// All but Register, Authenticate and Directory are called for a user who is logged in.
+// All but Register, Authenticate, Directory and Revoke are called for a user who is logged in.
 type Desk struct {
 	Domain       pki.Domain
-	Register     func(ctx context.Context, request []byte) (certificate []byte, err error)
-	Authenticate func(ctx context.Context, l Login, exported [pki.ExporterSize]byte) (pki.UserCert, error)
+	Register     func(ctx context.Context, request, invite []byte) (certificate []byte, err error)
+	Authenticate func(ctx context.Context, l Login, exported [pki.ExporterSize]byte) (pki.UserCert, HomeView, error)
 	Publish      func(ctx context.Context, user pki.UserCert, card []byte) error
 	Directory    func(ctx context.Context, after pki.Domain) (Descriptors, error)
-	Lookup       func(ctx context.Context, name pki.Name) (card []byte, err error)
+	Revoke       func(ctx context.Context, revocation []byte) error
+	Lookup       func(ctx context.Context, name pki.Name) (Found, error)
 	Claim        func(ctx context.Context, user pki.UserCert, mailboxes []Mailbox) error
 	Items        func(ctx context.Context, user pki.UserCert, want Items) ([]Item, error)
 	Forget       func(ctx context.Context, user pki.UserCert, seqs []int64) error
+	Statements   func(ctx context.Context, since int64) (Stated, error)
 	Submit       func(ctx context.Context, user pki.UserCert, entry onion.Entry) error
 
 	loginTime time.Duration // LoginTime; less in tests
@@ -153,26 +155,34 @@ func (s *served) answer(ctx context.Context, m message) (any, error) {
 	switch m.Op {
 	case OpRegister:
 		return withBody(m, func(b Register) (any, error) {
-			certificate, err := s.desk.Register(ctx, b.Request)
+			if len(b.Invite) > MaxInvite {
+				return nil, Errorf(BadRequest, "an invitation of %d bytes, at most %d", len(b.Invite), MaxInvite)
+			}
+			certificate, err := s.desk.Register(ctx, b.Request, b.Invite)
 			return Registered{certificate}, err
 		})
 	case OpLogin:
 		return withBody(m, func(b Login) (any, error) { return s.login(ctx, b) })
 	case OpDirectory:
 		return withBody(m, func(b Directory) (any, error) { return s.desk.Directory(ctx, b.After) })
+	case OpRevoke:
+		return withBody(m, func(b Revoke) (any, error) {
+			return empty{}, limited("a revocation", len(b.Revocation), pki.MaxRevocationSize, func() error { return s.desk.Revoke(ctx, b.Revocation) })
+		})
 	}
 	user, err := s.loggedIn()
 	if err != nil {
 		return nil, err
 	}
+	return s.answerUser(ctx, user, m)
+}
+
+func (s *served) answerUser(ctx context.Context, user pki.UserCert, m message) (any, error) {
 	switch m.Op {
 	case OpPublish:
 		return withBody(m, func(b Publish) (any, error) { return empty{}, s.desk.Publish(ctx, user, b.Card) })
 	case OpLookup:
-		return withBody(m, func(b Lookup) (any, error) {
-			card, err := s.desk.Lookup(ctx, b.Name)
-			return Found{card}, err
-		})
+		return withBody(m, func(b Lookup) (any, error) { return s.desk.Lookup(ctx, b.Name) })
 	case OpClaim:
 		return withBody(m, func(b Claim) (any, error) {
 			return empty{}, bounded(len(b.Mailboxes), MaxClaims, func() error { return s.desk.Claim(ctx, user, b.Mailboxes) })
@@ -187,23 +197,33 @@ func (s *served) answer(ctx context.Context, m message) (any, error) {
 		return withBody(m, func(b Forget) (any, error) {
 			return empty{}, bounded(len(b.Seqs), MaxForget, func() error { return s.desk.Forget(ctx, user, b.Seqs) })
 		})
+	case OpStatements:
+		return withBody(m, func(b Statements) (any, error) {
+			if b.Since < 0 {
+				return nil, Errorf(BadRequest, "statements after %d", b.Since)
+			}
+			return s.desk.Statements(ctx, b.Since)
+		})
 	}
 	return nil, Errorf(BadRequest, "unknown operation %q", m.Op)
 }
 
 func (s *served) login(ctx context.Context, l Login) (any, error) {
+	if len(l.Authority) > pki.MaxCertificateSize {
+		return nil, Errorf(BadRequest, "an authority of %d bytes, at most %d", len(l.Authority), pki.MaxCertificateSize)
+	}
 	exported, err := exporter(s.conn)
 	if err != nil {
 		return nil, err
 	}
-	user, err := s.desk.Authenticate(ctx, l, exported)
+	user, home, err := s.desk.Authenticate(ctx, l, exported)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.user = &user
-	return Welcome{s.desk.Domain}, nil
+	return Welcome{s.desk.Domain, home}, nil
 }
 
 func (s *served) loggedIn() (pki.UserCert, error) {
@@ -237,6 +257,13 @@ func withBody[B any](m message, do func(B) (any, error)) (any, error) {
 		return nil, Errorf(BadRequest, "malformed %s: %v", m.Op, err)
 	}
 	return do(body)
+}
+
+func limited(what string, size, most int, do func() error) error {
+	if size > most {
+		return Errorf(BadRequest, "%s of %d bytes, at most %d", what, size, most)
+	}
+	return do()
 }
 
 func bounded(n, most int, do func() error) error {

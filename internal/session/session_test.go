@@ -29,10 +29,10 @@ func TestRoundTrip(t *testing.T) {
 	ctx := t.Context()
 
 	check(t, c.Publish(ctx, []byte("card of ann")))
-	card, err := c.Lookup(ctx, ann.name)
+	found, err := c.Lookup(ctx, ann.name)
 	check(t, err)
-	if string(card) != "card of ann" {
-		t.Errorf("card %q", card)
+	if string(found.Card) != "card of ann" {
+		t.Errorf("card %q", found.Card)
 	}
 	items, err := c.Items(ctx, Items{After: 1})
 	check(t, err)
@@ -68,7 +68,7 @@ func TestLoginIsBoundToItsLink(t *testing.T) {
 	ann, _ := h.ann(t)
 	first, second := h.connect(t), h.connect(t)
 	login := func(exported [pki.ExporterSize]byte) string {
-		body := must(json.Marshal(Login{ann.name, ann.cert, ann.key.SignLogin(exported, ann.name)}))
+		body := must(json.Marshal(Login{ann.name, ann.cert, ann.key.SignLogin(exported, ann.name), nil}))
 		return string(must(json.Marshal(message{Seq: 1, Op: OpLogin, Body: body})))
 	}
 	recorded := login(must(exporter(first)))
@@ -102,7 +102,7 @@ func TestLoginRefusals(t *testing.T) {
 		"another's certificate": {ann.name, bob.cert, ann.key},
 		"no certificate":        {ann.name, nil, ann.key},
 	} {
-		_, err := h.client(t).Login(t.Context(), l.name, l.cert, l.key)
+		_, err := h.client(t).Login(t.Context(), l.name, l.cert, l.key, nil)
 		if err == nil {
 			t.Errorf("%s: logged in", what)
 		}
@@ -116,8 +116,9 @@ func TestLoginFirst(t *testing.T) {
 	c, ctx := h.client(t), t.Context()
 	_, lookup := c.Lookup(ctx, must(pki.ParseName("ann@a.test")))
 	_, items := c.Items(ctx, Items{})
+	_, stated := c.Statements(ctx, 0)
 	for what, err := range map[string]error{
-		"publish": c.Publish(ctx, []byte("card")), "lookup": lookup, "items": items,
+		"statements": stated, "publish": c.Publish(ctx, []byte("card")), "lookup": lookup, "items": items,
 		"claim": c.Claim(ctx, make([]Mailbox, 1)), "forget": c.Forget(ctx, []int64{1}),
 		"submit": c.Submit(ctx, frame(t, 1)),
 	} {
@@ -211,7 +212,7 @@ func TestErrorsArePrintable(t *testing.T) {
 	if len(e.Text) > MaxText || !utf8.ValidString(e.Text) || strings.ContainsAny(e.Text, "\x1b\n\u202e") {
 		t.Errorf("%q", e.Text)
 	}
-	raw := must(json.Marshal(message{Seq: 1, Error: &Error{Refused, "red \x1b[31m"}}))
+	raw := must(json.Marshal(message{Seq: 1, Error: &Error{Code: Refused, Text: "red \x1b[31m"}}))
 	if _, err := parseMessage(raw); !errors.Is(err, ErrMalformed) {
 		t.Errorf("a node's escape sequence: %v", err)
 	}
@@ -406,7 +407,8 @@ func linkPair(t *testing.T) (near, far *link.Conn) {
 func TestAnswersFit(t *testing.T) {
 	items := slices.Repeat([]Item{{Seq: 1 << 62, Reply: true, Body: make([]byte, onion.BodySize)}}, MaxItems)
 	descriptors := Descriptors{Descriptors: slices.Repeat([][]byte{make([]byte, pki.MaxDescriptorSize)}, MaxDescriptors)}
-	for _, body := range []any{Held{items}, descriptors} {
+	stated := Stated{slices.Repeat([][]byte{make([]byte, MaxStatementBytes/MaxStatements)}, MaxStatements), 1 << 62, true}
+	for _, body := range []any{Held{items}, descriptors, stated} {
 		raw := must(json.Marshal(message{Seq: 1 << 62, Body: must(json.Marshal(body))}))
 		if len(raw) > link.MaxControl {
 			t.Errorf("%T: %d bytes", body, len(raw))
@@ -436,8 +438,8 @@ func FuzzMessage(f *testing.F) {
 			t.Fatalf("%s became %s: %v", raw, again, err)
 		}
 		for _, body := range []any{
-			&Register{}, &Login{}, &Publish{}, &Directory{}, &Lookup{}, &Claim{}, &Items{}, &Forget{},
-			&Registered{}, &Welcome{}, &Descriptors{}, &Found{}, &Held{},
+			&Register{}, &Login{}, &Publish{}, &Directory{}, &Lookup{}, &Claim{}, &Items{}, &Forget{}, &Statements{},
+			&Registered{}, &Welcome{}, &Descriptors{}, &Found{}, &Held{}, &Stated{},
 		} {
 			_ = strictjson.Unmarshal(m.Body, body) // must not panic
 		}

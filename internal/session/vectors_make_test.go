@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/p3do/p3do/pki"
 )
 
 func makeVectors() vectorFile {
 	return vectorFile{
-		"Made by go test ./internal/session -run Vectors -rewrite. The specification is docs/spec/session.md.",
+		"Made by P3DO_REWRITE=1 go test ./internal/session -run Vectors. The specification is docs/spec/session.md.",
 		slices.Concat(goodRequests(), goodAnswers(), endingRequests(), badRequests(), earlyRequests(), badAnswers()),
 	}
 }
@@ -25,12 +27,19 @@ func goodRequests() (list []vector) {
 	add := func(op Op, comment string, seq uint64, body string, fields map[string]string) {
 		text := `{"seq":` + strconv.FormatUint(seq, 10) + `,"op":"` + string(op) + `","body":` + body + `}`
 		list = append(list, vector{
-			Kind: "request", Comment: comment, Expect: "accept", LoggedIn: true, Text: text, Seq: seq, Op: op, Fields: fields,
+			Kind: "request", Comment: comment, Expect: "accept", LoggedIn: op != OpRevoke, Text: text, Seq: seq, Op: op, Fields: fields,
 		})
 	}
-	add(OpRegister, "asks for a certificate", 1, `{"request":"`+b64(4, 0xfb)+`"}`, map[string]string{"request": hexed(4, 0xfb)})
-	add(OpLogin, "logs in", 0, `{"name":"ann@a.test","certificate":"`+b64(3, 0x30)+`","proof":"`+b64(64, 0xff)+`"}`,
-		map[string]string{"name": "ann@a.test", "certificate": hexed(3, 0x30), "proof": hexed(64, 0xff)})
+	add(OpRegister, "asks for a certificate", 1, `{"request":"`+b64(4, 0xfb)+`"}`, map[string]string{"request": hexed(4, 0xfb), "invite": ""})
+	add(OpRegister, "asks for a certificate with the longest invitation", 1, `{"request":"`+b64(4, 0xfb)+`","invite":"`+b64(MaxInvite, 5)+`"}`,
+		map[string]string{"request": hexed(4, 0xfb), "invite": hexed(MaxInvite, 5)})
+	login := `{"name":"ann@a.test","certificate":"` + b64(3, 0x30) + `","proof":"` + b64(64, 0xff) + `"`
+	add(OpLogin, "logs in at home", 0, login+`}`,
+		map[string]string{"name": "ann@a.test", "certificate": hexed(3, 0x30), "proof": hexed(64, 0xff), "authority": ""})
+	add(OpLogin, "logs in elsewhere", 0, login+`,"authority":"`+b64(pki.MaxCertificateSize, 0x31)+`"}`,
+		map[string]string{
+			"name": "ann@a.test", "certificate": hexed(3, 0x30), "proof": hexed(64, 0xff), "authority": hexed(pki.MaxCertificateSize, 0x31),
+		})
 	add(OpPublish, "hands in her card", 2, `{"card":"`+b64(2, 1)+`"}`, map[string]string{"card": hexed(2, 1)})
 	add(OpDirectory, "asks for the first page", 3, `{}`, map[string]string{"after": ""})
 	add(OpDirectory, "asks for the next page", 4, `{"after":"b.test"}`, map[string]string{"after": "b.test"})
@@ -52,6 +61,11 @@ func goodRequests() (list []vector) {
 	add(OpForget, "two items are durable", 11, `{"seqs":[1,300]}`, map[string]string{"seqs": "1 300"})
 	add(OpForget, "as many as may be, and the greatest number of a request", 18446744073709551615, `{"seqs":[`+ones(MaxForget)+`]}`,
 		map[string]string{"seqs": strings.TrimSpace(strings.Repeat("1 ", MaxForget))})
+	add(OpStatements, "asks for the first statements", 12, `{"since":0}`, map[string]string{"since": "0"})
+	add(OpStatements, "asks for what comes after the greatest number", 13, `{"since":9223372036854775807}`,
+		map[string]string{"since": "9223372036854775807"})
+	add(OpRevoke, "hands in a revocation of the greatest length", 14, `{"revocation":"`+b64(pki.MaxRevocationSize, 1)+`"}`,
+		map[string]string{"revocation": hexed(pki.MaxRevocationSize, 1)})
 	return list
 }
 
@@ -67,19 +81,37 @@ func goodAnswers() (list []vector) {
 	}
 	nothing := map[string]string{}
 	add(OpRegister, "a certificate", `{"certificate":"`+b64(3, 0x30)+`"}`, map[string]string{"certificate": hexed(3, 0x30)})
-	add(OpLogin, "welcome", `{"domain":"a.test"}`, map[string]string{"domain": "a.test"})
+	welcome := func(comment, home string, fields map[string]string) {
+		fields["domain"] = "c.test"
+		add(OpLogin, comment, `{"domain":"c.test","home":`+home+`}`, fields)
+	}
+	welcome("welcome at home", `{"domain":"c.test","path":"home","home_online":true}`,
+		map[string]string{"home": "c.test", "path": "home", "confirmed": "", "home_online": "true", "home_gone": "false"})
+	welcome("welcome elsewhere", `{"domain":"a.test","path":"cache","confirmed":["b.test","d.test"]}`,
+		map[string]string{"home": "a.test", "path": "cache", "confirmed": "b.test d.test", "home_online": "false", "home_gone": "false"})
+	welcome("welcome elsewhere, by DNS", `{"domain":"a.test","path":"dns","home_online":true}`,
+		map[string]string{"home": "a.test", "path": "dns", "confirmed": "", "home_online": "true", "home_gone": "false"})
+	welcome("welcome elsewhere, by a key server, and the home is gone", `{"domain":"a.test","path":"keyserver","home_gone":true}`,
+		map[string]string{"home": "a.test", "path": "keyserver", "confirmed": "", "home_online": "false", "home_gone": "true"})
 	add(OpPublish, "published", `{}`, nothing)
 	add(OpDirectory, "a page", `{"descriptors":["`+b64(1, 1)+`","`+b64(2, 2)+`"],"last":"b.test"}`,
 		map[string]string{"descriptors": "01 0202", "last": "b.test"})
 	add(OpDirectory, "the last page", `{"descriptors":["`+b64(1, 3)+`"]}`, map[string]string{"descriptors": "03", "last": ""})
 	add(OpDirectory, "no servers", `{"descriptors":[]}`, map[string]string{"descriptors": "", "last": ""})
-	add(OpLookup, "a card", `{"card":"`+b64(2, 1)+`"}`, map[string]string{"card": hexed(2, 1)})
+	add(OpLookup, "a card", `{"card":"`+b64(2, 1)+`"}`, map[string]string{"card": hexed(2, 1), "away": "false"})
+	add(OpLookup, "a copy of a card", `{"card":"`+b64(2, 1)+`","away":true}`, map[string]string{"card": hexed(2, 1), "away": "true"})
 	add(OpClaim, "claimed", `{}`, nothing)
 	add(OpItems, "a letter and a reply",
 		`{"items":[{"seq":41,"body":"`+b64(11148, 1)+`"},{"seq":42,"surb":"`+b64(16, 9)+`","body":"`+b64(11180, 2)+`"}]}`,
 		map[string]string{"41": "letter " + hexed(11148, 1), "42": "reply " + hexed(16, 9) + " " + hexed(11180, 2)})
 	add(OpItems, "nothing has come", `{"items":[]}`, nothing)
 	add(OpForget, "forgotten", `{}`, nothing)
+	add(OpRevoke, "revoked", `{}`, nothing)
+	add(OpStatements, "two statements, and more", `{"statements":["`+b64(2, 1)+`","`+b64(3, 2)+`"],"last":7,"more":true}`,
+		map[string]string{"statements": "0101 020202", "last": "7", "more": "true"})
+	add(OpStatements, "the last statement", `{"statements":["`+b64(1, 3)+`"],"last":8}`,
+		map[string]string{"statements": "03", "last": "8", "more": "false"})
+	add(OpStatements, "no statements", `{"statements":[],"last":8}`, map[string]string{"statements": "", "last": "8", "more": "false"})
 	list = append(list, vector{
 		Kind: "answer", Comment: "the first entry frame is on its way", Expect: "accept", Text: `{"seq":1,"op":"submitted","body":{}}`,
 		Seq: 1, Op: opSubmitted, Fields: nothing,
@@ -87,8 +119,12 @@ func goodAnswers() (list []vector) {
 	for _, code := range []Code{BadRequest, NotLoggedIn, Refused, NotFound, WrongKey, Full, Unavailable} {
 		list = append(list, failure("an error", "", code, "it is so"))
 	}
+	shown := failure("another key of a domain", "", WrongKey, "b.test shows another key")
+	shown.Shown = pki.Fingerprint{1, 2, 3}
+	shown.Text = strings.TrimSuffix(shown.Text, "}}") + `,"shown":"` + shown.Shown.String() + `"}}`
 	return append(list,
 		failure("an entry frame is refused", opSubmitted, Full, "no room"),
+		shown,
 		failure("the longest text", "", Refused, strings.Repeat("x", MaxText)),
 		failure("a text that is not ASCII", "", Refused, "Gr\u00fc\u00dfe, \u65e5\u672c"))
 }
@@ -160,6 +196,11 @@ func badRequests() (list []vector) {
 	add("an unknown field in a mailbox", "claim", claim(b64(32, 1), `"contact"`, `1,"more":1`))
 	add("an item's number too great", "items", `,"body":{"after":9223372036854775808,"wait":0}`)
 	add("a wait as text", "items", `,"body":{"after":0,"wait":"1s"}`)
+	add("an invitation of 65 bytes", "register", `,"body":{"request":"AAAA","invite":"`+b64(MaxInvite+1, 5)+`"}`)
+	add("an authority of 6 145 bytes", "login", `,"body":{"name":"ann@a.test","certificate":"AAAA","proof":"AAAA","authority":"`+b64(pki.MaxCertificateSize+1, 5)+`"}`)
+	add("statements after a number below zero", "statements", `,"body":{"since":-1}`)
+	add("statements after a number too great", "statements", `,"body":{"since":9223372036854775808}`)
+	add("a revocation of 4 097 bytes", "revoke", `,"body":{"revocation":"`+b64(pki.MaxRevocationSize+1, 5)+`"}`)
 	add("an item too many", "forget", `,"body":{"seqs":[`+ones(MaxForget+1)+`]}`)
 	return list
 }
@@ -168,7 +209,7 @@ func badRequests() (list []vector) {
 func earlyRequests() (list []vector) {
 	for op, body := range map[Op]string{
 		OpPublish: `{"card":"AAAA"}`, OpLookup: `{"name":"bob@b.test"}`, OpClaim: `{"mailboxes":[]}`, OpItems: `{"after":0,"wait":0}`,
-		OpForget: `{"seqs":[]}`, "shout": `{}`,
+		OpForget: `{"seqs":[]}`, OpStatements: `{"since":0}`, "shout": `{}`,
 	} {
 		list = append(list, vector{
 			Kind: "request", Comment: string(op) + " before a login", Expect: "refuse", Reason: string(NotLoggedIn), Seq: 3,
@@ -198,6 +239,16 @@ func badAnswers() (list []vector) {
 	add(OpLookup, "a replacement character", `{"seq":1,"error":{"code":"full","text":"\ufffd"}}`)
 	add(OpLookup, "a text of 401 bytes", `{"seq":1,"error":{"code":"full","text":"`+strings.Repeat("x", MaxText+1)+`"}}`)
 	add(OpLogin, "a domain that is none", `{"seq":1,"body":{"domain":"A.test"}}`)
+	add(OpLogin, "a home that is no domain", `{"seq":1,"body":{"domain":"a.test","home":{"domain":"A.test","path":"cache"}}}`)
+	add(OpLogin, "an unknown field of the home", `{"seq":1,"body":{"domain":"a.test","home":{"domain":"a.test","path":"home","more":1}}}`)
+	add(OpLogin, "an unknown path", `{"seq":1,"body":{"domain":"a.test","home":{"domain":"a.test","path":"luck"}}}`)
+	add(OpLogin, "nothing of the home", `{"seq":1,"body":{"domain":"a.test"}}`)
+	add(OpLogin, "65 domains that know the home", `{"seq":1,"body":{"domain":"a.test","home":{"domain":"a.test","path":"cache","confirmed":[`+
+		strings.TrimSuffix(strings.Repeat(`"b.test",`, MaxConfirmed+1), ",")+`]}}}`)
+	add(OpStatements, "65 statements", `{"seq":1,"body":{"statements":[`+
+		strings.TrimSuffix(strings.Repeat(`"AA==",`, MaxStatements+1), ",")+`],"last":99}}`)
+	add(OpStatements, "more of nothing", `{"seq":1,"body":{"statements":[],"last":1,"more":true}}`)
+	add(OpStatements, "a statement without a number", `{"seq":1,"body":{"statements":["AA=="],"last":0}}`)
 	add(OpDirectory, "a descriptor that is no base64", `{"seq":1,"body":{"descriptors":["?"]}}`)
 	add(OpItems, "a name of 15 bytes for a reply block", `{"seq":1,"body":{"items":[{"seq":1,"surb":"`+b64(15, 1)+`","body":"AAAA"}]}}`)
 	add(OpItems, "an unknown field in an item", `{"seq":1,"body":{"items":[{"seq":1,"body":"AAAA","more":1}]}}`)

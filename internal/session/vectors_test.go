@@ -1,26 +1,22 @@
 package session
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/p3do/p3do/internal/golden"
 	"github.com/p3do/p3do/internal/link"
 	"github.com/p3do/p3do/internal/strictjson"
 	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/pki"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write the vectors anew; commit the difference only if you understand it")
 
 const vectorsFile = "../../docs/spec/vectors/session.json"
 
@@ -42,6 +38,7 @@ type vector struct {
 	Op       Op                `json:"op,omitempty"`   // of an answer: what was asked; submitted for an entry frame
 	Code     Code              `json:"code,omitempty"` // of an error, and its text
 	Says     string            `json:"says,omitempty"`
+	Shown    pki.Fingerprint   `json:"shown,omitzero"` // of an error
 	Fields   map[string]string `json:"fields,omitempty"`
 }
 
@@ -49,24 +46,12 @@ type vector struct {
 const malformed = "malformed"
 
 // TestVectorsAreUpToDate: the file is what makeVectors makes.
-func TestVectorsAreUpToDate(t *testing.T) {
-	var made bytes.Buffer
-	e := json.NewEncoder(&made)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", " ")
-	check(t, e.Encode(makeVectors()))
-	if *rewrite {
-		check(t, os.WriteFile(vectorsFile, made.Bytes(), 0o644))
-	}
-	if !bytes.Equal(must(os.ReadFile(vectorsFile)), made.Bytes()) {
-		t.Errorf("%s is stale; from the root of the module: go test ./internal/session -run Vectors -rewrite", vectorsFile)
-	}
-}
+func TestVectorsAreUpToDate(t *testing.T) { golden.Check(t, vectorsFile, makeVectors()) }
 
 // TestVectors: what the file says is what this package does.
 func TestVectors(t *testing.T) {
 	var file vectorFile
-	check(t, json.Unmarshal(must(os.ReadFile(vectorsFile)), &file))
+	golden.Read(t, vectorsFile, &file)
 	if len(file.Vectors) < 80 {
 		t.Errorf("only %d vectors", len(file.Vectors))
 	}
@@ -105,10 +90,10 @@ func checkText(t *testing.T, v vector) {
 		t.Errorf("number %d, operation %q", m.Seq, m.Op)
 	}
 	if v.Code != "" {
-		if m.Error == nil || *m.Error != (Error{v.Code, v.Says}) {
+		if m.Error == nil || *m.Error != (Error{v.Code, v.Says, v.Shown}) {
 			t.Errorf("error %+v", m.Error)
 		}
-		again.Error = &Error{v.Code, v.Says}
+		again.Error = &Error{v.Code, v.Says, v.Shown}
 	} else {
 		fields, body, err := fieldsOf(v.Kind, v.Op, m.Body)
 		check(t, err)
@@ -156,16 +141,20 @@ func checkRequest(t *testing.T, v vector, near, far *link.Conn) {
 // agreeable is a desk that has nothing and says yes.
 func agreeable() *Desk {
 	return &Desk{
-		Domain:       must(pki.ParseDomain("a.test")),
-		Register:     func(context.Context, []byte) ([]byte, error) { return nil, nil },
-		Authenticate: func(context.Context, Login, [pki.ExporterSize]byte) (pki.UserCert, error) { return pki.UserCert{}, nil },
-		Publish:      func(context.Context, pki.UserCert, []byte) error { return nil },
-		Directory:    func(context.Context, pki.Domain) (Descriptors, error) { return Descriptors{}, nil },
-		Lookup:       func(context.Context, pki.Name) ([]byte, error) { return nil, nil },
-		Claim:        func(context.Context, pki.UserCert, []Mailbox) error { return nil },
-		Items:        func(context.Context, pki.UserCert, Items) ([]Item, error) { return nil, nil },
-		Forget:       func(context.Context, pki.UserCert, []int64) error { return nil },
-		Submit:       func(context.Context, pki.UserCert, onion.Entry) error { return nil },
+		Domain:   must(pki.ParseDomain("a.test")),
+		Register: func(context.Context, []byte, []byte) ([]byte, error) { return nil, nil },
+		Authenticate: func(context.Context, Login, [pki.ExporterSize]byte) (pki.UserCert, HomeView, error) {
+			return pki.UserCert{}, HomeView{Domain: must(pki.ParseDomain("a.test")), Path: PathHome}, nil
+		},
+		Statements: func(_ context.Context, since int64) (Stated, error) { return Stated{Last: since}, nil },
+		Publish:    func(context.Context, pki.UserCert, []byte) error { return nil },
+		Directory:  func(context.Context, pki.Domain) (Descriptors, error) { return Descriptors{}, nil },
+		Revoke:     func(context.Context, []byte) error { return nil },
+		Lookup:     func(context.Context, pki.Name) (Found, error) { return Found{}, nil },
+		Claim:      func(context.Context, pki.UserCert, []Mailbox) error { return nil },
+		Items:      func(context.Context, pki.UserCert, Items) ([]Item, error) { return nil, nil },
+		Forget:     func(context.Context, pki.UserCert, []int64) error { return nil },
+		Submit:     func(context.Context, pki.UserCert, onion.Entry) error { return nil },
 	}
 }
 
@@ -180,11 +169,14 @@ func fieldsOf(kind string, op Op, raw []byte) (fields map[string]string, body an
 func requestFields(op Op, raw []byte) (map[string]string, any, error) {
 	switch op {
 	case OpRegister:
-		return read(raw, func(b Register) map[string]string { return map[string]string{"request": hex.EncodeToString(b.Request)} })
+		return read(raw, func(b Register) map[string]string {
+			return map[string]string{"request": hex.EncodeToString(b.Request), "invite": hex.EncodeToString(b.Invite)}
+		})
 	case OpLogin:
 		return read(raw, func(b Login) map[string]string {
 			return map[string]string{
 				"name": b.Name.String(), "certificate": hex.EncodeToString(b.Certificate), "proof": hex.EncodeToString(b.Proof),
+				"authority": hex.EncodeToString(b.Authority),
 			}
 		})
 	case OpPublish:
@@ -206,6 +198,16 @@ func requestFields(op Op, raw []byte) (map[string]string, any, error) {
 			return map[string]string{"after": strconv.FormatInt(b.After, 10), "wait": strconv.FormatInt(int64(b.Wait), 10)}
 		})
 	}
+	if op == OpRevoke {
+		return read(raw, func(b Revoke) map[string]string {
+			return map[string]string{"revocation": hex.EncodeToString(b.Revocation)}
+		})
+	}
+	if op == OpStatements {
+		return read(raw, func(b Statements) map[string]string {
+			return map[string]string{"since": strconv.FormatInt(b.Since, 10)}
+		})
+	}
 	return read(raw, func(b Forget) map[string]string {
 		return map[string]string{"seqs": strings.Trim(fmt.Sprint(b.Seqs), "[]")}
 	})
@@ -218,13 +220,16 @@ func answerFields(op Op, raw []byte) (map[string]string, any, error) {
 			return map[string]string{"certificate": hex.EncodeToString(b.Certificate)}
 		})
 	case OpLogin:
-		return read(raw, func(b Welcome) map[string]string { return map[string]string{"domain": b.Domain.String()} })
+		fields, body, err := read(raw, welcomeFields)
+		return fields, body, errors.Join(err, taken(err != nil || body.(Welcome).valid()))
 	case OpDirectory:
 		return read(raw, func(b Descriptors) map[string]string {
 			return map[string]string{"descriptors": strings.Trim(fmt.Sprintf("%x", b.Descriptors), "[]"), "last": b.Last.String()}
 		})
 	case OpLookup:
-		return read(raw, func(b Found) map[string]string { return map[string]string{"card": hex.EncodeToString(b.Card)} })
+		return read(raw, func(b Found) map[string]string {
+			return map[string]string{"card": hex.EncodeToString(b.Card), "away": strconv.FormatBool(b.Away)}
+		})
 	case OpItems:
 		return read(raw, func(b Held) map[string]string {
 			fields := map[string]string{}
@@ -238,7 +243,31 @@ func answerFields(op Op, raw []byte) (map[string]string, any, error) {
 			return fields
 		})
 	}
+	if op == OpStatements {
+		fields, body, err := read(raw, func(b Stated) map[string]string {
+			return map[string]string{
+				"statements": strings.Trim(fmt.Sprintf("%x", b.Statements), "[]"), "last": strconv.FormatInt(b.Last, 10), "more": strconv.FormatBool(b.More),
+			}
+		})
+		return fields, body, errors.Join(err, taken(err != nil || body.(Stated).follows(0)))
+	}
 	return read(raw, func(empty) map[string]string { return map[string]string{} })
+}
+
+// taken is an error unless an answer is in bounds.
+func taken(ok bool) error {
+	if !ok {
+		return ErrMalformed
+	}
+	return nil
+}
+
+func welcomeFields(b Welcome) map[string]string {
+	return map[string]string{
+		"domain": b.Domain.String(), "home": b.Home.Domain.String(), "path": string(b.Home.Path),
+		"confirmed": strings.Trim(fmt.Sprint(b.Home.Confirmed), "[]"), "home_online": strconv.FormatBool(b.Home.Online),
+		"home_gone": strconv.FormatBool(b.Home.Gone),
+	}
 }
 
 func read[B any](raw []byte, fields func(B) map[string]string) (map[string]string, any, error) {

@@ -34,6 +34,14 @@ const (
 	// MaxQuestion is how long the body of a request is, in bytes, that is worked on beside
 	// others: lookup and items.
 	MaxQuestion = 1024
+	// MaxInvite is how long an invitation is, in bytes.
+	MaxInvite = 64
+	// MaxStatements is how many statements one answer holds, and MaxStatementBytes how many
+	// bytes they have together.
+	MaxStatements     = 64
+	MaxStatementBytes = 512 << 10
+	// MaxConfirmed is how many domains a welcome names that know the key of the user's home.
+	MaxConfirmed = 64
 	// MaxText is how long the sentence of an error is, in bytes.
 	MaxText = 400
 	// LoginTime is how long a link is kept on which nobody logs in.
@@ -45,15 +53,17 @@ type Op string
 
 // The operations.
 const (
-	OpRegister  Op = "register"
-	OpLogin     Op = "login"
-	OpPublish   Op = "publish"
-	OpDirectory Op = "directory"
-	OpLookup    Op = "lookup"
-	OpClaim     Op = "claim"
-	OpItems     Op = "items"
-	OpForget    Op = "forget"
-	opSubmitted Op = "submitted" // the answer to an entry frame
+	OpRegister   Op = "register"
+	OpLogin      Op = "login"
+	OpPublish    Op = "publish"
+	OpDirectory  Op = "directory"
+	OpLookup     Op = "lookup"
+	OpClaim      Op = "claim"
+	OpItems      Op = "items"
+	OpForget     Op = "forget"
+	OpStatements Op = "statements"
+	OpRevoke     Op = "revoke"
+	opSubmitted  Op = "submitted" // the answer to an entry frame
 )
 
 // A Code classifies an [Error], so that a program can act on it.
@@ -74,6 +84,8 @@ const (
 type Error struct {
 	Code Code   `json:"code"`
 	Text string `json:"text"`
+
+	Shown pki.Fingerprint `json:"shown,omitzero"` // with WrongKey: the key that is shown instead, if it is known
 }
 
 // Error returns the sentence. It is one line of printable characters, whoever wrote it.
@@ -82,7 +94,7 @@ func (e *Error) Error() string { return e.Text }
 // Errorf makes an [Error]. What cannot be printed becomes a question mark, and what is
 // longer than MaxText is cut off.
 func Errorf(code Code, format string, args ...any) *Error {
-	return &Error{code, printable(fmt.Sprintf(format, args...))}
+	return &Error{Code: code, Text: printable(fmt.Sprintf(format, args...))}
 }
 
 // printable is text as a terminal may be shown it.
@@ -103,9 +115,11 @@ func printable(text string) string {
 // the message is in it.
 var ErrMalformed = errors.New("session: malformed message")
 
-// A Register asks for a certificate: a PKCS #10 request in DER.
+// A Register asks for a certificate: a PKCS #10 request in DER. Where new users are
+// invited, it holds what an invitation says, at most [MaxInvite] bytes.
 type Register struct {
 	Request []byte `json:"request"`
+	Invite  []byte `json:"invite,omitempty"`
 }
 
 // A Registered is the answer: a certificate in DER.
@@ -118,6 +132,10 @@ type Login struct {
 	Name        pki.Name `json:"name"`
 	Certificate []byte   `json:"certificate"`
 	Proof       []byte   `json:"proof"` // pki.IdentityKey.SignLogin over the exporter of this link
+
+	// Authority is the certificate of the user's home's authority in DER, at most
+	// pki.MaxCertificateSize bytes: for a node that is not her home and might not know it.
+	Authority []byte `json:"authority,omitempty"`
 }
 
 // A Publish hands in the user's own card, pki.Card, signed.
@@ -146,6 +164,7 @@ type Lookup struct {
 // A Found is a user's signed card.
 type Found struct {
 	Card []byte `json:"card"`
+	Away bool   `json:"away,omitempty"` // her home did not answer: it is a copy
 }
 
 // A MailboxKind says who may write to a mailbox.
@@ -250,9 +269,74 @@ type Forget struct {
 	Seqs []int64 `json:"seqs"`
 }
 
+// A Statements asks for the signed statements of domains and users that the node holds,
+// in the order of its numbers, after the given one.
+type Statements struct {
+	Since int64 `json:"since"`
+}
+
+// A Stated is the answer: at most [MaxStatements] statements of [MaxStatementBytes] together, each
+// as package pki splits it by its kind. Last is the number of the last of them, after which to ask
+// on; without statements it is the greatest number there is. More says that there are more.
+type Stated struct {
+	Statements [][]byte `json:"statements"`
+	Last       int64    `json:"last"`
+	More       bool     `json:"more,omitempty"`
+}
+
+// A Revoke hands in a revocation, pki.Revocation, which says itself who may make it: so nobody
+// has to log in for that. It has at most pki.MaxRevocationSize bytes.
+type Revoke struct {
+	Revocation []byte `json:"revocation"`
+}
+
+// A Path says by what a node knew the authority of a user's home.
+type Path string
+
+// The paths, in the order in which a node tries them.
+const (
+	PathHome      Path = "home"      // the node is her home
+	PathCache     Path = "cache"     // the node's own directory
+	PathDNS       Path = "dns"       // the TXT record of her home
+	PathKeyServer Path = "keyserver" // the key server of a peer
+)
+
+// A HomeView is what a node says of the home of the user who has logged in: its word, by
+// which nobody has to go.
+type HomeView struct {
+	Domain    pki.Domain   `json:"domain"`
+	Path      Path         `json:"path"`
+	Confirmed []pki.Domain `json:"confirmed,omitempty"` // other domains that know the home's key, at most [MaxConfirmed]
+	Online    bool         `json:"home_online,omitempty"`
+	Gone      bool         `json:"home_gone,omitempty"` // her certificate has run out, and her home is not there to renew it
+}
+
 // A Welcome is the answer to a login.
 type Welcome struct {
 	Domain pki.Domain `json:"domain"`
+	Home   HomeView   `json:"home"`
+}
+
+// valid tells whether a node may say so.
+func (w Welcome) valid() bool {
+	switch w.Home.Path {
+	case PathHome, PathCache, PathDNS, PathKeyServer:
+		return len(w.Home.Confirmed) <= MaxConfirmed && !w.Home.Domain.IsZero()
+	}
+	return false
+}
+
+// follows tells whether a node may answer so to who asks for what comes after since.
+func (s Stated) follows(since int64) bool {
+	size := 0
+	for _, raw := range s.Statements {
+		size += len(raw)
+	}
+	moved := s.Last >= 0 && s.Last != since // a node that lost its numbers counts anew
+	if len(s.Statements) == 0 {
+		moved = s.Last >= 0 && !s.More
+	}
+	return moved && len(s.Statements) <= MaxStatements && size <= MaxStatementBytes
 }
 
 // empty is the body of an answer that says no more than yes.

@@ -59,17 +59,19 @@ type home struct {
 	loginTime time.Duration // set before a link is opened
 	accepting chan struct{} // closed when it has ended
 
-	mu        sync.Mutex // guards what follows
-	cards     map[pki.Name][]byte
-	claimed   int
-	entries   []onion.Entry
-	items     []Item
-	forgotten []int64
-	busy      int      // look-ups being worked on
-	busiest   int      // as many as there ever were
-	servers   []server // by domain
-	waiting   chan struct{}
-	release   chan struct{} // look-ups of slow@a.test wait for it
+	mu         sync.Mutex // guards what follows
+	cards      map[pki.Name][]byte
+	claimed    int
+	entries    []onion.Entry
+	items      []Item
+	forgotten  []int64
+	busy       int      // look-ups being worked on
+	busiest    int      // as many as there ever were
+	servers    []server // by domain
+	waiting    chan struct{}
+	statements [][]byte      // numbered from 1
+	revoked    [][]byte      // what was handed in
+	release    chan struct{} // look-ups of slow@a.test wait for it
 }
 
 type server struct {
@@ -112,11 +114,24 @@ func (h *home) desk() *Desk {
 	return &Desk{
 		Domain: h.authority.Domain(), Register: h.register, Authenticate: h.authenticate,
 		Publish: h.publish, Directory: h.directory, Lookup: h.lookup, Claim: h.claim,
-		Items: h.held, Forget: h.forget, Submit: h.submit, loginTime: h.loginTime,
+		Items: h.held, Forget: h.forget, Submit: h.submit, Statements: h.stated, Revoke: h.revoke, loginTime: h.loginTime,
 	}
 }
 
-func (h *home) register(_ context.Context, raw []byte) ([]byte, error) {
+func (h *home) revoke(_ context.Context, raw []byte) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(raw) == 0 {
+		return Errorf(Refused, "the revocation does not hold here")
+	}
+	h.revoked = append(h.revoked, raw)
+	return nil
+}
+
+func (h *home) register(_ context.Context, raw, invite []byte) ([]byte, error) {
+	if len(invite) > 0 && string(invite) != "welcome" {
+		return nil, Errorf(Refused, "nobody is invited so")
+	}
 	request, err := pki.ParseUserRequest(raw)
 	if err != nil {
 		return nil, Errorf(BadRequest, "%v", err)
@@ -125,12 +140,26 @@ func (h *home) register(_ context.Context, raw []byte) ([]byte, error) {
 	return cert.DER(), err
 }
 
-func (h *home) authenticate(_ context.Context, l Login, exported [pki.ExporterSize]byte) (pki.UserCert, error) {
+func (h *home) authenticate(_ context.Context, l Login, exported [pki.ExporterSize]byte) (pki.UserCert, HomeView, error) {
 	cert, err := h.authority.CA().VerifyUser(l.Certificate, time.Now())
 	if err != nil || cert.Name() != l.Name || !cert.VerifyLogin(exported, l.Proof) {
-		return pki.UserCert{}, Errorf(Refused, "the proof is not good on this link")
+		return pki.UserCert{}, HomeView{}, Errorf(Refused, "the proof is not good on this link")
 	}
-	return cert, nil
+	if l.Authority != nil {
+		return cert, HomeView{Domain: l.Name.Domain(), Path: PathDNS, Confirmed: []pki.Domain{must(pki.ParseDomain("b.test"))}}, nil
+	}
+	return cert, HomeView{Domain: h.authority.Domain(), Path: PathHome, Online: true}, nil
+}
+
+// stated gives pages of three.
+func (h *home) stated(_ context.Context, since int64) (Stated, error) {
+	page := Stated{Last: since}
+	for int(page.Last) < len(h.statements) && len(page.Statements) < 3 {
+		page.Statements = append(page.Statements, h.statements[page.Last])
+		page.Last++
+	}
+	page.More = int(page.Last) < len(h.statements)
+	return page, nil
 }
 
 func (h *home) publish(_ context.Context, user pki.UserCert, card []byte) error {
@@ -140,7 +169,7 @@ func (h *home) publish(_ context.Context, user pki.UserCert, card []byte) error 
 	return nil
 }
 
-func (h *home) lookup(ctx context.Context, name pki.Name) ([]byte, error) {
+func (h *home) lookup(ctx context.Context, name pki.Name) (Found, error) {
 	switch name.Local() {
 	case "slow":
 		h.work(1)
@@ -149,18 +178,18 @@ func (h *home) lookup(ctx context.Context, name pki.Name) ([]byte, error) {
 		select {
 		case <-h.release:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return Found{}, ctx.Err()
 		}
 	case "secret":
-		return nil, errors.New("the disk of secret@a.test is full")
+		return Found{}, errors.New("the disk of secret@a.test is full")
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	card, ok := h.cards[name]
 	if !ok {
-		return nil, Errorf(NotFound, "there is no %s", name)
+		return Found{}, Errorf(NotFound, "there is no %s", name)
 	}
-	return card, nil
+	return Found{Card: card}, nil
 }
 
 func (h *home) work(change int) {
@@ -256,16 +285,16 @@ func (p *person) register(t testing.TB, c *Client) {
 	t.Helper()
 	request := must(pki.NewUserRequest(rand.Reader, p.key, p.name))
 	var err error
-	p.cert, err = c.Register(t.Context(), request.DER())
+	p.cert, err = c.Register(t.Context(), request.DER(), nil)
 	check(t, err)
 }
 
 func (p *person) login(t testing.TB, c *Client) {
 	t.Helper()
-	domain, err := c.Login(t.Context(), p.name, p.cert, p.key)
+	welcome, err := c.Login(t.Context(), p.name, p.cert, p.key, nil)
 	check(t, err)
-	if domain.String() != "a.test" {
-		t.Errorf("welcome from %s", domain)
+	if welcome.Domain.String() != "a.test" || welcome.Home.Path != PathHome || !welcome.Home.Online {
+		t.Errorf("welcome %+v", welcome)
 	}
 }
 

@@ -156,6 +156,15 @@ const (
 	countPins    = "pins"
 	countPeers   = "peers"
 	countMarks   = "marks"
+
+	countInvitations = "invitations"
+	countQuotas      = "quotas"
+)
+
+// Numbers that are given out, by their row in counters.
+const (
+	countStatements = "statements"
+	countEvents     = "events"
 )
 
 // count adds to a table's count and refuses to go over its cap.

@@ -23,11 +23,13 @@
 //   - mailbox: a 32-byte address that its owner claimed. Items wait in it until
 //     the owner forgets them. The triple (mailbox, kind, id) stays known after
 //     that until [ItemLife] is over, so that a late copy is a duplicate.
+//   - invitation: the hash of a token by which somebody may take a name, once.
 //   - mark: the 16-byte ID of something the router did once, with an end.
 //
-// Users cannot be listed: no query returns more than one of them, by its exact
-// name or its exact fingerprint. (Rows of the own domain that differ from the
-// key ring are named by CompareRing, which is for the operator.)
+// What the key server has of users cannot be listed: no query of its tables returns
+// more than one of them, by its exact name or its exact fingerprint. (The operator,
+// who has the file, sees rows that differ by CompareRing, and the names of his own
+// domain in the key ring by OwnUsers.)
 //
 // # How it writes
 //

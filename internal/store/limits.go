@@ -20,6 +20,10 @@ const (
 	MaxItems       = 10_000    // items waiting for one owner
 	MaxMarks       = 8_000_000 // marks that have not ended
 	MaxPage        = 1_000     // rows that one call of Items returns
+	MaxFormer      = 64        // keys that handed over to a pinned one
+	MaxEvents      = 10_000    // events that are kept
+	MaxEventsEach  = 256       // of them about one domain
+	MaxWords       = 1_024     // bytes of what an event says
 )
 
 // ItemLife is how long an item waits for its owner, and how long its (mailbox,

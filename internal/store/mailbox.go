@@ -52,10 +52,11 @@ func Day(t time.Time) uint32 {
 // [MaxAddresses] at most, then [ErrFull]; more than [MaxClaim] at once are
 // [ErrTooLarge].
 func (s *Store) Claim(ctx context.Context, owner [32]byte, addresses []Address) error {
-	return s.claim(ctx, owner, addresses, MaxAddresses)
+	return s.claim(ctx, owner, addresses, MaxAddresses, nil)
 }
 
-func (s *Store) claim(ctx context.Context, owner [32]byte, addresses []Address, limit int64) error {
+func (s *Store) claim(ctx context.Context, owner [32]byte, addresses []Address, limit int64,
+	admit func(context.Context, *db.Queries) error) error {
 	if len(addresses) > MaxClaim {
 		return ErrTooLarge
 	}
@@ -70,6 +71,11 @@ func (s *Store) claim(ctx context.Context, owner [32]byte, addresses []Address, 
 	return s.write(ctx, func(ctx context.Context, q *db.Queries) error {
 		if err := q.AddOwner(ctx, owner[:]); err != nil {
 			return err
+		}
+		if admit != nil {
+			if err := admit(ctx, q); err != nil {
+				return err
+			}
 		}
 		return claim(ctx, q, owner, addresses, limit)
 	})

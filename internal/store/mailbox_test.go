@@ -38,7 +38,7 @@ func TestClaimIsCapped(t *testing.T) {
 		for _, n := range numbers {
 			addrs = append(addrs, box(n, kind))
 		}
-		return s.claim(t.Context(), fp(owner), addrs, limit)
+		return s.claim(t.Context(), fp(owner), addrs, limit, nil)
 	}
 	must(t, put(1, Contact, 1, 2, 3))
 	want(t, put(1, Contact, 4, 5, 6), ErrFull)

@@ -53,12 +53,12 @@ func (s *Store) Marks(ctx context.Context, now time.Time) ([]Mark, error) {
 
 // Dropped counts what DropExpired removed.
 type Dropped struct {
-	Marks, Items, Delivered, Mailboxes, Owners int64
+	Marks, Items, Delivered, Mailboxes, Owners, Statements int64
 }
 
 // DropExpired removes what has ended at now: marks, items older than
 // [ItemLife] whether fetched or not, the memory of deliveries, and addresses
-// whose last day is over.
+// whose last day is over, and statements whose end has come.
 func (s *Store) DropExpired(ctx context.Context, now time.Time) (d Dropped, err error) {
 	err = s.write(ctx, func(ctx context.Context, q *db.Queries) error {
 		d, err = dropExpired(ctx, q, now)
@@ -86,6 +86,12 @@ func dropExpired(ctx context.Context, q *db.Queries, now time.Time) (d Dropped, 
 	if err = q.RecountOwners(ctx); err != nil {
 		return d, err
 	}
-	d.Owners, err = q.DropEmptyOwners(ctx)
+	if d.Owners, err = q.DropEmptyOwners(ctx); err != nil {
+		return d, err
+	}
+	if err = q.DropVisitors(ctx); err != nil {
+		return d, err
+	}
+	d.Statements, err = q.DropStatements(ctx, now.Unix())
 	return d, err
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/p3do/p3do/internal/store/db"
 )
 
-// Pin fixes the fingerprint of a subject at first sight. fresh: it was not
+// Pin (the method) fixes the fingerprint of a subject at first sight. fresh: it was not
 // pinned before and fp is the pin now; else existing is what was pinned, which
 // the caller compares with fp. Kinds are the caller's words ("domain",
 // "user"). The table takes [MaxPins], then [ErrFull].

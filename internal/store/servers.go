@@ -42,6 +42,29 @@ func (s *Store) putServer(ctx context.Context, v Server, limit int64) (fresh boo
 	return fresh && err == nil, err
 }
 
+// ReplaceServer keeps a copy of another domain's descriptor in place of whatever there is of
+// it, under another CA and with a lesser serial too: for a domain whose key has changed with
+// the caller's consent. The own domain's record is never touched: [ErrOwn].
+func (s *Store) ReplaceServer(ctx context.Context, v Server) error {
+	if err := checkRecord(v.Domain, v.Serial, v.Descriptor); err != nil {
+		return err
+	}
+	return s.write(ctx, func(ctx context.Context, q *db.Queries) error {
+		old, err := q.Server(ctx, v.Domain)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			if err := count(ctx, q, countServers, 1, MaxServers); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		case Origin(old.Origin) == Home:
+			return ErrOwn
+		}
+		return putServer(ctx, q, v, Cache)
+	})
+}
+
 func replaceServer(ctx context.Context, q *db.Queries, v Server, limit int64) (fresh bool, err error) {
 	old, err := q.Server(ctx, v.Domain)
 	switch {
@@ -56,9 +79,13 @@ func replaceServer(ctx context.Context, q *db.Queries, v Server, limit int64) (f
 	if err != nil {
 		return false, err
 	}
-	return true, q.PutServer(ctx, db.PutServerParams{
+	return true, putServer(ctx, q, v, v.Origin)
+}
+
+func putServer(ctx context.Context, q *db.Queries, v Server, origin Origin) error {
+	return q.PutServer(ctx, db.PutServerParams{
 		Domain: v.Domain, CA: v.CA[:], Serial: int64(v.Serial), Descriptor: v.Descriptor,
-		NotAfter: v.NotAfter.Unix(), Origin: string(v.Origin),
+		NotAfter: v.NotAfter.Unix(), Origin: string(origin),
 	})
 }
 

@@ -58,6 +58,8 @@
 // anything else that does not verify is ErrDamaged. A whole older copy of the
 // file verifies: going back in time is not detected.
 //
+// [Destroy] overwrites the file, its header first, and removes the folder.
+//
 // The layout to the octet, all bounds, and what somebody learns who has the
 // disk, are in docs/spec/vault.md.
 package vault

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/p3do/p3do/internal/secret"
 )
 
 // Limits of what a vault holds.
@@ -51,6 +53,7 @@ type Vault struct {
 	closed  bool
 	cfg     Config
 	writes  uint64 // durable ones
+	swaps   error  // why the root key may be written to the swap space; nil: it is not
 }
 
 // A position is a place in the life of a vault.
@@ -119,6 +122,7 @@ func (c Config) create(passphrase []byte, price cost) (*Vault, error) {
 		return nil, err
 	}
 	v := &Vault{folder: f, root: root, salt: h.salt, cfg: c}
+	v.swaps = secret.Lock(v.root.b[:])
 	if err := v.makeFirst(h); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
@@ -176,9 +180,14 @@ func (v *Vault) unlock(passphrase []byte) error {
 	if err != nil {
 		return err
 	}
-	v.salt = h.salt
+	v.salt, v.swaps = h.salt, secret.Lock(v.root.b[:])
 	return h.check(v.root)
 }
+
+// Swaps returns why the key that opens everything may be written to the swap space of this
+// machine: there is a limit to what a program may keep in memory, or no right to it. It is
+// nil where the system keeps the key in memory.
+func (v *Vault) Swaps() error { return v.swaps }
 
 // Close forgets the keys and what was read. Further transactions return
 // ErrClosed. There is nothing to write: every Update was durable.

@@ -27,6 +27,15 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.addDeliveredStmt, err = db.PrepareContext(ctx, addDelivered); err != nil {
 		return nil, fmt.Errorf("error preparing query AddDelivered: %w", err)
 	}
+	if q.addEventStmt, err = db.PrepareContext(ctx, addEvent); err != nil {
+		return nil, fmt.Errorf("error preparing query AddEvent: %w", err)
+	}
+	if q.addFormerStmt, err = db.PrepareContext(ctx, addFormer); err != nil {
+		return nil, fmt.Errorf("error preparing query AddFormer: %w", err)
+	}
+	if q.addInvitationStmt, err = db.PrepareContext(ctx, addInvitation); err != nil {
+		return nil, fmt.Errorf("error preparing query AddInvitation: %w", err)
+	}
 	if q.addItemStmt, err = db.PrepareContext(ctx, addItem); err != nil {
 		return nil, fmt.Errorf("error preparing query AddItem: %w", err)
 	}
@@ -41,6 +50,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.addPeerStmt, err = db.PrepareContext(ctx, addPeer); err != nil {
 		return nil, fmt.Errorf("error preparing query AddPeer: %w", err)
+	}
+	if q.addStatementStmt, err = db.PrepareContext(ctx, addStatement); err != nil {
+		return nil, fmt.Errorf("error preparing query AddStatement: %w", err)
+	}
+	if q.addVisitorStmt, err = db.PrepareContext(ctx, addVisitor); err != nil {
+		return nil, fmt.Errorf("error preparing query AddVisitor: %w", err)
 	}
 	if q.certificateStmt, err = db.PrepareContext(ctx, certificate); err != nil {
 		return nil, fmt.Errorf("error preparing query Certificate: %w", err)
@@ -60,17 +75,44 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countItemsStmt, err = db.PrepareContext(ctx, countItems); err != nil {
 		return nil, fmt.Errorf("error preparing query CountItems: %w", err)
 	}
+	if q.countStatementsStmt, err = db.PrepareContext(ctx, countStatements); err != nil {
+		return nil, fmt.Errorf("error preparing query CountStatements: %w", err)
+	}
+	if q.countVisitorsStmt, err = db.PrepareContext(ctx, countVisitors); err != nil {
+		return nil, fmt.Errorf("error preparing query CountVisitors: %w", err)
+	}
+	if q.countVisitorsOfStmt, err = db.PrepareContext(ctx, countVisitorsOf); err != nil {
+		return nil, fmt.Errorf("error preparing query CountVisitorsOf: %w", err)
+	}
+	if q.dropCertificatesStmt, err = db.PrepareContext(ctx, dropCertificates); err != nil {
+		return nil, fmt.Errorf("error preparing query DropCertificates: %w", err)
+	}
 	if q.dropDeliveredStmt, err = db.PrepareContext(ctx, dropDelivered); err != nil {
 		return nil, fmt.Errorf("error preparing query DropDelivered: %w", err)
 	}
 	if q.dropEmptyOwnersStmt, err = db.PrepareContext(ctx, dropEmptyOwners); err != nil {
 		return nil, fmt.Errorf("error preparing query DropEmptyOwners: %w", err)
 	}
+	if q.dropEventsStmt, err = db.PrepareContext(ctx, dropEvents); err != nil {
+		return nil, fmt.Errorf("error preparing query DropEvents: %w", err)
+	}
+	if q.dropEventsOfStmt, err = db.PrepareContext(ctx, dropEventsOf); err != nil {
+		return nil, fmt.Errorf("error preparing query DropEventsOf: %w", err)
+	}
+	if q.dropInvitationsStmt, err = db.PrepareContext(ctx, dropInvitations); err != nil {
+		return nil, fmt.Errorf("error preparing query DropInvitations: %w", err)
+	}
 	if q.dropItemsStmt, err = db.PrepareContext(ctx, dropItems); err != nil {
 		return nil, fmt.Errorf("error preparing query DropItems: %w", err)
 	}
+	if q.dropItemsOfStmt, err = db.PrepareContext(ctx, dropItemsOf); err != nil {
+		return nil, fmt.Errorf("error preparing query DropItemsOf: %w", err)
+	}
 	if q.dropMailboxesStmt, err = db.PrepareContext(ctx, dropMailboxes); err != nil {
 		return nil, fmt.Errorf("error preparing query DropMailboxes: %w", err)
+	}
+	if q.dropMailboxesOfStmt, err = db.PrepareContext(ctx, dropMailboxesOf); err != nil {
+		return nil, fmt.Errorf("error preparing query DropMailboxesOf: %w", err)
 	}
 	if q.dropMarksStmt, err = db.PrepareContext(ctx, dropMarks); err != nil {
 		return nil, fmt.Errorf("error preparing query DropMarks: %w", err)
@@ -78,11 +120,47 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.dropOldestCachedUserStmt, err = db.PrepareContext(ctx, dropOldestCachedUser); err != nil {
 		return nil, fmt.Errorf("error preparing query DropOldestCachedUser: %w", err)
 	}
+	if q.dropOwnerStmt, err = db.PrepareContext(ctx, dropOwner); err != nil {
+		return nil, fmt.Errorf("error preparing query DropOwner: %w", err)
+	}
+	if q.dropPeerStmt, err = db.PrepareContext(ctx, dropPeer); err != nil {
+		return nil, fmt.Errorf("error preparing query DropPeer: %w", err)
+	}
+	if q.dropRingStmt, err = db.PrepareContext(ctx, dropRing); err != nil {
+		return nil, fmt.Errorf("error preparing query DropRing: %w", err)
+	}
+	if q.dropRingKeyStmt, err = db.PrepareContext(ctx, dropRingKey); err != nil {
+		return nil, fmt.Errorf("error preparing query DropRingKey: %w", err)
+	}
+	if q.dropStatementStmt, err = db.PrepareContext(ctx, dropStatement); err != nil {
+		return nil, fmt.Errorf("error preparing query DropStatement: %w", err)
+	}
+	if q.dropStatementsStmt, err = db.PrepareContext(ctx, dropStatements); err != nil {
+		return nil, fmt.Errorf("error preparing query DropStatements: %w", err)
+	}
+	if q.dropUserStmt, err = db.PrepareContext(ctx, dropUser); err != nil {
+		return nil, fmt.Errorf("error preparing query DropUser: %w", err)
+	}
+	if q.dropVisitorsStmt, err = db.PrepareContext(ctx, dropVisitors); err != nil {
+		return nil, fmt.Errorf("error preparing query DropVisitors: %w", err)
+	}
+	if q.eventsSinceStmt, err = db.PrepareContext(ctx, eventsSince); err != nil {
+		return nil, fmt.Errorf("error preparing query EventsSince: %w", err)
+	}
 	if q.extendMailboxStmt, err = db.PrepareContext(ctx, extendMailbox); err != nil {
 		return nil, fmt.Errorf("error preparing query ExtendMailbox: %w", err)
 	}
 	if q.forgetItemStmt, err = db.PrepareContext(ctx, forgetItem); err != nil {
 		return nil, fmt.Errorf("error preparing query ForgetItem: %w", err)
+	}
+	if q.formerOfStmt, err = db.PrepareContext(ctx, formerOf); err != nil {
+		return nil, fmt.Errorf("error preparing query FormerOf: %w", err)
+	}
+	if q.invitationStmt, err = db.PrepareContext(ctx, invitation); err != nil {
+		return nil, fmt.Errorf("error preparing query Invitation: %w", err)
+	}
+	if q.invitationsStmt, err = db.PrepareContext(ctx, invitations); err != nil {
+		return nil, fmt.Errorf("error preparing query Invitations: %w", err)
 	}
 	if q.itemsStmt, err = db.PrepareContext(ctx, items); err != nil {
 		return nil, fmt.Errorf("error preparing query Items: %w", err)
@@ -93,11 +171,26 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.marksStmt, err = db.PrepareContext(ctx, marks); err != nil {
 		return nil, fmt.Errorf("error preparing query Marks: %w", err)
 	}
+	if q.movePinStmt, err = db.PrepareContext(ctx, movePin); err != nil {
+		return nil, fmt.Errorf("error preparing query MovePin: %w", err)
+	}
 	if q.nextItemStmt, err = db.PrepareContext(ctx, nextItem); err != nil {
 		return nil, fmt.Errorf("error preparing query NextItem: %w", err)
 	}
+	if q.nextNumberStmt, err = db.PrepareContext(ctx, nextNumber); err != nil {
+		return nil, fmt.Errorf("error preparing query NextNumber: %w", err)
+	}
+	if q.numberStmt, err = db.PrepareContext(ctx, number); err != nil {
+		return nil, fmt.Errorf("error preparing query Number: %w", err)
+	}
+	if q.oldEventStmt, err = db.PrepareContext(ctx, oldEvent); err != nil {
+		return nil, fmt.Errorf("error preparing query OldEvent: %w", err)
+	}
 	if q.onlyInRingStmt, err = db.PrepareContext(ctx, onlyInRing); err != nil {
 		return nil, fmt.Errorf("error preparing query OnlyInRing: %w", err)
+	}
+	if q.ownUsersAfterStmt, err = db.PrepareContext(ctx, ownUsersAfter); err != nil {
+		return nil, fmt.Errorf("error preparing query OwnUsersAfter: %w", err)
 	}
 	if q.peerStmt, err = db.PrepareContext(ctx, peer); err != nil {
 		return nil, fmt.Errorf("error preparing query Peer: %w", err)
@@ -108,11 +201,20 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.pinStmt, err = db.PrepareContext(ctx, pin); err != nil {
 		return nil, fmt.Errorf("error preparing query Pin: %w", err)
 	}
+	if q.pinsStmt, err = db.PrepareContext(ctx, pins); err != nil {
+		return nil, fmt.Errorf("error preparing query Pins: %w", err)
+	}
 	if q.putCertificateStmt, err = db.PrepareContext(ctx, putCertificate); err != nil {
 		return nil, fmt.Errorf("error preparing query PutCertificate: %w", err)
 	}
+	if q.putFullPinStmt, err = db.PrepareContext(ctx, putFullPin); err != nil {
+		return nil, fmt.Errorf("error preparing query PutFullPin: %w", err)
+	}
 	if q.putPinStmt, err = db.PrepareContext(ctx, putPin); err != nil {
 		return nil, fmt.Errorf("error preparing query PutPin: %w", err)
+	}
+	if q.putQuotaStmt, err = db.PrepareContext(ctx, putQuota); err != nil {
+		return nil, fmt.Errorf("error preparing query PutQuota: %w", err)
 	}
 	if q.putRingStmt, err = db.PrepareContext(ctx, putRing); err != nil {
 		return nil, fmt.Errorf("error preparing query PutRing: %w", err)
@@ -120,14 +222,23 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.putServerStmt, err = db.PrepareContext(ctx, putServer); err != nil {
 		return nil, fmt.Errorf("error preparing query PutServer: %w", err)
 	}
+	if q.putSightingStmt, err = db.PrepareContext(ctx, putSighting); err != nil {
+		return nil, fmt.Errorf("error preparing query PutSighting: %w", err)
+	}
 	if q.putUserStmt, err = db.PrepareContext(ctx, putUser); err != nil {
 		return nil, fmt.Errorf("error preparing query PutUser: %w", err)
+	}
+	if q.quotaStmt, err = db.PrepareContext(ctx, quota); err != nil {
+		return nil, fmt.Errorf("error preparing query Quota: %w", err)
 	}
 	if q.recountOwnersStmt, err = db.PrepareContext(ctx, recountOwners); err != nil {
 		return nil, fmt.Errorf("error preparing query RecountOwners: %w", err)
 	}
 	if q.replacePeerStmt, err = db.PrepareContext(ctx, replacePeer); err != nil {
 		return nil, fmt.Errorf("error preparing query ReplacePeer: %w", err)
+	}
+	if q.replaceQuotaStmt, err = db.PrepareContext(ctx, replaceQuota); err != nil {
+		return nil, fmt.Errorf("error preparing query ReplaceQuota: %w", err)
 	}
 	if q.ringKeyStmt, err = db.PrepareContext(ctx, ringKey); err != nil {
 		return nil, fmt.Errorf("error preparing query RingKey: %w", err)
@@ -144,6 +255,21 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.setReceivedStmt, err = db.PrepareContext(ctx, setReceived); err != nil {
 		return nil, fmt.Errorf("error preparing query SetReceived: %w", err)
 	}
+	if q.sightingsStmt, err = db.PrepareContext(ctx, sightings); err != nil {
+		return nil, fmt.Errorf("error preparing query Sightings: %w", err)
+	}
+	if q.statementStmt, err = db.PrepareContext(ctx, statement); err != nil {
+		return nil, fmt.Errorf("error preparing query Statement: %w", err)
+	}
+	if q.statementsAfterStmt, err = db.PrepareContext(ctx, statementsAfter); err != nil {
+		return nil, fmt.Errorf("error preparing query StatementsAfter: %w", err)
+	}
+	if q.statementsOfStmt, err = db.PrepareContext(ctx, statementsOf); err != nil {
+		return nil, fmt.Errorf("error preparing query StatementsOf: %w", err)
+	}
+	if q.useInvitationStmt, err = db.PrepareContext(ctx, useInvitation); err != nil {
+		return nil, fmt.Errorf("error preparing query UseInvitation: %w", err)
+	}
 	if q.userStmt, err = db.PrepareContext(ctx, user); err != nil {
 		return nil, fmt.Errorf("error preparing query User: %w", err)
 	}
@@ -153,6 +279,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.usersNotInRingStmt, err = db.PrepareContext(ctx, usersNotInRing); err != nil {
 		return nil, fmt.Errorf("error preparing query UsersNotInRing: %w", err)
 	}
+	if q.usersOfKeyStmt, err = db.PrepareContext(ctx, usersOfKey); err != nil {
+		return nil, fmt.Errorf("error preparing query UsersOfKey: %w", err)
+	}
 	return &q, nil
 }
 
@@ -161,6 +290,21 @@ func (q *Queries) Close() error {
 	if q.addDeliveredStmt != nil {
 		if cerr := q.addDeliveredStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing addDeliveredStmt: %w", cerr)
+		}
+	}
+	if q.addEventStmt != nil {
+		if cerr := q.addEventStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing addEventStmt: %w", cerr)
+		}
+	}
+	if q.addFormerStmt != nil {
+		if cerr := q.addFormerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing addFormerStmt: %w", cerr)
+		}
+	}
+	if q.addInvitationStmt != nil {
+		if cerr := q.addInvitationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing addInvitationStmt: %w", cerr)
 		}
 	}
 	if q.addItemStmt != nil {
@@ -186,6 +330,16 @@ func (q *Queries) Close() error {
 	if q.addPeerStmt != nil {
 		if cerr := q.addPeerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing addPeerStmt: %w", cerr)
+		}
+	}
+	if q.addStatementStmt != nil {
+		if cerr := q.addStatementStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing addStatementStmt: %w", cerr)
+		}
+	}
+	if q.addVisitorStmt != nil {
+		if cerr := q.addVisitorStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing addVisitorStmt: %w", cerr)
 		}
 	}
 	if q.certificateStmt != nil {
@@ -218,6 +372,26 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countItemsStmt: %w", cerr)
 		}
 	}
+	if q.countStatementsStmt != nil {
+		if cerr := q.countStatementsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countStatementsStmt: %w", cerr)
+		}
+	}
+	if q.countVisitorsStmt != nil {
+		if cerr := q.countVisitorsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countVisitorsStmt: %w", cerr)
+		}
+	}
+	if q.countVisitorsOfStmt != nil {
+		if cerr := q.countVisitorsOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countVisitorsOfStmt: %w", cerr)
+		}
+	}
+	if q.dropCertificatesStmt != nil {
+		if cerr := q.dropCertificatesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropCertificatesStmt: %w", cerr)
+		}
+	}
 	if q.dropDeliveredStmt != nil {
 		if cerr := q.dropDeliveredStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropDeliveredStmt: %w", cerr)
@@ -228,14 +402,39 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing dropEmptyOwnersStmt: %w", cerr)
 		}
 	}
+	if q.dropEventsStmt != nil {
+		if cerr := q.dropEventsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropEventsStmt: %w", cerr)
+		}
+	}
+	if q.dropEventsOfStmt != nil {
+		if cerr := q.dropEventsOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropEventsOfStmt: %w", cerr)
+		}
+	}
+	if q.dropInvitationsStmt != nil {
+		if cerr := q.dropInvitationsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropInvitationsStmt: %w", cerr)
+		}
+	}
 	if q.dropItemsStmt != nil {
 		if cerr := q.dropItemsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropItemsStmt: %w", cerr)
 		}
 	}
+	if q.dropItemsOfStmt != nil {
+		if cerr := q.dropItemsOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropItemsOfStmt: %w", cerr)
+		}
+	}
 	if q.dropMailboxesStmt != nil {
 		if cerr := q.dropMailboxesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropMailboxesStmt: %w", cerr)
+		}
+	}
+	if q.dropMailboxesOfStmt != nil {
+		if cerr := q.dropMailboxesOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropMailboxesOfStmt: %w", cerr)
 		}
 	}
 	if q.dropMarksStmt != nil {
@@ -248,6 +447,51 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing dropOldestCachedUserStmt: %w", cerr)
 		}
 	}
+	if q.dropOwnerStmt != nil {
+		if cerr := q.dropOwnerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropOwnerStmt: %w", cerr)
+		}
+	}
+	if q.dropPeerStmt != nil {
+		if cerr := q.dropPeerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropPeerStmt: %w", cerr)
+		}
+	}
+	if q.dropRingStmt != nil {
+		if cerr := q.dropRingStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropRingStmt: %w", cerr)
+		}
+	}
+	if q.dropRingKeyStmt != nil {
+		if cerr := q.dropRingKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropRingKeyStmt: %w", cerr)
+		}
+	}
+	if q.dropStatementStmt != nil {
+		if cerr := q.dropStatementStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropStatementStmt: %w", cerr)
+		}
+	}
+	if q.dropStatementsStmt != nil {
+		if cerr := q.dropStatementsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropStatementsStmt: %w", cerr)
+		}
+	}
+	if q.dropUserStmt != nil {
+		if cerr := q.dropUserStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropUserStmt: %w", cerr)
+		}
+	}
+	if q.dropVisitorsStmt != nil {
+		if cerr := q.dropVisitorsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropVisitorsStmt: %w", cerr)
+		}
+	}
+	if q.eventsSinceStmt != nil {
+		if cerr := q.eventsSinceStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing eventsSinceStmt: %w", cerr)
+		}
+	}
 	if q.extendMailboxStmt != nil {
 		if cerr := q.extendMailboxStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing extendMailboxStmt: %w", cerr)
@@ -256,6 +500,21 @@ func (q *Queries) Close() error {
 	if q.forgetItemStmt != nil {
 		if cerr := q.forgetItemStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing forgetItemStmt: %w", cerr)
+		}
+	}
+	if q.formerOfStmt != nil {
+		if cerr := q.formerOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing formerOfStmt: %w", cerr)
+		}
+	}
+	if q.invitationStmt != nil {
+		if cerr := q.invitationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing invitationStmt: %w", cerr)
+		}
+	}
+	if q.invitationsStmt != nil {
+		if cerr := q.invitationsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing invitationsStmt: %w", cerr)
 		}
 	}
 	if q.itemsStmt != nil {
@@ -273,14 +532,39 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing marksStmt: %w", cerr)
 		}
 	}
+	if q.movePinStmt != nil {
+		if cerr := q.movePinStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing movePinStmt: %w", cerr)
+		}
+	}
 	if q.nextItemStmt != nil {
 		if cerr := q.nextItemStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing nextItemStmt: %w", cerr)
 		}
 	}
+	if q.nextNumberStmt != nil {
+		if cerr := q.nextNumberStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing nextNumberStmt: %w", cerr)
+		}
+	}
+	if q.numberStmt != nil {
+		if cerr := q.numberStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing numberStmt: %w", cerr)
+		}
+	}
+	if q.oldEventStmt != nil {
+		if cerr := q.oldEventStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing oldEventStmt: %w", cerr)
+		}
+	}
 	if q.onlyInRingStmt != nil {
 		if cerr := q.onlyInRingStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing onlyInRingStmt: %w", cerr)
+		}
+	}
+	if q.ownUsersAfterStmt != nil {
+		if cerr := q.ownUsersAfterStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing ownUsersAfterStmt: %w", cerr)
 		}
 	}
 	if q.peerStmt != nil {
@@ -298,14 +582,29 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing pinStmt: %w", cerr)
 		}
 	}
+	if q.pinsStmt != nil {
+		if cerr := q.pinsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing pinsStmt: %w", cerr)
+		}
+	}
 	if q.putCertificateStmt != nil {
 		if cerr := q.putCertificateStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing putCertificateStmt: %w", cerr)
 		}
 	}
+	if q.putFullPinStmt != nil {
+		if cerr := q.putFullPinStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putFullPinStmt: %w", cerr)
+		}
+	}
 	if q.putPinStmt != nil {
 		if cerr := q.putPinStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing putPinStmt: %w", cerr)
+		}
+	}
+	if q.putQuotaStmt != nil {
+		if cerr := q.putQuotaStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putQuotaStmt: %w", cerr)
 		}
 	}
 	if q.putRingStmt != nil {
@@ -318,9 +617,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing putServerStmt: %w", cerr)
 		}
 	}
+	if q.putSightingStmt != nil {
+		if cerr := q.putSightingStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putSightingStmt: %w", cerr)
+		}
+	}
 	if q.putUserStmt != nil {
 		if cerr := q.putUserStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing putUserStmt: %w", cerr)
+		}
+	}
+	if q.quotaStmt != nil {
+		if cerr := q.quotaStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing quotaStmt: %w", cerr)
 		}
 	}
 	if q.recountOwnersStmt != nil {
@@ -331,6 +640,11 @@ func (q *Queries) Close() error {
 	if q.replacePeerStmt != nil {
 		if cerr := q.replacePeerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing replacePeerStmt: %w", cerr)
+		}
+	}
+	if q.replaceQuotaStmt != nil {
+		if cerr := q.replaceQuotaStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing replaceQuotaStmt: %w", cerr)
 		}
 	}
 	if q.ringKeyStmt != nil {
@@ -358,6 +672,31 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing setReceivedStmt: %w", cerr)
 		}
 	}
+	if q.sightingsStmt != nil {
+		if cerr := q.sightingsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing sightingsStmt: %w", cerr)
+		}
+	}
+	if q.statementStmt != nil {
+		if cerr := q.statementStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing statementStmt: %w", cerr)
+		}
+	}
+	if q.statementsAfterStmt != nil {
+		if cerr := q.statementsAfterStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing statementsAfterStmt: %w", cerr)
+		}
+	}
+	if q.statementsOfStmt != nil {
+		if cerr := q.statementsOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing statementsOfStmt: %w", cerr)
+		}
+	}
+	if q.useInvitationStmt != nil {
+		if cerr := q.useInvitationStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing useInvitationStmt: %w", cerr)
+		}
+	}
 	if q.userStmt != nil {
 		if cerr := q.userStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing userStmt: %w", cerr)
@@ -371,6 +710,11 @@ func (q *Queries) Close() error {
 	if q.usersNotInRingStmt != nil {
 		if cerr := q.usersNotInRingStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing usersNotInRingStmt: %w", cerr)
+		}
+	}
+	if q.usersOfKeyStmt != nil {
+		if cerr := q.usersOfKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing usersOfKeyStmt: %w", cerr)
 		}
 	}
 	return err
@@ -413,48 +757,91 @@ type Queries struct {
 	db                           DBTX
 	tx                           *sql.Tx
 	addDeliveredStmt             *sql.Stmt
+	addEventStmt                 *sql.Stmt
+	addFormerStmt                *sql.Stmt
+	addInvitationStmt            *sql.Stmt
 	addItemStmt                  *sql.Stmt
 	addMailboxStmt               *sql.Stmt
 	addMarkStmt                  *sql.Stmt
 	addOwnerStmt                 *sql.Stmt
 	addPeerStmt                  *sql.Stmt
+	addStatementStmt             *sql.Stmt
+	addVisitorStmt               *sql.Stmt
 	certificateStmt              *sql.Stmt
 	certificateByFingerprintStmt *sql.Stmt
 	certificatesNotInRingStmt    *sql.Stmt
 	countStmt                    *sql.Stmt
 	countAddressesStmt           *sql.Stmt
 	countItemsStmt               *sql.Stmt
+	countStatementsStmt          *sql.Stmt
+	countVisitorsStmt            *sql.Stmt
+	countVisitorsOfStmt          *sql.Stmt
+	dropCertificatesStmt         *sql.Stmt
 	dropDeliveredStmt            *sql.Stmt
 	dropEmptyOwnersStmt          *sql.Stmt
+	dropEventsStmt               *sql.Stmt
+	dropEventsOfStmt             *sql.Stmt
+	dropInvitationsStmt          *sql.Stmt
 	dropItemsStmt                *sql.Stmt
+	dropItemsOfStmt              *sql.Stmt
 	dropMailboxesStmt            *sql.Stmt
+	dropMailboxesOfStmt          *sql.Stmt
 	dropMarksStmt                *sql.Stmt
 	dropOldestCachedUserStmt     *sql.Stmt
+	dropOwnerStmt                *sql.Stmt
+	dropPeerStmt                 *sql.Stmt
+	dropRingStmt                 *sql.Stmt
+	dropRingKeyStmt              *sql.Stmt
+	dropStatementStmt            *sql.Stmt
+	dropStatementsStmt           *sql.Stmt
+	dropUserStmt                 *sql.Stmt
+	dropVisitorsStmt             *sql.Stmt
+	eventsSinceStmt              *sql.Stmt
 	extendMailboxStmt            *sql.Stmt
 	forgetItemStmt               *sql.Stmt
+	formerOfStmt                 *sql.Stmt
+	invitationStmt               *sql.Stmt
+	invitationsStmt              *sql.Stmt
 	itemsStmt                    *sql.Stmt
 	mailboxStmt                  *sql.Stmt
 	marksStmt                    *sql.Stmt
+	movePinStmt                  *sql.Stmt
 	nextItemStmt                 *sql.Stmt
+	nextNumberStmt               *sql.Stmt
+	numberStmt                   *sql.Stmt
+	oldEventStmt                 *sql.Stmt
 	onlyInRingStmt               *sql.Stmt
+	ownUsersAfterStmt            *sql.Stmt
 	peerStmt                     *sql.Stmt
 	peersStmt                    *sql.Stmt
 	pinStmt                      *sql.Stmt
+	pinsStmt                     *sql.Stmt
 	putCertificateStmt           *sql.Stmt
+	putFullPinStmt               *sql.Stmt
 	putPinStmt                   *sql.Stmt
+	putQuotaStmt                 *sql.Stmt
 	putRingStmt                  *sql.Stmt
 	putServerStmt                *sql.Stmt
+	putSightingStmt              *sql.Stmt
 	putUserStmt                  *sql.Stmt
+	quotaStmt                    *sql.Stmt
 	recountOwnersStmt            *sql.Stmt
 	replacePeerStmt              *sql.Stmt
+	replaceQuotaStmt             *sql.Stmt
 	ringKeyStmt                  *sql.Stmt
 	serverStmt                   *sql.Stmt
 	serversAfterStmt             *sql.Stmt
 	serversNotInRingStmt         *sql.Stmt
 	setReceivedStmt              *sql.Stmt
+	sightingsStmt                *sql.Stmt
+	statementStmt                *sql.Stmt
+	statementsAfterStmt          *sql.Stmt
+	statementsOfStmt             *sql.Stmt
+	useInvitationStmt            *sql.Stmt
 	userStmt                     *sql.Stmt
 	userByFingerprintStmt        *sql.Stmt
 	usersNotInRingStmt           *sql.Stmt
+	usersOfKeyStmt               *sql.Stmt
 }
 
 func (q *Queries) WithTx(tx *sql.Tx) *Queries {
@@ -462,47 +849,90 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		db:                           tx,
 		tx:                           tx,
 		addDeliveredStmt:             q.addDeliveredStmt,
+		addEventStmt:                 q.addEventStmt,
+		addFormerStmt:                q.addFormerStmt,
+		addInvitationStmt:            q.addInvitationStmt,
 		addItemStmt:                  q.addItemStmt,
 		addMailboxStmt:               q.addMailboxStmt,
 		addMarkStmt:                  q.addMarkStmt,
 		addOwnerStmt:                 q.addOwnerStmt,
 		addPeerStmt:                  q.addPeerStmt,
+		addStatementStmt:             q.addStatementStmt,
+		addVisitorStmt:               q.addVisitorStmt,
 		certificateStmt:              q.certificateStmt,
 		certificateByFingerprintStmt: q.certificateByFingerprintStmt,
 		certificatesNotInRingStmt:    q.certificatesNotInRingStmt,
 		countStmt:                    q.countStmt,
 		countAddressesStmt:           q.countAddressesStmt,
 		countItemsStmt:               q.countItemsStmt,
+		countStatementsStmt:          q.countStatementsStmt,
+		countVisitorsStmt:            q.countVisitorsStmt,
+		countVisitorsOfStmt:          q.countVisitorsOfStmt,
+		dropCertificatesStmt:         q.dropCertificatesStmt,
 		dropDeliveredStmt:            q.dropDeliveredStmt,
 		dropEmptyOwnersStmt:          q.dropEmptyOwnersStmt,
+		dropEventsStmt:               q.dropEventsStmt,
+		dropEventsOfStmt:             q.dropEventsOfStmt,
+		dropInvitationsStmt:          q.dropInvitationsStmt,
 		dropItemsStmt:                q.dropItemsStmt,
+		dropItemsOfStmt:              q.dropItemsOfStmt,
 		dropMailboxesStmt:            q.dropMailboxesStmt,
+		dropMailboxesOfStmt:          q.dropMailboxesOfStmt,
 		dropMarksStmt:                q.dropMarksStmt,
 		dropOldestCachedUserStmt:     q.dropOldestCachedUserStmt,
+		dropOwnerStmt:                q.dropOwnerStmt,
+		dropPeerStmt:                 q.dropPeerStmt,
+		dropRingStmt:                 q.dropRingStmt,
+		dropRingKeyStmt:              q.dropRingKeyStmt,
+		dropStatementStmt:            q.dropStatementStmt,
+		dropStatementsStmt:           q.dropStatementsStmt,
+		dropUserStmt:                 q.dropUserStmt,
+		dropVisitorsStmt:             q.dropVisitorsStmt,
+		eventsSinceStmt:              q.eventsSinceStmt,
 		extendMailboxStmt:            q.extendMailboxStmt,
 		forgetItemStmt:               q.forgetItemStmt,
+		formerOfStmt:                 q.formerOfStmt,
+		invitationStmt:               q.invitationStmt,
+		invitationsStmt:              q.invitationsStmt,
 		itemsStmt:                    q.itemsStmt,
 		mailboxStmt:                  q.mailboxStmt,
 		marksStmt:                    q.marksStmt,
+		movePinStmt:                  q.movePinStmt,
 		nextItemStmt:                 q.nextItemStmt,
+		nextNumberStmt:               q.nextNumberStmt,
+		numberStmt:                   q.numberStmt,
+		oldEventStmt:                 q.oldEventStmt,
 		onlyInRingStmt:               q.onlyInRingStmt,
+		ownUsersAfterStmt:            q.ownUsersAfterStmt,
 		peerStmt:                     q.peerStmt,
 		peersStmt:                    q.peersStmt,
 		pinStmt:                      q.pinStmt,
+		pinsStmt:                     q.pinsStmt,
 		putCertificateStmt:           q.putCertificateStmt,
+		putFullPinStmt:               q.putFullPinStmt,
 		putPinStmt:                   q.putPinStmt,
+		putQuotaStmt:                 q.putQuotaStmt,
 		putRingStmt:                  q.putRingStmt,
 		putServerStmt:                q.putServerStmt,
+		putSightingStmt:              q.putSightingStmt,
 		putUserStmt:                  q.putUserStmt,
+		quotaStmt:                    q.quotaStmt,
 		recountOwnersStmt:            q.recountOwnersStmt,
 		replacePeerStmt:              q.replacePeerStmt,
+		replaceQuotaStmt:             q.replaceQuotaStmt,
 		ringKeyStmt:                  q.ringKeyStmt,
 		serverStmt:                   q.serverStmt,
 		serversAfterStmt:             q.serversAfterStmt,
 		serversNotInRingStmt:         q.serversNotInRingStmt,
 		setReceivedStmt:              q.setReceivedStmt,
+		sightingsStmt:                q.sightingsStmt,
+		statementStmt:                q.statementStmt,
+		statementsAfterStmt:          q.statementsAfterStmt,
+		statementsOfStmt:             q.statementsOfStmt,
+		useInvitationStmt:            q.useInvitationStmt,
 		userStmt:                     q.userStmt,
 		userByFingerprintStmt:        q.userByFingerprintStmt,
 		usersNotInRingStmt:           q.usersNotInRingStmt,
+		usersOfKeyStmt:               q.usersOfKeyStmt,
 	}
 }

@@ -167,6 +167,18 @@ func (q *Queries) DropItems(ctx context.Context, at int64) (int64, error) {
 	return result.RowsAffected()
 }
 
+const dropItemsOf = `-- name: DropItemsOf :execrows
+DELETE FROM items WHERE owner = $1
+`
+
+func (q *Queries) DropItemsOf(ctx context.Context, owner []byte) (int64, error) {
+	result, err := q.exec(ctx, q.dropItemsOfStmt, dropItemsOf, owner)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const dropMailboxes = `-- name: DropMailboxes :execrows
 DELETE FROM mailboxes WHERE until_day < $1
 `
@@ -177,6 +189,24 @@ func (q *Queries) DropMailboxes(ctx context.Context, untilDay int64) (int64, err
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const dropMailboxesOf = `-- name: DropMailboxesOf :exec
+DELETE FROM mailboxes WHERE owner = $1
+`
+
+func (q *Queries) DropMailboxesOf(ctx context.Context, owner []byte) error {
+	_, err := q.exec(ctx, q.dropMailboxesOfStmt, dropMailboxesOf, owner)
+	return err
+}
+
+const dropOwner = `-- name: DropOwner :exec
+DELETE FROM owners WHERE owner = $1
+`
+
+func (q *Queries) DropOwner(ctx context.Context, owner []byte) error {
+	_, err := q.exec(ctx, q.dropOwnerStmt, dropOwner, owner)
+	return err
 }
 
 const extendMailbox = `-- name: ExtendMailbox :execrows

@@ -24,6 +24,29 @@ type Delivered struct {
 	Until   int64
 }
 
+type Event struct {
+	Seq    int64
+	At     int64
+	Domain string
+	Kind   string
+	Words  string
+}
+
+type Former struct {
+	Domain      string
+	Fingerprint []byte
+	CA          []byte
+}
+
+type Invitation struct {
+	Hash    []byte
+	Name    string
+	Made    int64
+	Expires int64
+	Used    int64
+	Taker   []byte
+}
+
 type Item struct {
 	Owner   []byte
 	Seq     int64
@@ -65,6 +88,16 @@ type Pin struct {
 	Kind        string
 	Subject     string
 	Fingerprint []byte
+	Trust       int64
+	Since       int64
+	Former      []byte
+	Successor   []byte
+	Root        []byte
+}
+
+type Quota struct {
+	Name     string
+	Messages int64
 }
 
 type Ring struct {
@@ -86,6 +119,25 @@ type Server struct {
 	Origin     string
 }
 
+type Sighting struct {
+	Domain string
+	Dns    []byte
+	Secure int64
+	DnsAt  int64
+	Home   []byte
+	HomeAt int64
+}
+
+type Statement struct {
+	Seq    int64
+	Kind   int64
+	Issuer string
+	ID     []byte
+	Serial int64
+	Ends   int64
+	Raw    []byte
+}
+
 type User struct {
 	Name        string
 	Fingerprint []byte
@@ -95,4 +147,9 @@ type User struct {
 	NotAfter    int64
 	Origin      string
 	StoredAt    int64
+}
+
+type Visitor struct {
+	Owner []byte
+	Home  string
 }

@@ -47,3 +47,12 @@ UPDATE owners SET
 
 -- name: DropEmptyOwners :execrows
 DELETE FROM owners WHERE addresses = 0 AND items = 0;
+
+-- name: DropItemsOf :execrows
+DELETE FROM items WHERE owner = $1;
+
+-- name: DropMailboxesOf :exec
+DELETE FROM mailboxes WHERE owner = $1;
+
+-- name: DropOwner :exec
+DELETE FROM owners WHERE owner = $1;

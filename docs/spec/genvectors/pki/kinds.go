@@ -68,12 +68,19 @@ func (w *world) authorities() ([]vector, error) {
 		map[string]string{"domain": "b.test", "public": hexed(cross.Key().Bytes()), "fingerprint": cross.Fingerprint().String()},
 		variant{"the cross-certificate of a.test over b.test", cross.DER(), 0},
 		variant{"the certificate of a domain", ca.DER(), 0}, variant{"a user", w.annCert.DER(), 0}, variant{"nothing", nil, 0})...)
-	secret := w.home.Marshal()
+	next, root := pki.Fingerprint{1}, pki.Fingerprint{2}
+	home, err := w.home.Commit(next, root)
+	if err != nil {
+		return nil, err
+	}
+	secret := home.Marshal()
+	same := append(secret[:len(secret)-32:len(secret)-32], next[:]...)
 	return append(list, vectors("authority", "raw", nil,
-		map[string]string{"domain": "a.test", "ca": hexed(ca.DER())},
+		map[string]string{"domain": "a.test", "ca": hexed(ca.DER()), "next": hexed(next[:]), "root": hexed(root[:])},
 		variant{"the secret file of a.test's authority", secret, 0},
 		variant{"another version", flip(secret, 0), 0}, variant{"another domain key", flip(secret, 1), 0},
-		variant{"another federation key", flip(secret, 33), 0}, variant{"the last byte missing", secret[:len(secret)-1], 0})...), nil
+		variant{"another federation key", flip(secret, 33), 0},
+		variant{"one key as next and as root", same, 0}, variant{"the last byte missing", secret[:len(secret)-1], 0})...), nil
 }
 
 // requests: PKCS #10.
@@ -185,17 +192,25 @@ func (w *world) descriptors() ([]vector, error) {
 		}
 		d.ServerKeys = append(d.ServerKeys, key)
 	}
-	signed, err := w.home.SignDescriptor(d)
+	next, root := pki.Fingerprint{1}, pki.Fingerprint{2}
+	home, err := w.home.Commit(next, root)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := home.SignDescriptor(d)
 	if err != nil {
 		return nil, err
 	}
 	raw := signed.Raw()
+	old := without(raw, 1)
+	old[0] = 1
 	bad := append(usual(raw), variant{"of another domain", flip(raw, 2), 0},
+		variant{"version 1", seal(domainSeed(w.home), "server descriptor v1", old), 0},
 		variant{"expired", raw, pki.DescriptorLifetime}, variant{"not begun", raw, -pki.ClockSkew - time.Second})
 	return vectors("descriptor", "raw", nil, map[string]string{
 		"domain": "a.test", "serial": "7", "issued": unix(d.Issued), "expires": unix(d.Expires),
 		"period": "2968", "serverkey": hexed(d.ServerKeys[0].Public[:]), "link": d.Links[0], "keyserver": d.KeyServers[0],
-		"fingerprint": w.home.CA().Fingerprint().String(),
+		"fingerprint": w.home.CA().Fingerprint().String(), "next": hexed(next[:]), "root": hexed(root[:]),
 	}, variant{"the descriptor of a.test", raw, 0}, bad...), nil
 }
 

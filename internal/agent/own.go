@@ -1,0 +1,151 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/internal/vault"
+	"github.com/p3do/p3do/pki"
+)
+
+// watchEvery is how often we look at what our home shows as our card.
+const watchEvery = time.Hour
+
+// A watched is what was seen when we last looked at our own name.
+type watched struct {
+	At    time.Time       `json:"at"`
+	Shown pki.Fingerprint `json:"shown,omitzero"` // another identity key than ours, which our home has certified
+}
+
+// An OwnKeyError says that something is wrong with the user's own name or key.
+type OwnKeyError struct {
+	Name    pki.Name
+	Key     pki.Fingerprint // hers
+	Shown   pki.Fingerprint // that her home shows under her name; zero: none
+	Revoked bool            // her key was revoked, by herself or by whoever has her revocation key
+	Ended   bool            // her domain has ended the name
+}
+
+func (e *OwnKeyError) Error() string {
+	switch {
+	case e.Revoked:
+		return fmt.Sprintf("your key was revoked: nobody sends to %s any more", e.Name)
+	case e.Ended:
+		return fmt.Sprintf("%s has ended your name %s: you cannot log in under it, and those who know your key keep it", e.Name.Domain(), e.Name)
+	}
+	return fmt.Sprintf("your home shows another key (%s) than yours (%s) under your name %s: it, or whoever has its key, can pass for you with people who do not know you yet; those who do get told",
+		brief(e.Shown, 2), brief(e.Key, 1), e.Name)
+}
+
+// watch looks at what our home shows as our card, on each link and from time to time on one. That it
+// cannot be had is no error.
+func (a *Agent) watch(ctx context.Context) error {
+	var last watched
+	err := a.vault.View(func(tx *vault.Tx) (err error) {
+		last, _, err = load[watched](tx, keyWatched)
+		return err
+	})
+	if now := a.now(); err != nil || a.watched == a.client && now.Sub(last.At).Abs() < watchEvery {
+		return err
+	}
+	a.watched = a.client
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	found, err := a.client.Lookup(ctx, a.self.name)
+	var refused *session.Error
+	if errors.As(err, &refused) {
+		return a.unseen() // there is no card, or nobody to ask now
+	}
+	if err != nil {
+		return err
+	}
+	return a.watching(found.Card)
+}
+
+// watching notes what a card of our own name says. Only what our home has signed counts.
+func (a *Agent) watching(raw []byte) error {
+	card, err := pki.ParseCard(raw)
+	if err != nil || card.Name() != a.self.name {
+		return a.unseen()
+	}
+	seen := watched{At: a.now()}
+	return a.vault.Update(func(tx *vault.Tx) error {
+		s, err := a.judged(tx, a.home())
+		if err != nil {
+			return err
+		}
+		signed, err := signed(s, card.Issuer(), func(ca pki.CACert) (pki.SignedCard, error) { return ca.VerifyCard(raw, a.now()) })
+		if err != nil {
+			return a.noteUnseen(tx)
+		}
+		if key := signed.Certificate.Key(); key != a.self.key.Public() {
+			seen.Shown = key.Fingerprint()
+		}
+		return save(tx, keyWatched, seen)
+	})
+}
+
+// unseen notes that nothing was seen now. What was seen before stays so.
+func (a *Agent) unseen() error {
+	return a.vault.Update(a.noteUnseen)
+}
+
+func (a *Agent) noteUnseen(tx *vault.Tx) error {
+	last, _, err := load[watched](tx, keyWatched)
+	last.At = a.now()
+	return errors.Join(err, save(tx, keyWatched, last))
+}
+
+// Own returns what is wrong with her own name or key, as far as this folder knows; nil if
+// nothing is.
+func (a *Agent) Own() (wrong *OwnKeyError, err error) {
+	own := a.self.key.Fingerprint()
+	e := OwnKeyError{Name: a.self.name, Key: own}
+	err = a.vault.View(func(tx *vault.Tx) error {
+		seen, _, err := load[watched](tx, keyWatched)
+		e.Shown = seen.Shown
+		e.Revoked = has(tx, prefixRevoked+own.String())
+		e.Ended = has(tx, prefixEnded+a.self.name.String()+"/"+own.String())
+		return err
+	})
+	if err != nil || e.Shown.IsZero() && !e.Revoked && !e.Ended {
+		return nil, err
+	}
+	return &e, nil
+}
+
+// warnOfOwn keeps what is wrong with our own name for Warnings, if that is not what it was when we
+// looked last.
+func (a *Agent) warnOfOwn() error {
+	wrong, err := a.Own()
+	if err != nil {
+		return err
+	}
+	now := OwnKeyError{}
+	if wrong != nil {
+		now = *wrong
+	}
+	if wrong != nil && now != a.wrong {
+		a.warning[a.self.name.String()] = wrong
+	}
+	a.wrong = now
+	return nil
+}
+
+// attend does from time to time what somebody who stays connected has to: read what is said of
+// keys, and look at our own. A home that does not tell is no reason to do nothing else.
+func (a *Agent) attend(ctx context.Context) error {
+	asked, cancel := context.WithTimeout(ctx, 2*answerTimeout)
+	defer cancel()
+	err := a.refreshDirectory(asked, directoryAge)
+	if err == nil {
+		err = a.watch(asked)
+	}
+	if err != nil {
+		a.cfg.Log.Debug("hearing of keys", "err", err)
+	}
+	return a.warnOfOwn()
+}

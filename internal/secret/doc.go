@@ -1,0 +1,18 @@
+// Package secret keeps secrets out of places where they outlive the program: the swap space
+// and core dumps. It does what the system allows, and says when that was not enough.
+//
+//	err := secret.NoDumps()   // first thing in main
+//	err = secret.Lock(key[:]) // for a secret that lives long; the error is for telling, not for stopping
+//
+// # What this does and does not
+//
+// NoDumps sets the limit of core files to zero, and on Linux makes the process undumpable
+// (prctl(2), PR_SET_DUMPABLE): other programs of the same user can neither attach to it nor
+// read its memory.
+//
+// Lock has the kernel keep the pages of a slice in memory (mlock(2)). Go does not move what is
+// on its heap, so that holds for as long as the slice is used; the pages stay locked
+// afterwards, for other secrets may be on them. Copies that Go or a library makes on the way,
+// on stacks for instance, are not locked; nor does it help while the machine sleeps on disk.
+// Locked pages count against RLIMIT_MEMLOCK, often 8 MiB: so this is for keys, not for texts.
+package secret

@@ -1,0 +1,85 @@
+package store
+
+import (
+	"context"
+
+	"github.com/p3do/p3do/internal/store/db"
+)
+
+// DropKey takes a user's key from the key server, and from the key ring, under one name or,
+// if name is empty, under every name: our own users' and copies of foreign ones'. It returns
+// how many records went. What the ring does not have, no repair brings back.
+func (s *Store) DropKey(ctx context.Context, name string, fingerprint [32]byte) (dropped int, err error) {
+	err = s.write(ctx, func(ctx context.Context, q *db.Queries) error {
+		dropped, err = dropKey(ctx, q, name, fingerprint)
+		return err
+	})
+	return dropped, err
+}
+
+func dropKey(ctx context.Context, q *db.Queries, name string, fp [32]byte) (dropped int, err error) {
+	rows, err := q.UsersOfKey(ctx, fp[:])
+	if err != nil {
+		return 0, err
+	}
+	for _, u := range rows {
+		if name != "" && u.Name != name {
+			continue
+		}
+		if _, err := q.DropUser(ctx, db.DropUserParams{Name: u.Name, Fingerprint: fp[:]}); err != nil {
+			return 0, err
+		}
+		if Origin(u.Origin) == Cache {
+			err = count(ctx, q, countCached, -1, MaxCachedUsers)
+		} else {
+			_, err = q.DropRingKey(ctx, db.DropRingKeyParams{Kind: string(KeyUser), Subject: u.Name, Fingerprint: fp[:]})
+		}
+		if err != nil {
+			return 0, err
+		}
+		dropped++
+	}
+	return dropped, nil
+}
+
+// CloseMailboxes takes from an owner all addresses, and deletes what waits: of nobody who could
+// fetch it. It returns how many items went.
+func (s *Store) CloseMailboxes(ctx context.Context, owner [32]byte) (dropped int, err error) {
+	err = s.write(ctx, func(ctx context.Context, q *db.Queries) error {
+		n, err := q.DropItemsOf(ctx, owner[:])
+		if err != nil {
+			return err
+		}
+		dropped = int(n)
+		if err := q.DropMailboxesOf(ctx, owner[:]); err != nil {
+			return err
+		}
+		if err := q.DropOwner(ctx, owner[:]); err != nil {
+			return err
+		}
+		return q.DropVisitors(ctx)
+	})
+	return dropped, err
+}
+
+// DropPeer ends a federation: the peer's row goes, and with it, from the key server and from
+// the key ring, every cross-certificate that was made for it. No such peer is [ErrNotFound].
+func (s *Store) DropPeer(ctx context.Context, domain string) error {
+	return s.write(ctx, func(ctx context.Context, q *db.Queries) error {
+		n, err := q.DropPeer(ctx, domain)
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return ErrNotFound
+		}
+		if err := count(ctx, q, countPeers, -1, MaxPeers); err != nil {
+			return err
+		}
+		if _, err := q.DropCertificates(ctx, db.DropCertificatesParams{Kind: string(KeyCross), Subject: domain}); err != nil {
+			return err
+		}
+		_, err = q.DropRing(ctx, db.DropRingParams{Kind: string(KeyCross), Subject: domain})
+		return err
+	})
+}

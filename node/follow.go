@@ -1,0 +1,228 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/pki"
+)
+
+const (
+	// statementPause is the least time between two pages that are asked for, or answered, on
+	// one link.
+	statementPause = 20 * time.Millisecond
+	// maxStatementPages is how many pages are asked for in one go, however many a peer says
+	// that it has.
+	maxStatementPages = 256
+	// maxMissed is how many domains are remembered of whom a peer had statements that could not
+	// be judged. Those of more domains come again when they are made anew.
+	maxMissed = 1024
+)
+
+// A cursor is how far we have read what a peer holds. It outlives links, but no restart.
+type cursor struct {
+	last   int64                          // the peer's number of the last statement that we have had
+	missed map[pki.Domain]pki.Fingerprint // whose statements could not be judged by the key that was known: this one
+}
+
+// Cursors are those of the peers that have no link now. A link takes the one of its peer.
+type cursors struct {
+	mu  sync.Mutex // guards all
+	all map[pki.Domain]*cursor
+}
+
+// take is a new cursor if there is none.
+func (c *cursors) take(peer pki.Domain) *cursor {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at, ok := c.all[peer]
+	if !ok {
+		return &cursor{missed: make(map[pki.Domain]pki.Fingerprint)}
+	}
+	delete(c.all, peer)
+	return at
+}
+
+func (c *cursors) give(peer pki.Domain, at *cursor) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all == nil {
+		c.all = make(map[pki.Domain]*cursor)
+	}
+	c.all[peer] = at
+}
+
+// follow asks the peer for the statements that we have not had from it: when the link is new,
+// when the peer has news, when a domain has become known that it spoke of, and now and then.
+func (p *peerLink) follow(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-p.met:
+	}
+	at := p.n.cursors.take(p.domain)
+	defer p.n.cursors.give(p.domain, at)
+	for ctx.Err() == nil {
+		p.note("following", p.catchUp(ctx, at))
+		wait(ctx, askSpacing) // whatever the peer may do
+		timer := time.NewTimer(askEvery/2 + rand.N(askEvery))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-p.fresh:
+		}
+		timer.Stop()
+	}
+}
+
+// catchUp reads on from where we are.
+func (p *peerLink) catchUp(ctx context.Context, at *cursor) error {
+	if p.n.knowsMore(at) {
+		at.last = 0
+		clear(at.missed)
+	}
+	for range maxStatementPages {
+		page, err := p.askStatements(ctx, at.last)
+		if err != nil {
+			return err
+		}
+		if page.More && (page.Last == at.last || len(page.Statements) == 0) {
+			return fmt.Errorf("%w: statements that do not get on", errPeerMessage)
+		}
+		p.takeStatements(ctx, at, page.Statements)
+		at.last = page.Last
+		if !page.More || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		wait(ctx, statementPause)
+	}
+	return errors.New("node: more statements than are asked for at once")
+}
+
+// knowsMore reports whether something that we could not judge can be judged by now.
+func (n *Node) knowsMore(at *cursor) bool {
+	for domain, then := range at.missed {
+		if n.authorityKey(domain) != then {
+			return true
+		}
+	}
+	return false
+}
+
+// authorityKey is the key that a domain is known by; zero if it is not.
+func (n *Node) authorityKey(domain pki.Domain) pki.Fingerprint {
+	ca, ok := n.directory.authority(domain)
+	if !ok {
+		return pki.Fingerprint{}
+	}
+	return ca.Fingerprint()
+}
+
+// askStatements asks for one page.
+func (p *peerLink) askStatements(ctx context.Context, since int64) (statementPage, error) {
+	select {
+	case <-p.pages: // too late, or not asked for
+	default:
+	}
+	p.following.Store(true)
+	defer p.following.Store(false)
+	if err := p.send(peerMessage{Since: &sinceQuery{since}}); err != nil {
+		return statementPage{}, err
+	}
+	timer := time.NewTimer(askAgain)
+	defer timer.Stop()
+	select {
+	case page := <-p.pages:
+		return page, nil
+	case <-timer.C:
+		return statementPage{}, fmt.Errorf("node: %s does not say what statements it has", p.domain)
+	case <-ctx.Done():
+		return statementPage{}, ctx.Err()
+	}
+}
+
+// takeStatements accepts what is true and new; of the rest it says one line.
+func (p *peerLink) takeStatements(ctx context.Context, at *cursor, raws [][]byte) {
+	refused := 0
+	var first error
+	for _, raw := range raws {
+		_, err := p.n.accept(ctx, raw)
+		switch {
+		case err == nil || ctx.Err() != nil || errors.Is(err, pki.ErrTime):
+		case errors.Is(err, errUnknownDomain):
+			p.n.miss(at, raw)
+		default:
+			if refused++; first == nil {
+				first = err
+			}
+		}
+	}
+	if refused > 0 {
+		p.n.log.Warn("statements refused", "peer", p.domain, "count", refused, "first", first)
+	}
+}
+
+// miss remembers whom a statement is about that could not be judged.
+func (n *Node) miss(at *cursor, raw []byte) {
+	if domain, ok := subjectOf(raw); ok && len(at.missed) < maxMissed {
+		at.missed[domain] = n.authorityKey(domain)
+	}
+}
+
+// subjectOf is the domain that a statement is of.
+func subjectOf(raw []byte) (domain pki.Domain, ok bool) {
+	kind, body, err := pki.ParseStatement(raw)
+	if err != nil {
+		return domain, false
+	}
+	switch kind {
+	case pki.StatementView:
+		v, err := pki.ParseView(body)
+		return v.Domain(), err == nil
+	case pki.StatementRevocation:
+		r, err := pki.ParseRevocation(body)
+		if err != nil {
+			return domain, false
+		}
+		return r.Domain(), true
+	default:
+		s, err := pki.ParseSuccession(body)
+		return s.Domain, err == nil
+	}
+}
+
+// serveStatements answers the peer's questions for statements, and takes its later
+// countersignatures, one at a time and not too often. A page for which the link has no room is not sent: the peer will ask again.
+func (p *peerLink) serveStatements(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case since := <-p.wanted:
+			raws, last, more, err := p.n.statementsAfter(ctx, since, maxStatementPage)
+			if err == nil {
+				err = p.send(peerMessage{Statements: &statementPage{Statements: raws, Last: last, More: more}})
+			}
+			p.note("answering for statements", err)
+		case der := <-p.crossed:
+			p.note("countersignature", p.n.peers.received(ctx, p.domain, der))
+		}
+		wait(ctx, statementPause)
+	}
+}
+
+// refollow has every link ask for statements, as if its peer had news: a domain has become
+// known.
+func (n *Node) refollow(ctx context.Context) error {
+	return n.loop.do(ctx, func(l *loop, _ time.Time) (out mor.Output, ok bool) {
+		for _, p := range l.links {
+			offer(p.fresh, struct{}{})
+		}
+		return out, false
+	})
+}

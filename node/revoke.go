@@ -1,0 +1,112 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/p3do/p3do/internal/invitation"
+	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/pki"
+)
+
+// handedIn takes a revocation from whoever is connected, logged in or not, by the same rules as
+// from a peer: it says itself who may make it. What is known already is taken again. New ones
+// are bounded as new names are, so that nobody fills in an afternoon what a domain may have of
+// them.
+func (n *Node) handedIn(ctx context.Context, from net.Addr, raw []byte) error {
+	r, err := pki.ParseRevocation(raw)
+	if err != nil {
+		return session.Errorf(session.BadRequest, "the revocation is malformed: %v", err)
+	}
+	known, err := n.known(ctx, r.Domain())
+	if errors.Is(err, errUnknownDomain) {
+		return session.Errorf(session.NotFound, "no server of %s is known here", r.Domain())
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.Check(known); err != nil {
+		return session.Errorf(session.Refused, "the revocation does not hold here: %v", err)
+	}
+	if held, err := n.holds(ctx, r); held || err != nil {
+		return err
+	}
+	if now := time.Now(); !n.endings.take(now, func() bool { return takeOwn(n.enders, from, now) }) {
+		return session.Errorf(session.Unavailable, "%s was handed many revocations just now; try another server", n.cfg.Domain)
+	}
+	_, err = n.accept(ctx, r.Statement().Marshal())
+	if errors.Is(err, store.ErrFull) {
+		return session.Errorf(session.Full, "%s has no room for more revocations of %s", n.cfg.Domain, r.Domain())
+	}
+	return err
+}
+
+// holds tells whether what r ends has ended here already.
+func (n *Node) holds(ctx context.Context, r pki.Revocation) (bool, error) {
+	_, err := n.store.Statement(ctx, uint8(pki.StatementRevocation), r.Domain().String(), r.Ends())
+	return err == nil, notFoundIsNil(err)
+}
+
+// ended says why a key is of no use any more under a name; nothing if it is.
+func (n *Node) ended(name pki.Name, key pki.Fingerprint) string {
+	switch {
+	case n.beliefs.keyRevoked(key):
+		return fmt.Sprintf("the key of %s was revoked", name)
+	case n.revoked(name, key):
+		return fmt.Sprintf("%s has ended the name %s", name.Domain(), name)
+	}
+	return ""
+}
+
+// roomFor is how many revocations of a domain there may be for one more to be kept. Users end
+// keys, and who may register many could end many: the domain itself has room beyond that.
+func roomFor(r pki.Revocation) int {
+	if r.Scope == pki.NameRevoked {
+		return 2 * maxRevocations
+	}
+	return maxRevocations
+}
+
+// drop takes out of the store what is of no use any more. With a key go its mailboxes, and what
+// waits in them: nobody can fetch it. With a name go its card and certificate; what waits is the
+// key's, which may have another name or get one.
+func (n *Node) drop(ctx context.Context, r pki.Revocation) error {
+	key := r.Key().Fingerprint()
+	if r.Scope == pki.NameRevoked {
+		_, err := n.store.DropKey(ctx, r.Name().String(), key)
+		return err
+	}
+	_, err := n.store.DropKey(ctx, "", key)
+	if err == nil {
+		_, err = n.store.CloseMailboxes(ctx, key)
+	}
+	return err
+}
+
+// inherit gives a name, whose key was revoked or which has ended for it, to the key of request;
+// its operator has agreed to that. A name whose key is good stays that key's. It returns whose
+// the name is.
+func (n *Node) inherit(ctx context.Context, request pki.UserRequest, from [32]byte) ([32]byte, error) {
+	key := request.Key().Fingerprint()
+	if key == from || !n.revoked(request.Name(), from) {
+		return from, nil
+	}
+	return key, n.store.SetPin(ctx, from, store.Pin{Kind: pinUser, Subject: request.Name().String(), Key: key})
+}
+
+// invitedFor tells whether an invitation is for that very name, and not for any that is free. It
+// looks at all of them, and costs less than the request did.
+func (n *Node) invitedFor(ctx context.Context, name pki.Name, invite []byte) bool {
+	if len(invite) != invitation.TokenSize {
+		return false
+	}
+	hash := sha256.Sum256(invite)
+	all, err := n.store.Invitations(ctx)
+	return err == nil && slices.ContainsFunc(all, func(i store.Invitation) bool { return i.Hash == hash && i.Name == name.String() })
+}

@@ -1,0 +1,54 @@
+package pki
+
+import (
+	"errors"
+	"fmt"
+)
+
+// A StatementKind says what a Statement is.
+type StatementKind uint8
+
+// The kinds, as they are written.
+const (
+	StatementView       StatementKind = 1 // CACert.VerifyView
+	StatementRevocation StatementKind = 2 // ParseRevocation
+	StatementSuccession StatementKind = 3 // ParseSuccession
+)
+
+// MaxStatementSize is the greatest length of a marshalled Statement in bytes.
+const MaxStatementSize = 1 + MaxViewSize
+
+// A Statement is what nodes pass on to each other and to their users: a view,
+// a revocation or a succession, as its parser reads it.
+type Statement struct {
+	Kind StatementKind
+	Raw  []byte
+}
+
+// Marshal writes the statement as it travels.
+//
+//	1  kind: 1 view, 2 revocation, 3 succession
+//	n  the statement itself
+func (s Statement) Marshal() []byte {
+	return append([]byte{byte(s.Kind)}, s.Raw...)
+}
+
+// ParseStatement splits what Marshal wrote. It looks at the kind and at the
+// length that this kind may have, and at nothing behind: the parser of the kind
+// does that. The bytes returned are those of raw, not a copy.
+func ParseStatement(raw []byte) (StatementKind, []byte, error) {
+	if len(raw) < 1+SignatureSize {
+		return 0, nil, errors.New("pki: statement: too short for one")
+	}
+	kind, rest := StatementKind(raw[0]), raw[1:]
+	most, known := map[StatementKind]int{
+		StatementView: MaxViewSize, StatementRevocation: MaxRevocationSize, StatementSuccession: MaxSuccessionSize,
+	}[kind]
+	if !known {
+		return 0, nil, fmt.Errorf("pki: statement: of unknown kind %d", kind)
+	}
+	if len(rest) > most {
+		return 0, nil, fmt.Errorf("pki: statement: longer than %d bytes", most)
+	}
+	return kind, rest, nil
+}
