@@ -132,6 +132,8 @@ func (w *walk) restored() {
 	}
 	carol := w.newcomer("carol@north.example") // who has not heard of the key that west has lost
 	carol.shows("p3do check bob@south.example # confirmed by east.example, west.example")
+	carol.shows("p3do check east.example # confirmed by south.example, west.example")
+	carol.shows("p3do check west.example # confirmed by east.example, south.example")
 	carol.shows(`p3do send bob@south.example "where are you?" # stored`)
 	w.users["bob"].shows("p3do read # carol@north.example (vouched (2 peers)) ... where are you?")
 }
