@@ -102,3 +102,19 @@ func allDigits(label string) bool {
 func isLowerOrDigit(c byte) bool {
 	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
 }
+
+// JoinDomains writes domains as text: ", " between them, and last before the last one, as in
+// "a.test, b.test and c.test" with " and ".
+func JoinDomains(domains []Domain, last string) string {
+	var b strings.Builder
+	for i, d := range domains {
+		switch {
+		case i > 0 && i == len(domains)-1:
+			b.WriteString(last)
+		case i > 0:
+			b.WriteString(", ")
+		}
+		b.WriteString(d.String())
+	}
+	return b.String()
+}

@@ -170,3 +170,16 @@ func TestCheckEndpoint(t *testing.T) {
 		}
 	}
 }
+
+func TestJoinDomains(t *testing.T) {
+	var all []Domain
+	for i, want := range []string{"", "a.test", "a.test and b.test", "a.test, b.test and c.test"} {
+		if got := JoinDomains(all, " and "); got != want {
+			t.Errorf("of %d: %q, want %q", i, got, want)
+		}
+		all = append(all, mustDomain(t, string(rune('a'+i))+".test"))
+	}
+	if got := JoinDomains(all[:3], ", "); got != "a.test, b.test, c.test" {
+		t.Errorf("with commas: %q", got)
+	}
+}

@@ -153,7 +153,7 @@ func confirmed(r *agent.DomainReport) string {
 		if !r.Since.IsZero() {
 			since = " since " + day(r.Since)
 		}
-		return "confirmed by " + joined(r.Confirmed) + since
+		return "confirmed by " + pki.JoinDomains(r.Confirmed, ", ") + since
 	case !r.Key.IsZero() && r.Trust == pki.Verified.String():
 		return "verified by you, and confirmed by nobody else"
 	case !r.Key.IsZero():
@@ -164,14 +164,6 @@ func confirmed(r *agent.DomainReport) string {
 
 func inDNS(r *agent.DomainReport) string {
 	return map[string]string{"agrees": "DNS agrees", "differs": "DNS names another key"}[r.DNS] + map[bool]string{true: "DNS says nothing"}[r.DNS == "silent"]
-}
-
-func joined(all []pki.Domain) string {
-	names := make([]string, len(all))
-	for i, d := range all {
-		names[i] = d.String()
-	}
-	return strings.Join(names, ", ")
 }
 
 // day is a date of this year without the year.

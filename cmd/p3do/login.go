@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -123,13 +122,5 @@ const maxListed = 5
 
 // listed is domains as one says them: a.test, b.test and c.test.
 func listed(domains []pki.Domain) string {
-	var words []string
-	for _, d := range domains[:min(len(domains), maxListed)] {
-		words = append(words, d.String())
-	}
-	last := len(words) - 1
-	if last < 1 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:last], ", ") + " and " + words[last]
+	return pki.JoinDomains(domains[:min(len(domains), maxListed)], " and ")
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -127,18 +126,9 @@ func homeTrust(self agent.Self, invite *invitation.Invitation) string {
 		return why
 	}
 	if invite == nil {
-		return "confirmed by " + domains(self.Confirmed)
+		return "confirmed by " + pki.JoinDomains(self.Confirmed, ", ")
 	}
-	return why + ", confirmed by " + domains(self.Confirmed)
-}
-
-// domains lists some.
-func domains(all []pki.Domain) string {
-	names := make([]string, len(all))
-	for i, domain := range all {
-		names[i] = domain.String()
-	}
-	return strings.Join(names, ", ")
+	return why + ", confirmed by " + pki.JoinDomains(self.Confirmed, ", ")
 }
 
 // uncreated says why there is no name.

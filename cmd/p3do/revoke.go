@@ -125,7 +125,7 @@ func (c *command) end(name pki.Name, again string) error {
 }
 
 func endedText(in agent.HandedIn) string {
-	return fmt.Sprintf("The key of %s has ended, for good.\nhanded in at: %s\nEvery server refuses it within seconds.", in.Name, domains(in.At))
+	return fmt.Sprintf("The key of %s has ended, for good.\nhanded in at: %s\nEvery server refuses it within seconds.", in.Name, pki.JoinDomains(in.At, ", "))
 }
 
 // notHandedIn says why nothing has ended.

@@ -12,6 +12,7 @@ import (
 	"github.com/p3do/p3do/internal/agent"
 	"github.com/p3do/p3do/internal/cli"
 	"github.com/p3do/p3do/internal/words"
+	"github.com/p3do/p3do/pki"
 )
 
 const whoamiHelp = `Show who you are here
@@ -73,7 +74,7 @@ func (w whoami) text(self agent.Self) (string, error) {
 	}
 	home := self.Home.String()
 	if len(self.Confirmed) > 0 {
-		home += " (confirmed by " + domains(self.Confirmed) + ")"
+		home += " (confirmed by " + pki.JoinDomains(self.Confirmed, ", ") + ")"
 	}
 	until := "vouched for by your home until " + self.Expires.Format(time.DateOnly)
 	if self.Expires.IsZero() {

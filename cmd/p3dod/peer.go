@@ -138,11 +138,7 @@ func domainsText(domains []pki.Domain) string {
 	if len(domains) == 0 {
 		return "nobody"
 	}
-	words := make([]string, len(domains))
-	for i, d := range domains {
-		words[i] = d.String()
-	}
-	return strings.Join(words, ", ")
+	return pki.JoinDomains(domains, ", ")
 }
 
 // peerGraph prints the graph of countersignatures for Graphviz: solid where both sides have

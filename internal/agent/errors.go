@@ -204,7 +204,7 @@ func (e *TrustError) Error() string {
 	if len(e.Verdict.For) == 1 {
 		vouch = "still vouches for"
 	}
-	return fmt.Sprintf("%s now shows %s, but %s %s the old one (%s)", e.Subject, shown, enumerated(e.Verdict.For), vouch, brief(e.Pinned, 1))
+	return fmt.Sprintf("%s now shows %s, but %s %s the old one (%s)", e.Subject, shown, pki.JoinDomains(e.Verdict.For, " and "), vouch, brief(e.Pinned, 1))
 }
 
 // Spelt tells whether it is known which key is shown.
@@ -239,14 +239,6 @@ func (e *DNSAlteredError) Error() string {
 // brief is the first words of a fingerprint.
 func brief(f pki.Fingerprint, n int) string {
 	return strings.Join(strings.Fields(words.Of(f))[:n], " ") + " …"
-}
-
-// enumerated joins domains as in "a.test, b.test and c.test".
-func enumerated(all []pki.Domain) string {
-	if len(all) < 2 {
-		return commas(all)
-	}
-	return commas(all[:len(all)-1]) + " and " + all[len(all)-1].String()
 }
 
 // lookupError says in whose name a look-up failed.

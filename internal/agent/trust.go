@@ -3,7 +3,6 @@ package agent
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/p3do/p3do/internal/vault"
@@ -36,7 +35,7 @@ func (s Standing) String() string {
 	text := string(s.Trust)
 	switch {
 	case s.Offline && s.Trust == Vouched && len(s.Peers) > 0:
-		text = "home offline, key confirmed by " + commas(s.Peers)
+		text = "home offline, key confirmed by " + pki.JoinDomains(s.Peers, ", ")
 	case s.Trust == Vouched && len(s.Peers) == 1:
 		text = "vouched (1 peer)"
 	case s.Trust == Vouched && len(s.Peers) > 0:
@@ -46,15 +45,6 @@ func (s Standing) String() string {
 		text += ", name ended by its domain"
 	}
 	return text
-}
-
-// commas joins domains as in "a.test, c.test".
-func commas(all []pki.Domain) string {
-	names := make([]string, len(all))
-	for i, d := range all {
-		names[i] = d.String()
-	}
-	return strings.Join(names, ", ")
 }
 
 // A person is somebody as she is judged by all that we know.
