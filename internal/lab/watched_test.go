@@ -155,7 +155,9 @@ func meet(t *testing.T, w *watcher, nodes []*watched, text string, cfg agent.Con
 	return a
 }
 
-// exchange sends a message and an answer.
+// exchange sends a message and an answer. Bob's program goes on while ann waits for his
+// acknowledgement: on a loaded machine his view of her home may come after her message, or
+// a packet of his may be lost.
 func exchange(t *testing.T, ann, bob *agent.Agent) mor.MessageID {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), meshPatience)
@@ -176,14 +178,29 @@ func exchange(t *testing.T, ann, bob *agent.Agent) mor.MessageID {
 		t.Fatal(err)
 	}
 	mustRead(t, ctx, bob, "a question")
-	if _, err := ann.Wait(ctx, id, mor.Acknowledged, ignore); err != nil {
+	rest := goOn(t, ctx, bob)
+	_, err = ann.Wait(ctx, id, mor.Acknowledged, ignore)
+	if rest(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := bob.Send(ctx, to(ann), "an answer", agent.Way{}); err != nil {
 		t.Fatal(err)
 	}
+	defer goOn(t, ctx, bob)()
 	mustRead(t, ctx, ann, "an answer")
 	return id
+}
+
+// goOn runs a's program in the background until it is to rest.
+func goOn(t *testing.T, ctx context.Context, a *agent.Agent) (rest func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := a.Follow(ctx, func() error { return nil }); err != nil && ctx.Err() == nil {
+			t.Errorf("following: %v", err)
+		}
+	})
+	return func() { cancel(); running.Wait() }
 }
 
 func mustRead(t *testing.T, ctx context.Context, a *agent.Agent, want string) {
