@@ -186,7 +186,8 @@ func (n *member) end() error {
 	}
 }
 
-// federate makes every two of the given domains peers, and waits until all know all.
+// federate makes every two of the given domains peers, and waits until all know all and have
+// a link with each other: they may know of one from the others alone.
 func (m *mesh) federate(domains ...string) {
 	m.t.Helper()
 	for _, a := range domains {
@@ -197,6 +198,14 @@ func (m *mesh) federate(domains ...string) {
 		}
 	}
 	m.settled(domains...)
+	for _, domain := range domains {
+		m.until(domain+" to have links with all", func() error {
+			if have := len(m.status(domain).Links); have < len(domains)-1 {
+				return fmt.Errorf("%d links", have)
+			}
+			return nil
+		})
+	}
 }
 
 // peer has a federate with b.
