@@ -177,6 +177,8 @@ func TestNumbers(t *testing.T) {
 			{"later than issued, at most # days later, at most 253402300799 | | 2 | number of sightings", "pki.MaxViewLifetime", day},
 			{"a name, for good. At most # long", "pki.MaxRevocationSize", 1},
 			{"key of a domain follows another. At most # long", "pki.MaxSuccessionSize", 1},
+			{"another name from now on. At most # long", "pki.MaxMoveSize", 1},
+			{"that of the step before; #", "pki.MaxMoves", 1},
 			{"The whole is at most # long", "pki.MaxStatementSize", 1},
 		},
 		"docs/spec/session.md": {

@@ -24,8 +24,9 @@
 // or by its [RevocationKey], or a name, by its domain or the domain's [OfflineRoot]. A
 // [Succession] hands a domain over to its [Successor], a key made in advance, to which the
 // one in use has committed itself: [Commitment.Heirs] says who follows by right. A [View]
-// is what a domain says of the others. These three travel from node to node as a
-// [Statement].
+// is what a domain says of the others. A [Move] says that who has an identity key has another name
+// from now on: [Follow] finds the one that she has now. These four travel from node to node as
+// a [Statement].
 //
 // Whether a key is believed is judged in one place: [Judge] reads all [Evidence] about a
 // subject and gives one [Verdict].
@@ -59,8 +60,8 @@
 // # Wire formats
 //
 // Certificates are DER (RFC 5280, RFC 8410); descriptors, cards, logins, views,
-// revocations and successions are laid out in comments at Descriptor.body,
-// Card.body, loginMessage, View.body, Revocation.body and Succession.body. Every
+// revocations, successions and moves are laid out in comments at Descriptor.body, Card.body,
+// loginMessage, View.body, Revocation.body, Succession.body and Move.body. Every
 // statement is signed over
 //
 //	"p3do " | label | 00 | message

@@ -13,13 +13,14 @@ const (
 	StatementView       StatementKind = 1 // CACert.VerifyView
 	StatementRevocation StatementKind = 2 // ParseRevocation
 	StatementSuccession StatementKind = 3 // ParseSuccession
+	StatementMove       StatementKind = 4 // ParseMove
 )
 
 // MaxStatementSize is the greatest length of a marshalled Statement in bytes.
 const MaxStatementSize = 1 + MaxViewSize
 
 // A Statement is what nodes pass on to each other and to their users: a view,
-// a revocation or a succession, as its parser reads it.
+// a revocation, a succession or a move, as its parser reads it.
 type Statement struct {
 	Kind StatementKind
 	Raw  []byte
@@ -27,7 +28,7 @@ type Statement struct {
 
 // Marshal writes the statement as it travels.
 //
-//	1  kind: 1 view, 2 revocation, 3 succession
+//	1  kind: 1 view, 2 revocation, 3 succession, 4 move
 //	n  the statement itself
 func (s Statement) Marshal() []byte {
 	return append([]byte{byte(s.Kind)}, s.Raw...)
@@ -43,6 +44,7 @@ func ParseStatement(raw []byte) (StatementKind, []byte, error) {
 	kind, rest := StatementKind(raw[0]), raw[1:]
 	most, known := map[StatementKind]int{
 		StatementView: MaxViewSize, StatementRevocation: MaxRevocationSize, StatementSuccession: MaxSuccessionSize,
+		StatementMove: MaxMoveSize,
 	}[kind]
 	if !known {
 		return 0, nil, fmt.Errorf("pki: statement: of unknown kind %d", kind)

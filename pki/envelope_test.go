@@ -16,6 +16,7 @@ func TestStatementEnvelope(t *testing.T) {
 	}
 	for kind, s := range map[StatementKind]Statement{
 		StatementView: view.Statement(), StatementRevocation: revocation.Statement(), StatementSuccession: succession.Statement(),
+		StatementMove: w.move(t).Statement(),
 	} {
 		raw := s.Marshal()
 		got, inner, err := ParseStatement(raw)
@@ -28,10 +29,11 @@ func TestStatementEnvelope(t *testing.T) {
 		"a kind alone":          {1},
 		"shorter than any":      make([]byte, SignatureSize),
 		"kind 0":                make([]byte, 100),
-		"kind 4":                append([]byte{4}, make([]byte, 100)...),
+		"kind 5":                append([]byte{5}, make([]byte, 100)...),
 		"too long a view":       append([]byte{1}, make([]byte, MaxViewSize+1)...),
 		"too long a revocation": append([]byte{2}, make([]byte, MaxRevocationSize+1)...),
 		"too long a succession": append([]byte{3}, make([]byte, MaxSuccessionSize+1)...),
+		"too long a move":       append([]byte{4}, make([]byte, MaxMoveSize+1)...),
 	} {
 		if _, _, err := ParseStatement(raw); err == nil {
 			t.Errorf("%s: accepted", name)

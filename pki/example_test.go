@@ -211,3 +211,30 @@ func ExampleRevocationKey_RevokeKey() {
 	fmt.Println(heard.Name(), heard.Revokes(certificate), err)
 	// Output: ann@a.test true <nil>
 }
+
+// Ann leaves a.test for c.test. Who has pinned her key finds her there, though a.test is gone.
+func ExampleFollow() {
+	now := time.Now()
+	key, _ := pki.NewIdentityKey(rand.Reader)
+	var names []pki.Name
+	var homes []pki.CACert
+	var certificates []pki.UserCert
+	for _, text := range []string{"ann@a.test", "ann@c.test"} {
+		name, _ := pki.ParseName(text)
+		home, _ := pki.NewAuthority(rand.Reader, name.Domain(), now)
+		request, _ := pki.NewUserRequest(rand.Reader, key, name)
+		certificate, _ := home.SignUser(rand.Reader, now, request, pki.UserLifetime)
+		names, homes, certificates = append(names, name), append(homes, home.CA()), append(certificates, certificate)
+	}
+	move, err := key.SignMove(certificates[0].DER(), certificates[1].DER(), uint64(now.UnixMilli()), now)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	heard, _ := pki.ParseMove(move.Raw())
+	err = heard.Check(pki.Known{CA: homes[0]}, pki.Known{CA: homes[1]})
+	for _, step := range pki.Follow(names[0], key.Public(), []pki.Move{heard}) {
+		fmt.Println(step.From(), "is now", step.To(), err)
+	}
+	// Output: ann@a.test is now ann@c.test <nil>
+}

@@ -170,6 +170,26 @@ func FuzzParseRevocation(f *testing.F) {
 	})
 }
 
+func FuzzParseMove(f *testing.F) {
+	w := newWorld(f)
+	f.Add(w.move(f).body())
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if _, err := ParseMove(body); err == nil {
+			t.Fatal("accepted without a signature")
+		}
+		m, err := ParseMove(sealStatement(w.ann.identity, LabelMove, body))
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(m.body(), body) || m.Key() != w.ann.Public() {
+			t.Fatalf("%x is written as %x", body, m.body())
+		}
+		if m.Check(w.known(), w.peerKnown()) == nil && m.From() != w.annCert.Name() {
+			t.Fatalf("%s is moved, whom a.test has not certified", m.From())
+		}
+	})
+}
+
 func FuzzParseSuccession(f *testing.F) {
 	w := newWorld(f)
 	kinds := w.successions(f)
@@ -201,6 +221,7 @@ func FuzzParseStatement(f *testing.F) {
 	f.Add(must[SignedView](f)(w.home.SignView(w.view(f))).Statement().Marshal())
 	f.Add(must[Revocation](f)(w.ann.RevokeKey(w.annCert.DER(), testNow)).Statement().Marshal())
 	f.Add(w.successions(f)["old"].Statement().Marshal())
+	f.Add(w.move(f).Statement().Marshal())
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		kind, inner, err := ParseStatement(raw)
 		if err == nil && !bytes.Equal(Statement{Kind: kind, Raw: inner}.Marshal(), raw) {

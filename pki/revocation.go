@@ -162,7 +162,7 @@ func (r Revocation) check() error {
 	return nil
 }
 
-// Known is what somebody has pinned of a domain, to check a revocation by.
+// Known is what somebody has pinned of a domain, to check a revocation or a move by.
 type Known struct {
 	CA          CACert        // its authority
 	Former      []CACert      // authorities that handed over, one to the next and the last to CA
@@ -181,14 +181,13 @@ func (r Revocation) Check(k Known) error {
 }
 
 func (r Revocation) checkBy(k Known) error {
-	authorities := append([]CACert{k.CA}, k.Former...)
-	if err := r.checkCertificate(authorities); err != nil {
+	if err := r.cert.checkSigned(k.authorities()); err != nil {
 		return err
 	}
 	signer := fingerprintOf(r.signer)
 	switch r.By {
 	case ByAuthority:
-		if !slices.ContainsFunc(authorities, func(ca CACert) bool { return ca.domain == r.Domain() && ca.Fingerprint() == signer }) {
+		if !slices.ContainsFunc(k.authorities(), func(ca CACert) bool { return ca.domain == r.Domain() && ca.Fingerprint() == signer }) {
 			return errors.New("it is signed by a key that is not its authority's")
 		}
 	case ByRoot:
@@ -199,17 +198,20 @@ func (r Revocation) checkBy(k Known) error {
 	return nil
 }
 
-// checkCertificate looks at no clock: an expired certificate, of an expired
-// authority too, says well enough who is meant.
-func (r Revocation) checkCertificate(authorities []CACert) error {
-	for _, ca := range authorities {
-		if ca.cert == nil || ca.Fingerprint() != r.cert.issuer {
+// authorities are the one in office and those before it.
+func (k Known) authorities() []CACert { return append([]CACert{k.CA}, k.Former...) }
+
+// checkSigned looks at no clock: an expired certificate, of an expired authority too, says well
+// enough who is meant.
+func (c UserCert) checkSigned(by []CACert) error {
+	for _, ca := range by {
+		if ca.cert == nil || ca.Fingerprint() != c.issuer {
 			continue
 		}
-		if err := mayName(ca.domain, r.Domain()); err != nil {
+		if err := mayName(ca.domain, c.name.domain); err != nil {
 			return err
 		}
-		return r.cert.cert.CheckSignatureFrom(ca.cert)
+		return c.cert.CheckSignatureFrom(ca.cert)
 	}
 	return errOtherKey
 }

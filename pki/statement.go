@@ -19,6 +19,7 @@ const (
 	LabelRevocation Label = "revocation v1"        // RevokeKey, RevokeName
 	LabelPossession Label = "succession key v1"    // by the new key, in a Succession
 	LabelSuccession Label = "succession v1"        // by the signer of a Succession
+	LabelMove       Label = "move v1"              // IdentityKey.SignMove
 )
 
 // SignatureSize is the length of a statement's signature in bytes.

@@ -151,6 +151,8 @@ var judges = map[string]func(inputs) (inputs, error){
 	"revocation": judgeRevocation,
 	"succession": judgeSuccession,
 	"heir":       judgeHeir,
+	"move":       judgeMove,
+	"follow":     judgeFollow,
 	"envelope": func(in inputs) (inputs, error) {
 		kind, inner, err := ParseStatement(in.bytes("raw"))
 		return inputs{"kind": fmt.Sprint(kind), "inner": hex.EncodeToString(inner)}, err
@@ -187,6 +189,51 @@ func judgeRevocation(in inputs) (inputs, error) {
 	out := nameAndKey(r.Name(), r.Key())
 	out["scope"], out["issued"], out["signer"] = fmt.Sprint(r.Scope), fmt.Sprint(r.Issued.Unix()), hexOf(r.Signer())
 	return out, r.Check(Known{CA: ca, Root: Fingerprint(in.bytes("root"))})
+}
+
+func judgeMove(in inputs) (inputs, error) {
+	from, err := ParseCACert(in.bytes("ca"))
+	if err != nil {
+		return nil, err
+	}
+	to, err := ParseCACert(in.bytes("newca"))
+	if err != nil {
+		return nil, err
+	}
+	m, err := ParseMove(in.bytes("raw"))
+	if err != nil {
+		return nil, err
+	}
+	out := nameAndKey(m.From(), m.Key())
+	out["to"], out["serial"], out["issued"] = m.To().String(), fmt.Sprint(m.Serial), fmt.Sprint(m.Issued.Unix())
+	return out, m.Check(Known{CA: from}, Known{CA: to})
+}
+
+func judgeFollow(in inputs) (inputs, error) {
+	name, err := ParseName(in["name"])
+	if err != nil {
+		return nil, err
+	}
+	key, err := ParseIdentityPublic(in.bytes("public"))
+	if err != nil {
+		return nil, err
+	}
+	var all []Move
+	for _, which := range []string{"first", "second", "third"} {
+		if in[which] == "" {
+			continue
+		}
+		m, err := ParseMove(in.bytes(which))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	steps := Follow(name, key, all)
+	if len(steps) == 0 {
+		return nil, errors.New("there is none to follow")
+	}
+	return inputs{"to": steps[len(steps)-1].To().String()}, nil
 }
 
 func judgeSuccession(in inputs) (inputs, error) {
