@@ -26,6 +26,7 @@ type Config struct {
 	Registration Registration `toml:"registration"`
 	Listen       Listen       `toml:"listen"`
 	Publish      Publish      `toml:"publish"`
+	Network      Network      `toml:"network"`
 	DNS          DNS          `toml:"dns"`
 	Routing      Routing      `toml:"routing"`
 	Lab          Lab          `toml:"lab"`
@@ -51,6 +52,11 @@ type Listen struct {
 type Publish struct {
 	Links      []string `toml:"links"`
 	KeyServers []string `toml:"keyservers"`
+}
+
+// Network says where the node connects to.
+type Network struct {
+	Private bool `toml:"private"` // also to this machine and private networks, if another domain names them
 }
 
 // DNS says which resolver the node asks, host:port, for itself and for its users.
@@ -217,7 +223,7 @@ func (c Config) onLoopback() bool {
 // Text is the configuration file of c, each key with its meaning.
 func (c Config) Text() string {
 	return fmt.Sprintf(configText, c.Domain, c.Registration, c.Listen.Link, c.Listen.KeyServer,
-		quoted(c.Publish.Links), quoted(c.Publish.KeyServers), c.DNS.Server, c.Routing.ExtraHops, c.labText())
+		quoted(c.Publish.Links), quoted(c.Publish.KeyServers), c.Network.Private, c.DNS.Server, c.Routing.ExtraHops, c.labText())
 }
 
 // viewPace is the least time between two views of ours.
@@ -279,6 +285,11 @@ keyserver = %q
 # What others connect to, host:port, if it is not what is listened on.
 links = %s
 keyservers = %s
+
+[network]
+# Whether to connect also to this machine and to private networks. Any domain can name
+# such an address as its own: false unless all domains are in one private network.
+private = %t
 
 [dns]
 # The resolver that this node asks, for itself and for its users.

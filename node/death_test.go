@@ -15,7 +15,7 @@ func TestDoomOutsideALab(t *testing.T) {
 	dir := t.TempDir() + "/a"
 	_, err := Init(dir, DefaultConfig(parse(t, pki.ParseDomain, "a.test")), time.Now(), nil)
 	must(t, err)
-	n, err := Open(t.Context(), dir, Options{Dial: dial.Direct()})
+	n, err := Open(t.Context(), dir, Options{Dial: dial.Direct(), Public: dial.Public()})
 	must(t, err)
 	defer n.Close()
 	_, err = n.Doom(Death{AfterWrite: 1})

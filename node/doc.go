@@ -6,7 +6,7 @@
 // touches it. The files follow a packet and a person:
 //
 //	config.go, keys.go, init.go   what is on the disk, and how it came there
-//	node.go                       what runs, and in which order it starts and ends
+//	node.go, options.go           what runs, and in which order it starts and ends
 //	tend.go                       what time asks for: keys that turn, certificates that end
 //	loop.go, scribe.go            the goroutine that owns the router, and carries out its output;
 //	                              the one that makes its marks durable
@@ -17,7 +17,7 @@
 //	get.go                        keys looked up as anybody could, without a node
 //	doctor*.go                    what is wrong with a node, and the command that mends it
 //
-//	n, err := node.Open(ctx, dir, node.Options{Dial: dial.Direct(), Log: log})
+//	n, err := node.Open(ctx, dir, node.Options{Dial: dial.Direct(), Public: dial.Public(), Log: log})
 //	err = n.Run(ctx, nil) // serves until ctx ends, drains, and leaves nothing behind
 //
 // All concurrency of a server lives here and in internal/link; Run returns when every

@@ -152,7 +152,7 @@ func (n *member) start() {
 	t := n.mesh.t
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	node, err := Open(ctx, n.dir, Options{Dial: dial.Direct(), Log: slog.New(slog.NewTextHandler(n.mesh.log, nil)).With("at", n.domain)})
+	node, err := Open(ctx, n.dir, Options{Dial: dial.Direct(), Public: dial.Public(), Log: slog.New(slog.NewTextHandler(n.mesh.log, nil)).With("at", n.domain)})
 	must(t, err)
 	ready := make(chan Running, 1)
 	n.node, n.stop, n.ended = node, cancel, make(chan error, 1)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -28,35 +27,13 @@ import (
 	"github.com/p3do/p3do/pki"
 )
 
-// Options is what a node is given by the program that runs it.
-type Options struct {
-	Dial dial.Func    // the one door to the network; needed
-	Log  *slog.Logger // gets no name of a user, no message id, no address of a user; nil: nobody
-
-	Faults *link.Faults // in a lab only, in place of what lab.loss and lab.delay make; nil: those
-}
-
-// faults is what makes the links of a lab bad on purpose; nil outside of one.
-func (o Options) faults(lab Lab) (*link.Faults, error) {
-	switch {
-	case o.Faults != nil && !lab.Enabled:
-		return nil, errors.New("node: Options.Faults is for a lab: it wants lab.enabled = true")
-	case o.Faults != nil:
-		return o.Faults, nil
-	case lab.Loss == 0 && lab.Delay == 0:
-		return nil, nil
-	}
-	return &link.Faults{
-		Loss: lab.Loss, Delay: time.Duration(lab.Delay), Rand: rand.New(rand.NewPCG(lab.Seed, lab.Seed)),
-	}, nil
-}
-
 // A Node is one server. Open makes it, Run serves.
 type Node struct {
 	dir       string
 	cfg       Config
 	log       *slog.Logger
-	dial      dial.Func
+	dial      dial.Func // to what we are configured with
+	outside   dial.Func // to what others name
 	keys      keyring
 	office    office
 	link      pki.LinkKey
@@ -145,6 +122,10 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	outside, err := o.outside(cfg)
+	if err != nil {
+		return nil, err
+	}
 	faults, err := o.faults(cfg.Lab)
 	if err != nil {
 		return nil, err
@@ -154,7 +135,7 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		dir: dir, alone: alone, cfg: cfg, log: o.Log, dial: o.Dial, faults: faults,
+		dir: dir, alone: alone, cfg: cfg, log: o.Log, dial: o.Dial, outside: outside, faults: faults,
 		fromPeers: link.NewBudget(link.DefaultBudget),
 		lookups:   newTurnstile(),
 		copies:    newTurnstile(),
@@ -229,7 +210,7 @@ func (n *Node) open(ctx context.Context, now time.Time) (err error) {
 		return err
 	}
 	n.resolver = dnstxt.Resolver{Server: n.cfg.DNS.Server, Dial: n.cuts.door(n.dial, func(c Cut) bool { return c.DNS })}
-	n.client = keyserver.Client{Dial: n.cuts.door(n.dial, func(c Cut) bool { return c.KeyServers })}
+	n.client = keyserver.Client{Dial: n.cuts.door(n.outside, func(c Cut) bool { return c.KeyServers })}
 	n.published = keyserver.New(keyserver.Config{Store: n.store, CA: n.authority().CA(), Fetch: n.homeCard, Sign: n.sign, Revoked: n.revoked})
 	if err := n.openTrust(ctx); err != nil {
 		return err
@@ -388,7 +369,7 @@ func (n *Node) listen(ctx context.Context) (d doors, err error) {
 // peers and users.
 func (n *Node) linkConfig() link.Config {
 	return link.Config{
-		Certificate: n.shown(), Judge: n.peers.judge, Dial: n.dial, Faults: n.faults, Log: n.log,
+		Certificate: n.shown(), Judge: n.peers.judge, Dial: n.outside, Faults: n.faults, Log: n.log,
 		NodeBudget: n.fromPeers,
 	}
 }

@@ -29,7 +29,7 @@ func TestStatusOfServe(t *testing.T) {
 			must(t, os.Chmod(filepath.Join(dir, "keys", "authority"), 0o644))
 		}, cli.Input, "p3dod: hint: chmod 600 "},
 		"served already": {func(t *testing.T, dir string) {
-			n, err := node.Open(t.Context(), dir, node.Options{Dial: dial.Direct()})
+			n, err := node.Open(t.Context(), dir, node.Options{Dial: dial.Direct(), Public: dial.Public()})
 			must(t, err)
 			t.Cleanup(func() { must(t, n.Close()) })
 		}, cli.Input, "serves already"},

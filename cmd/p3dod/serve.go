@@ -28,7 +28,7 @@ func serveCommand(f *flags) *cobra.Command {
 		if err := secret.NoDumps(); err != nil {
 			log.Warn("a crash may leave secrets on the disk", "err", err)
 		}
-		n, err := node.Open(ctx, f.dir, node.Options{Dial: dial.Direct(), Log: log})
+		n, err := node.Open(ctx, f.dir, node.Options{Dial: dial.Direct(), Public: dial.Public(), Log: log})
 		if err != nil {
 			return failure(err, "p3dod doctor --dir "+f.dir)
 		}

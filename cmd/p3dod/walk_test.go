@@ -234,6 +234,7 @@ func (m *machine) publish(line string) {
 // cannot outlive the test: it ends with its standard input.
 func (m *machine) begin(args ...string) {
 	m.t.Helper()
+	m.change(strings.NewReplacer("private = false", "private = true")) // where the page has public addresses, we have this machine's
 	m.serve = exec.Command("p3dod", append([]string{"serve", "--end-with-stdin"}, args...)...)
 	m.serve.Env = append(os.Environ(), "HOME="+m.dir)
 	alive, err := m.serve.StdinPipe()
@@ -293,10 +294,16 @@ func (m *machine) moves() *machine {
 // moved writes the new address into the configuration.
 func (m *machine) moved() {
 	m.t.Helper()
+	m.change(m.before)
+}
+
+// change changes the configuration.
+func (m *machine) change(by *strings.Replacer) {
+	m.t.Helper()
 	path := filepath.Join(m.folder, node.ConfigFile)
 	raw, err := os.ReadFile(path)
 	m.walk.must(err)
-	m.walk.must(os.WriteFile(path, []byte(m.before.Replace(string(raw))), 0o600))
+	m.walk.must(os.WriteFile(path, []byte(by.Replace(string(raw))), 0o600))
 }
 
 // at is a command with the flag that names the node's folder.
