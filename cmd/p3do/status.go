@@ -85,6 +85,9 @@ func (c *command) all(ctx context.Context, a *agent.Agent) error {
 		fmt.Fprintln(&text, line(message))
 	}
 	fmt.Fprintf(&text, "%d on their way, %d sent in all, %d came, %d of them not read yet", len(s.Outbox), s.Sent, s.Came, s.Unread)
+	if s.Expires.After(time.Now()) {
+		fmt.Fprintf(&text, "\nyour server vouches for you until %s (%s)", s.Expires.Format(time.DateOnly), agent.Days(s.DaysLeft))
+	}
 	c.warnAll(a)
 	return errors.Join(c.print(s, text.String()), trouble, errors.Join(a.Trouble()...))
 }

@@ -51,6 +51,11 @@ func (c *command) whoamiCommand() *cobra.Command {
 		if wrong != nil {
 			c.warn(wrong)
 		}
+		ending, failed := a.Ending()
+		if ending != nil {
+			c.warn(ending)
+		}
+		err = errors.Join(err, failed)
 		return errors.Join(err, c.print(self, text))
 	})
 	cmd.Flags().BoolVar(&w.words, "words", false, "show the 12 words alone")
@@ -76,7 +81,7 @@ func (w whoami) text(self agent.Self) (string, error) {
 	if len(self.Confirmed) > 0 {
 		home += " (confirmed by " + pki.JoinDomains(self.Confirmed, ", ") + ")"
 	}
-	until := "vouched for by your home until " + self.Expires.Format(time.DateOnly)
+	until := fmt.Sprintf("vouched for by your home until %s (%s)", self.Expires.Format(time.DateOnly), agent.Days(self.DaysLeft))
 	if self.Expires.IsZero() {
 		until = "not vouched for any more: it is renewed when your home answers"
 	}

@@ -35,6 +35,7 @@ type Agent struct {
 	trouble map[string]error             // why messages were held back, by whose key it is about
 	warning map[string]error             // what to tell her without stopping, by what it is about
 	wrong   OwnKeyError                  // what was wrong with our own name when she was warned of it; zero: nothing
+	ending  ExpiryError                  // of which she was warned last
 	counts  Counts
 
 	views       map[[32]byte]pki.SignedView       // verified, by the hash of authority and bytes
@@ -112,8 +113,11 @@ func (a *Agent) Counts() Counts { return a.counts }
 func (a *Agent) Trouble() []error { return emptied(a.trouble) }
 
 // Warnings returns, and forgets, what she is to be told though it stops nothing: a
-// *DNSAlteredError, or an *OwnKeyError, each.
-func (a *Agent) Warnings() []error { return emptied(a.warning) }
+// *DNSAlteredError, an *OwnKeyError, or an *ExpiryError, each.
+func (a *Agent) Warnings() []error {
+	a.warnOfEnd()
+	return emptied(a.warning)
+}
 
 // emptied returns what is in a map, by its keys, and empties it.
 func emptied(m map[string]error) (all []error) {

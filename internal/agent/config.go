@@ -28,13 +28,9 @@ const (
 	directoryAge = 10 * time.Minute
 	// directoryStale is how old it may be when a message is copied again.
 	directoryStale = time.Minute
-	// cardAge is how old our published card may be before it is published anew.
-	cardAge = 7 * 24 * time.Hour
 	// cardKept is for how long a card that was looked up is used again: the home learns whom
 	// we write to once in that time, and a new key of theirs is seen after it at the latest.
 	cardKept = 24 * time.Hour
-	// renewBefore is how long before its end our certificate is renewed.
-	renewBefore = 10 * 24 * time.Hour
 	// holdFor is how long a letter that cannot be judged is left at the home after it was seen
 	// first.
 	holdFor = mor.LetterLifetime + 24*time.Hour

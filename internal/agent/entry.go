@@ -149,24 +149,28 @@ func (a *Agent) collect(ctx context.Context, via pki.Domain) error {
 }
 
 // stale tells whether the link is to be made anew, to see whether the home answers, and what has
-// come elsewhere.
+// come elsewhere, or since something is to be renewed.
 func (a *Agent) stale() (bool, error) {
+	if aged, err := a.aged(); err != nil || aged {
+		return aged, err
+	}
 	e, ok, err := a.entry()
 	return ok && a.now().Sub(a.since).Abs() >= entryEvery && (a.abroad() || len(e.due(a.now(), false)) > 0), err
 }
 
 // cardedThere tells whether the node that the link leads to has a card of ours that will do:
 // with this certificate, and with these spools.
-func (a *Agent) cardedThere(id identity, e entry, certificate []byte, spools []pki.Domain) bool {
+func (a *Agent) cardedThere(id identity, e entry, certificate []byte, spools []pki.Domain) (bool, error) {
 	published, carded := id.Published, id.Carded
 	if a.abroad() {
 		published, carded = e.Published, e.Carded
 	} else if len(spools) > 1 || len(e.Told) > 1 {
 		if !slices.Equal(e.Told, spools) {
-			return false
+			return false, nil
 		}
 	}
-	return equal(carded, certificate) && a.now().Before(published.Add(cardAge))
+	due, err := a.self.recards(carded, published)
+	return equal(carded, certificate) && a.now().Before(due), err
 }
 
 // noteCard notes that the node that the link leads to has a card of ours.

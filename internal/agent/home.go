@@ -307,25 +307,17 @@ func missing(ok bool) error {
 // certificate returns ours, fetched or renewed if need be, and keeps it.
 func (a *Agent) certificate(ctx context.Context, id identity, ca pki.CACert) (pki.UserCert, error) {
 	known, err := ca.VerifyUser(id.Certificate, a.now())
-	valid := err == nil && known.Key() == a.self.key.Public()
-	if valid && a.now().Before(known.NotAfter().Add(-renewBefore)) {
-		return known, nil
+	if err == nil && known.Key() == a.self.key.Public() {
+		if due, err := a.renewing(id); err != nil || !due {
+			return known, err
+		}
+		return a.renew(ctx, id, ca, known)
 	}
 	fresh, err := a.register(ctx, id.Name, ca)
 	if err != nil {
-		if valid {
-			return known, nil // good for some days; the next time it may be renewed
-		}
 		return pki.UserCert{}, err
 	}
-	return fresh, a.vault.Update(func(tx *vault.Tx) error {
-		id, _, err := load[identity](tx, keyIdentity)
-		if err != nil {
-			return err
-		}
-		id.Certificate = fresh.DER()
-		return save(tx, keyIdentity, id)
-	})
+	return fresh, a.vault.Update(func(tx *vault.Tx) error { return keepCertificate(tx, fresh) })
 }
 
 func (a *Agent) register(ctx context.Context, name pki.Name, ca pki.CACert) (pki.UserCert, error) {
@@ -359,7 +351,10 @@ func (a *Agent) publish(ctx context.Context, id identity, certificate pki.UserCe
 		if err == nil {
 			spools, err = a.spools(tx)
 		}
-		there = !slices.Contains(spools, a.where()) || a.cardedThere(id, e, certificate.DER(), spools)
+		if there = !slices.Contains(spools, a.where()); there || err != nil {
+			return err
+		}
+		there, err = a.cardedThere(id, e, certificate.DER(), spools)
 		return err
 	})
 	if err != nil || there || !now.Before(certificate.NotAfter()) {

@@ -110,6 +110,7 @@ type Self struct {
 	HomeKey     pki.Fingerprint `json:"homeKey,omitzero"`    // of the home's authority, as pinned
 	Confirmed   []pki.Domain    `json:"confirmed,omitempty"` // other domains that vouch for the home's key
 	Expires     time.Time       `json:"expires,omitzero"`    // of the certificate, which renews itself; zero: it has run out
+	DaysLeft    int             `json:"daysLeft,omitempty"`  // whole days until then
 	Certificate []byte          `json:"-"`                   // in DER
 	Authority   []byte          `json:"-"`                   // the home's that signed it, in DER; nil: not known any more
 	Revoker     bool            `json:"revoker"`             // the key that can end this one is in the folder
@@ -141,7 +142,7 @@ func (a *Agent) Self() (Self, error) {
 		}
 		s.HomeKey, s.Authority = ca.Fingerprint(), ca.DER()
 		if err == nil {
-			s.Expires = certificate.NotAfter()
+			s.Expires, s.DaysLeft = certificate.NotAfter(), daysLeft(certificate.NotAfter(), a.now())
 		}
 		break
 	}

@@ -31,6 +31,7 @@ import (
 //	ended/NAME/FINGERPRINT ended: a name that its domain has ended for a key
 //	away/DOMAIN            when its key server did not answer
 //	watched                watched: what our home showed as our card
+//	renewal                renewal: how asking for a fresh certificate went
 //	contact/NAME           contact
 //	card/NAME              looked: a card that was looked up
 //	held/HASH              heldItem: an item that is left at the home, by the SHA-256 of its bytes
@@ -51,6 +52,7 @@ const (
 	keyNext       = "next"
 	keyList       = "list"
 	keyWatched    = "watched"
+	keyRenewal    = "renewal"
 	prefixPin     = "pin/"
 	prefixShown   = "shown/"
 	prefixServer  = "server/"

@@ -81,6 +81,9 @@ type Summary struct {
 	Owed   int      `json:"owed"` // acknowledgements that are on their way
 	Counts Counts   `json:"counts"`
 	Own    string   `json:"own,omitempty"` // what is wrong with the user's own name or key
+
+	Expires  time.Time `json:"expires,omitzero"` // of the certificate; zero: there is none
+	DaysLeft int       `json:"daysLeft"`         // whole days until then
 }
 
 // Summary returns what there is in the folder.
@@ -90,6 +93,13 @@ func (a *Agent) Summary() (s Summary, err error) {
 		return s, err
 	} else if wrong != nil {
 		s.Own = wrong.Error()
+	}
+	id, _, err := a.identity()
+	if err != nil {
+		return s, err
+	}
+	if t, ok := termOf(id.Certificate); ok {
+		s.Expires, s.DaysLeft = t.until, daysLeft(t.until, a.now())
 	}
 	err = a.vault.View(func(tx *vault.Tx) error {
 		err := each(tx, prefixSent, func(_ string, text Status) error {
