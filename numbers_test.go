@@ -179,6 +179,7 @@ func TestNumbers(t *testing.T) {
 			{"key of a domain follows another. At most # long", "pki.MaxSuccessionSize", 1},
 			{"another name from now on. At most # long", "pki.MaxMoveSize", 1},
 			{"that of the step before; #", "pki.MaxMoves", 1},
+			{"old name: of one domain it keeps #, and more", "node.maxMoves", 1},
 			{"The whole is at most # long", "pki.MaxStatementSize", 1},
 		},
 		"docs/spec/session.md": {
@@ -199,6 +200,7 @@ func TestNumbers(t *testing.T) {
 			{"| authority | # bytes |", "pki.MaxCertificateSize", 1},
 			{"at most # bytes: the node takes it for nothing", "pki.MaxCertificateSize", 1},
 			{"| revocation | # bytes |", "pki.MaxRevocationSize", 1},
+			{"| move | # bytes |", "pki.MaxMoveSize", 1},
 			{"statements in one answer | #, and", "internal/session.MaxStatements", 1},
 			{"statements in one answer | 64, and # bytes", "internal/session.MaxStatementBytes", 1},
 			{"domains in `confirmed` | # |", "internal/session.MaxConfirmed", 1},

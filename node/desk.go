@@ -54,6 +54,7 @@ func (n *Node) desk(conn *link.Conn) *session.Desk {
 		Directory: n.directory.page, Lookup: lookup, Claim: n.claim, Items: n.items, Forget: n.forget,
 		Submit: n.submit, Statements: n.statements,
 		Revoke: func(ctx context.Context, raw []byte) error { return n.handedIn(ctx, conn.RemoteAddr(), raw) },
+		Move:   func(ctx context.Context, raw []byte) error { return n.handedMove(ctx, conn.RemoteAddr(), raw) },
 	}
 }
 

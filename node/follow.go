@@ -169,31 +169,38 @@ func (p *peerLink) takeStatements(ctx context.Context, at *cursor, raws [][]byte
 
 // miss remembers whom a statement is about that could not be judged.
 func (n *Node) miss(at *cursor, raw []byte) {
-	if domain, ok := subjectOf(raw); ok && len(at.missed) < maxMissed {
-		at.missed[domain] = n.authorityKey(domain)
+	for _, domain := range subjectsOf(raw) {
+		if len(at.missed) < maxMissed {
+			at.missed[domain] = n.authorityKey(domain)
+		}
 	}
 }
 
-// subjectOf is the domain that a statement is of.
-func subjectOf(raw []byte) (domain pki.Domain, ok bool) {
+// subjectsOf are the domains that a statement is of, by whose keys it is judged.
+func subjectsOf(raw []byte) []pki.Domain {
 	kind, body, err := pki.ParseStatement(raw)
 	if err != nil {
-		return domain, false
+		return nil
 	}
+	var all []pki.Domain
 	switch kind {
 	case pki.StatementView:
-		v, err := pki.ParseView(body)
-		return v.Domain(), err == nil
+		v, failed := pki.ParseView(body)
+		err, all = failed, []pki.Domain{v.Domain()}
 	case pki.StatementRevocation:
-		r, err := pki.ParseRevocation(body)
-		if err != nil {
-			return domain, false
-		}
-		return r.Domain(), true
+		r, failed := pki.ParseRevocation(body)
+		err, all = failed, []pki.Domain{r.Domain()}
+	case pki.StatementMove:
+		m, failed := pki.ParseMove(body)
+		err, all = failed, []pki.Domain{m.From().Domain(), m.To().Domain()}
 	default:
-		s, err := pki.ParseSuccession(body)
-		return s.Domain, err == nil
+		s, failed := pki.ParseSuccession(body)
+		err, all = failed, []pki.Domain{s.Domain}
 	}
+	if err != nil {
+		return nil
+	}
+	return all
 }
 
 // serveStatements answers the peer's questions for statements, and takes its later

@@ -60,6 +60,8 @@ type Node struct {
 	clients   *keyserver.Clients // who ask for new names
 	endings   bucket             // of revocations that are handed in
 	enders    *keyserver.Clients // who hand them in
+	movings   bucket             // the same of moves
+	movers    *keyserver.Clients
 	lobby     lobby
 	lookups   *turnstile // at the homes of users
 	copies    *turnstile // at peers that may have a copy
@@ -142,6 +144,7 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 		visits:    newTurnstile(),
 		clients:   keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach),
 		enders:    keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach),
+		movers:    keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach),
 		keys:      keyring{filepath.Join(dir, keysFolder)},
 		spooled:   make(chan mor.Delivery, maxSpooling),
 		news:      make(chan struct{}, 1),

@@ -10,8 +10,8 @@ import (
 	"github.com/p3do/p3do/pki"
 )
 
-// Statements are what domains and people sign about keys: views, revocations, successions.
-// A node keeps those that are true and that it had not yet, numbers them, and hands them on
+// Statements are what domains and people sign about keys: views, revocations, successions,
+// moves. A node keeps those that are true and that it had not yet, numbers them, and hands them on
 // to its peers and its users. What is revoked stays so: nothing takes a revocation back, and
 // what it ended does not come back by a copy.
 
@@ -74,6 +74,8 @@ func (n *Node) accept(ctx context.Context, raw []byte) (fresh bool, err error) {
 		fresh, err = n.acceptRevocation(ctx, body)
 	case pki.StatementSuccession:
 		fresh, err = n.acceptSuccession(ctx, body)
+	case pki.StatementMove:
+		fresh, err = n.acceptMove(ctx, body)
 	}
 	if fresh {
 		n.tell()

@@ -264,7 +264,7 @@ func (u *user) cardAt(home *pki.Authority, serial uint64, spools ...string) pki.
 	return card
 }
 
-func requestOf(t *testing.T, u *user) pki.UserRequest {
+func requestOf(t testing.TB, u *user) pki.UserRequest {
 	t.Helper()
 	request, err := pki.NewUserRequest(rand.Reader, u.key, u.name)
 	must(t, err)
@@ -272,7 +272,7 @@ func requestOf(t *testing.T, u *user) pki.UserRequest {
 }
 
 // certify signs the key of u as an authority would.
-func certify(t *testing.T, by *pki.Authority, u *user) []byte {
+func certify(t testing.TB, by *pki.Authority, u *user) []byte {
 	t.Helper()
 	cert, err := by.SignUser(rand.Reader, time.Now(), requestOf(t, u), pki.UserLifetime)
 	must(t, err)

@@ -147,6 +147,13 @@ func (c *Client) Revoke(ctx context.Context, revocation []byte) error {
 	return err
 }
 
+// Move hands in a move. The node believes it by what is in it, whoever brings it: no login is
+// needed.
+func (c *Client) Move(ctx context.Context, move []byte) error {
+	_, err := call[empty](ctx, c, OpMove, Move{move})
+	return err
+}
+
 // Submit hands in an entry frame ([onion.Entry] marshalled, onion.Size bytes) and waits for
 // the node's word.
 func (c *Client) Submit(ctx context.Context, frame *[onion.Size]byte) error {

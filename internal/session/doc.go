@@ -15,6 +15,7 @@
 //	forget     which items are durable at the user's
 //	statements after which one                  -> signed views, revocations and successions
 //	revoke     a signed revocation
+//	move       a signed move
 //
 // A login proves the identity key by a signature over the TLS exporter of this very link
 // (row Y15), so nothing in it can be used elsewhere: not at the user's home, and not at any

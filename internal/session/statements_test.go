@@ -48,6 +48,22 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// The same of a move.
+func TestMove(t *testing.T) {
+	h := newHome(t)
+	_, ann := h.ann(t)
+	for i, c := range []*Client{h.client(t), ann} {
+		check(t, c.Move(t.Context(), bytes.Repeat([]byte{byte(i)}, pki.MaxMoveSize)))
+		wantCode(t, c.Move(t.Context(), nil), Refused, "does not hold")
+		wantCode(t, c.Move(t.Context(), make([]byte, pki.MaxMoveSize+1)), BadRequest, "a move of 8193 bytes, at most 8192")
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.revoked) != 2 || !bytes.Equal(h.revoked[1], bytes.Repeat([]byte{1}, pki.MaxMoveSize)) {
+		t.Errorf("%d came", len(h.revoked))
+	}
+}
+
 // What no honest node says to who asks for statements after 5, or who logs in, is refused.
 func TestAnswersOutOfBounds(t *testing.T) {
 	one := [][]byte{{1}}

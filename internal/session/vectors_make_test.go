@@ -27,7 +27,7 @@ func goodRequests() (list []vector) {
 	add := func(op Op, comment string, seq uint64, body string, fields map[string]string) {
 		text := `{"seq":` + strconv.FormatUint(seq, 10) + `,"op":"` + string(op) + `","body":` + body + `}`
 		list = append(list, vector{
-			Kind: "request", Comment: comment, Expect: "accept", LoggedIn: op != OpRevoke, Text: text, Seq: seq, Op: op, Fields: fields,
+			Kind: "request", Comment: comment, Expect: "accept", LoggedIn: op != OpRevoke && op != OpMove, Text: text, Seq: seq, Op: op, Fields: fields,
 		})
 	}
 	add(OpRegister, "asks for a certificate", 1, `{"request":"`+b64(4, 0xfb)+`"}`, map[string]string{"request": hexed(4, 0xfb), "invite": ""})
@@ -66,6 +66,8 @@ func goodRequests() (list []vector) {
 		map[string]string{"since": "9223372036854775807"})
 	add(OpRevoke, "hands in a revocation of the greatest length", 14, `{"revocation":"`+b64(pki.MaxRevocationSize, 1)+`"}`,
 		map[string]string{"revocation": hexed(pki.MaxRevocationSize, 1)})
+	add(OpMove, "hands in a move of the greatest length", 15, `{"move":"`+b64(pki.MaxMoveSize, 1)+`"}`,
+		map[string]string{"move": hexed(pki.MaxMoveSize, 1)})
 	return list
 }
 
@@ -107,6 +109,7 @@ func goodAnswers() (list []vector) {
 	add(OpItems, "nothing has come", `{"items":[]}`, nothing)
 	add(OpForget, "forgotten", `{}`, nothing)
 	add(OpRevoke, "revoked", `{}`, nothing)
+	add(OpMove, "moved", `{}`, nothing)
 	add(OpStatements, "two statements, and more", `{"statements":["`+b64(2, 1)+`","`+b64(3, 2)+`"],"last":7,"more":true}`,
 		map[string]string{"statements": "0101 020202", "last": "7", "more": "true"})
 	add(OpStatements, "the last statement", `{"statements":["`+b64(1, 3)+`"],"last":8}`,
@@ -201,6 +204,7 @@ func badRequests() (list []vector) {
 	add("statements after a number below zero", "statements", `,"body":{"since":-1}`)
 	add("statements after a number too great", "statements", `,"body":{"since":9223372036854775808}`)
 	add("a revocation of 4 097 bytes", "revoke", `,"body":{"revocation":"`+b64(pki.MaxRevocationSize+1, 5)+`"}`)
+	add("a move of 8 193 bytes", "move", `,"body":{"move":"`+b64(pki.MaxMoveSize+1, 5)+`"}`)
 	add("an item too many", "forget", `,"body":{"seqs":[`+ones(MaxForget+1)+`]}`)
 	return list
 }

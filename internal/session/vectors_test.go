@@ -150,6 +150,7 @@ func agreeable() *Desk {
 		Publish:    func(context.Context, pki.UserCert, []byte) error { return nil },
 		Directory:  func(context.Context, pki.Domain) (Descriptors, error) { return Descriptors{}, nil },
 		Revoke:     func(context.Context, []byte) error { return nil },
+		Move:       func(context.Context, []byte) error { return nil },
 		Lookup:     func(context.Context, pki.Name) (Found, error) { return Found{}, nil },
 		Claim:      func(context.Context, pki.UserCert, []Mailbox) error { return nil },
 		Items:      func(context.Context, pki.UserCert, Items) ([]Item, error) { return nil, nil },
@@ -202,6 +203,9 @@ func requestFields(op Op, raw []byte) (map[string]string, any, error) {
 		return read(raw, func(b Revoke) map[string]string {
 			return map[string]string{"revocation": hex.EncodeToString(b.Revocation)}
 		})
+	}
+	if op == OpMove {
+		return read(raw, func(b Move) map[string]string { return map[string]string{"move": hex.EncodeToString(b.Move)} })
 	}
 	if op == OpStatements {
 		return read(raw, func(b Statements) map[string]string {

@@ -63,6 +63,7 @@ const (
 	OpForget     Op = "forget"
 	OpStatements Op = "statements"
 	OpRevoke     Op = "revoke"
+	OpMove       Op = "move"
 	opSubmitted  Op = "submitted" // the answer to an entry frame
 )
 
@@ -288,6 +289,12 @@ type Stated struct {
 // has to log in for that. It has at most pki.MaxRevocationSize bytes.
 type Revoke struct {
 	Revocation []byte `json:"revocation"`
+}
+
+// A Move hands in a move, pki.Move, which who has the key signed: so nobody has to log in for
+// that. It has at most pki.MaxMoveSize bytes.
+type Move struct {
+	Move []byte `json:"move"`
 }
 
 // A Path says by what a node knew the authority of a user's home.

@@ -114,9 +114,11 @@ func (h *home) desk() *Desk {
 	return &Desk{
 		Domain: h.authority.Domain(), Register: h.register, Authenticate: h.authenticate,
 		Publish: h.publish, Directory: h.directory, Lookup: h.lookup, Claim: h.claim,
-		Items: h.held, Forget: h.forget, Submit: h.submit, Statements: h.stated, Revoke: h.revoke, loginTime: h.loginTime,
+		Items: h.held, Forget: h.forget, Submit: h.submit, Statements: h.stated, Revoke: h.revoke, Move: h.move, loginTime: h.loginTime,
 	}
 }
+
+func (h *home) move(ctx context.Context, raw []byte) error { return h.revoke(ctx, raw) }
 
 func (h *home) revoke(_ context.Context, raw []byte) error {
 	h.mu.Lock()
