@@ -298,6 +298,9 @@ func (a *Agent) verify(tx *vault.Tx, name pki.Name, key pki.Fingerprint) error {
 // verifyDomain pins the key of a domain's authority, for good.
 func (a *Agent) verifyDomain(tx *vault.Tx, s standing, key pki.Fingerprint) error {
 	if s.pinned && s.pin.Key == key {
+		if _, err := a.enlist(tx, maxList, listed{s.domain, key}); err != nil {
+			return err
+		}
 		s.pin.Trust = pki.Verified
 		return savePin(tx, s.domain, s.pin)
 	}

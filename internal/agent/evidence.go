@@ -237,7 +237,7 @@ func (a *Agent) judgeAll(tx *vault.Tx) error {
 		if err != nil {
 			return err
 		}
-		changed, err := a.enlist(tx, maxSeeds, b.seeds()...)
+		changed, err := a.seed(tx, b)
 		if err != nil {
 			return err
 		}

@@ -16,8 +16,8 @@ const (
 	quorum = 2
 	// maxList is how many there are at most: the domains that were pinned first.
 	maxList = 64
-	// maxSeeds is how many of them the home may name, by its own view, before anything is
-	// known. Later ones are those that a quorum vouches for.
+	// maxSeeds is how many of them the home may name, by its own view, while there are too few
+	// for a quorum: at first sight, when whatever it says has to do.
 	maxSeeds = 16
 )
 
@@ -89,6 +89,19 @@ func (a *Agent) bench(tx *vault.Tx) (b bench, err error) {
 		}
 	}
 	return b, nil
+}
+
+// seed has the home name those whose word counts, if there are too few of them for a quorum. It
+// may do that once, in one breath: a home that turns hostile later, or is taken, would name two of
+// its own making and have them vouch for any key. From then on the list grows by whom a quorum of
+// it vouches for, by whom the user has verified, and by her next invitation. That views are
+// missing, or have run out, is no reason to ask the home again: it is the home that hands them out.
+func (a *Agent) seed(tx *vault.Tx, b bench) (changed bool, err error) {
+	list, _, err := load[[]listed](tx, keyList)
+	if err != nil || len(list) >= quorum {
+		return false, err
+	}
+	return a.enlist(tx, maxSeeds, b.seeds()...)
 }
 
 // seeds are those whom the home has pinned, longest first.

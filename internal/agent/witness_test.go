@@ -1,0 +1,95 @@
+package agent
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/p3do/p3do/internal/vault"
+	"github.com/p3do/p3do/internal/words"
+	"github.com/p3do/p3do/pki"
+)
+
+// list is whose word counts.
+func (w *world) list() (all []string) {
+	w.t.Helper()
+	must(w.t, w.a.vault.View(func(tx *vault.Tx) error {
+		list, _, err := load[[]listed](tx, keyList)
+		for _, l := range list {
+			all = append(all, l.Domain.String())
+		}
+		return err
+	}))
+	return all
+}
+
+// A home that turned hostile cannot have domains of its own making counted, and so confirms nothing
+// by them; whom two others have pinned, or the user herself has verified, counts.
+func TestHomeSeedsOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "a.test", "b.test", "c.test", "d.test")
+	const month = 30 * 24 * time.Hour
+	w.says("a.test", w.sees("b.test", w.key("b.test"), month), w.sees("c.test", w.key("c.test"), month))
+	w.directory()
+	if got := w.list(); !slices.Equal(got, []string{"b.test", "c.test"}) {
+		t.Fatalf("at first sight: %v", got)
+	}
+	for _, puppet := range []string{"x.test", "y.test", "z.test"} {
+		w.domains[puppet] = w.authority(puppet)
+	}
+	vouches := []pki.Sighting{w.sees("z.test", w.key("z.test"), month)}
+	w.says("a.test", w.sees("x.test", w.key("x.test"), 2*month), w.sees("y.test", w.key("y.test"), 2*month), vouches[0])
+	w.says("x.test", vouches...)
+	w.says("y.test", vouches...)
+	w.directory()
+	zoe := w.user(w.domains["z.test"])
+	if got := w.list(); !slices.Equal(got, []string{"b.test", "c.test"}) || w.write(zoe) == nil {
+		t.Errorf("the home has its own counted: %v", got)
+	}
+	w.now = w.now.Add(pki.ViewLifetime + time.Hour) // nobody on the list says anything any more
+	w.says("a.test", w.sees("x.test", w.key("x.test"), 2*month), w.sees("y.test", w.key("y.test"), 2*month))
+	w.directory()
+	if got := w.list(); !slices.Equal(got, []string{"b.test", "c.test"}) {
+		t.Errorf("the home has others silenced, and its own counted: %v", got)
+	}
+	w.says("b.test", w.sees("d.test", w.key("d.test"), month))
+	w.says("c.test", w.sees("d.test", w.key("d.test"), month))
+	w.directory()
+	if got := w.list(); !slices.Equal(got, []string{"b.test", "c.test", "d.test"}) {
+		t.Errorf("whom two of the list vouch for: %v", got)
+	}
+	x := domainOf(t, "x.test")
+	owns, err := words.Fingerprint(words.Of(w.key("x.test")))
+	must(t, err)
+	must(t, w.a.acceptKey(Subject{Domain: x}, pki.Fingerprint{}, owns))
+	if got := w.list(); !slices.Contains(got, "x.test") {
+		t.Errorf("whom she has verified: %v", got)
+	}
+}
+
+// While the list is too short for a quorum the home may add to it: nobody is confirmed by then. With
+// an invitation that names enough it may not name anybody.
+func TestHomeSeedsNobody(t *testing.T) {
+	t.Parallel()
+	const month = 30 * 24 * time.Hour
+	for name, c := range map[string]struct{ invited, want []string }{
+		"by nobody":     {nil, []string{"c.test", "d.test"}},
+		"by one domain": {[]string{"b.test"}, []string{"b.test", "c.test", "d.test"}},
+		"by two":        {[]string{"b.test", "c.test"}, []string{"b.test", "c.test"}},
+	} {
+		w := newWorld(t, "a.test", "b.test", "c.test", "d.test")
+		must(t, w.a.vault.Update(func(tx *vault.Tx) error {
+			for _, domain := range c.invited {
+				if _, err := w.a.enlist(tx, maxList, listed{domainOf(t, domain), w.key(domain)}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		w.says("a.test", w.sees("c.test", w.key("c.test"), month), w.sees("d.test", w.key("d.test"), month))
+		w.directory()
+		if got := w.list(); !slices.Equal(got, c.want) {
+			t.Errorf("invited %s: %v", name, got)
+		}
+	}
+}
