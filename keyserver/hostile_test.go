@@ -131,7 +131,7 @@ func TestConnectionsAreLimited(t *testing.T) {
 	var entered []*conn
 	enter := func(host string, want int) {
 		t.Helper()
-		c := &conn{listener: ln, client: clientOf(net.JoinHostPort(host, "1"))}
+		c := &conn{listener: ln, client: ClientOf(net.JoinHostPort(host, "1"))}
 		gone, ok := ln.enter(c)
 		switch {
 		case ok != (want != refused):
@@ -226,7 +226,7 @@ func TestRateTableIsBounded(t *testing.T) {
 	if !ask("2001:db8::1") || ask("2001:db8::2") {
 		t.Fatal("an IPv6 /64 is one client")
 	}
-	if clientOf("::ffff:10.0.0.1:1") == clientOf("[::ffff:10.0.0.1]:1") || clientOf("[::ffff:10.0.0.1]:1") != clientOf("10.0.0.1:2") {
+	if ClientOf("::ffff:10.0.0.1:1") == ClientOf("[::ffff:10.0.0.1]:1") || ClientOf("[::ffff:10.0.0.1]:1") != ClientOf("10.0.0.1:2") {
 		t.Fatal("an IPv4 address is one client in either spelling")
 	}
 }

@@ -24,9 +24,9 @@ const (
 	MaxConnsPerClient = 256
 )
 
-// clientOf tells clients apart: an IPv4 address, an IPv6 /64, and one for all
-// that have no address (RemoteAddr of a pipe).
-func clientOf(remote string) netip.Prefix {
+// ClientOf tells clients apart by a remote address, "host:port": an IPv4 address, an IPv6
+// /64, and one for all that have no address (RemoteAddr of a pipe).
+func ClientOf(remote string) netip.Prefix {
 	ap, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Prefix{}
@@ -63,7 +63,7 @@ func NewClients(perSecond float64, burst int) *Clients {
 // Allow takes one request from the account of the client at a remote address, "host:port".
 // It is false if there is none left.
 func (c *Clients) Allow(remote string, now time.Time) bool {
-	client := clientOf(remote)
+	client := ClientOf(remote)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.known[client]
@@ -114,7 +114,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := &conn{Conn: raw, listener: l, client: clientOf(raw.RemoteAddr().String())}
+		c := &conn{Conn: raw, listener: l, client: ClientOf(raw.RemoteAddr().String())}
 		gone, ok := l.enter(c)
 		if gone != nil {
 			_ = gone.Conn.Close() // and whoever serves it sees that

@@ -33,12 +33,12 @@ func (n *Node) desk(conn *link.Conn) *session.Desk {
 			user, err := n.authenticate(ctx, l, exported)
 			return n.welcome(conn, user, session.HomeView{Domain: n.cfg.Domain, Path: session.PathHome, Online: true}, err)
 		}
-		user, foreign, err := n.visit(ctx, l, exported)
+		user, foreign, err := n.visit(ctx, conn.RemoteAddr(), l, exported)
 		if err != nil {
 			return user, session.HomeView{}, err
 		}
 		home = foreign
-		return n.welcome(conn, user, n.view(ctx, user, foreign), nil)
+		return n.welcome(conn, user, n.view(ctx, guest(user.Key().Fingerprint(), conn.RemoteAddr()), user, foreign), nil)
 	}
 	publish := func(ctx context.Context, user pki.UserCert, card []byte) error {
 		if user.Name().Domain() != n.cfg.Domain {
@@ -47,7 +47,7 @@ func (n *Node) desk(conn *link.Conn) *session.Desk {
 		return n.publish(ctx, user, card)
 	}
 	lookup := func(ctx context.Context, name pki.Name) (session.Found, error) {
-		return n.lookup(ctx, n.lobby.user(conn), name)
+		return n.lookup(ctx, n.askerOn(conn), name)
 	}
 	return &session.Desk{
 		Domain: n.cfg.Domain, Register: register, Authenticate: authenticate, Publish: publish,
@@ -80,8 +80,11 @@ const (
 	newcomerEvery   = 10 * time.Second
 )
 
-// A bucket holds what may be taken at once, and is filled by time. The zero bucket is full.
+// A bucket holds what may be taken at once, and is filled by time. It begins full.
 type bucket struct {
+	atOnce int
+	every  time.Duration // one more
+
 	mu    sync.Mutex // guards empty
 	empty time.Time  // when it was, counted back from now
 }
@@ -91,13 +94,13 @@ type bucket struct {
 func (b *bucket) take(now time.Time, also func() bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if full := now.Add(-newcomersAtOnce * newcomerEvery); b.empty.Before(full) {
+	if full := now.Add(-time.Duration(b.atOnce) * b.every); b.empty.Before(full) {
 		b.empty = full
 	}
-	if now.Sub(b.empty) < newcomerEvery || !also() {
+	if now.Sub(b.empty) < b.every || !also() {
 		return false
 	}
-	b.empty = b.empty.Add(newcomerEvery)
+	b.empty = b.empty.Add(b.every)
 	return true
 }
 
@@ -197,8 +200,8 @@ func (n *Node) publish(ctx context.Context, user pki.UserCert, raw []byte) error
 	return err
 }
 
-func (n *Node) lookup(ctx context.Context, user pki.Fingerprint, name pki.Name) (session.Found, error) {
-	card, copied, err := n.card(ctx, user, name)
+func (n *Node) lookup(ctx context.Context, who asker, name pki.Name) (session.Found, error) {
+	card, copied, err := n.card(ctx, who, name)
 	var forged *forgedError
 	if errors.As(err, &forged) {
 		return session.Found{Card: forged.card}, nil

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"bytes"
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -184,24 +186,60 @@ func TestQuotaOfAUser(t *testing.T) {
 
 // A meter forgets an hour that is over, and nobody whose hour is not, however many come.
 func TestMeter(t *testing.T) {
-	var m meter
-	now := time.Unix(1_800_000_000, 0)
+	m := newMeter(maxMetered, maxMetered)
+	home, now := parse(t, pki.ParseDomain, "a.test"), time.Unix(1_800_000_000, 0)
 	key := func(i int) (f pki.Fingerprint) { copy(f[:], fmt.Sprint(i)); return f }
 	for i := range maxMetered {
-		if _, ok := m.take(key(i), now, 1); !ok {
+		if _, ok := m.take(key(i), home, now, 1); !ok {
 			t.Fatal("there is room")
 		}
 	}
-	if _, ok := m.take(key(maxMetered), now, 1); ok || len(m.users) != maxMetered {
+	if _, ok := m.take(key(maxMetered), home, now, 1); ok || len(m.users) != maxMetered {
 		t.Errorf("one too many: %v, %d", ok, len(m.users))
 	}
-	if left, ok := m.take(key(0), now.Add(48*time.Minute), 1); ok || left != 12*time.Minute {
+	if left, ok := m.take(key(0), home, now.Add(48*time.Minute), 1); ok || left != 12*time.Minute {
 		t.Errorf("%v %v", left, ok)
 	}
-	if _, ok := m.take(key(0), now.Add(quotaTime), 1); !ok {
+	if _, ok := m.take(key(0), home, now.Add(quotaTime), 1); !ok {
 		t.Error("a new hour")
 	}
-	if _, ok := m.take(key(maxMetered), now.Add(quotaTime), 1); !ok || len(m.users) != 2 {
+	if _, ok := m.take(key(maxMetered), home, now.Add(quotaTime), 1); !ok || len(m.users) != 2 {
 		t.Errorf("after an hour: %v, %d", ok, len(m.users))
 	}
+}
+
+// Users of other homes take no place of our own users', and those of one home leave some to
+// those of others.
+func TestMeterOfVisitors(t *testing.T) {
+	m := newMesh(t, "a.test")
+	n := m.nodes["a.test"].node
+	authorities := make(map[string]*pki.Authority)
+	user := func(i int, home string) pki.UserCert {
+		key, err := pki.NewIdentityKey(rand.Reader)
+		must(t, err)
+		authority := authorities[home]
+		if authority == nil {
+			authority = authorityOf(t, parse(t, pki.ParseDomain, home), bytes.Repeat([]byte{7}, ed25519.SeedSize))
+			authorities[home] = authority
+		}
+		u := &user{mesh: m, name: parse(t, pki.ParseName, fmt.Sprintf("u%d@%s", i, home)), key: key}
+		cert, err := authority.CA().VerifyUser(certify(t, authority, u), time.Now())
+		must(t, err)
+		return cert
+	}
+	for i := range maxMeteredVisitorsOf + 1 {
+		if err := n.meter(t.Context(), user(i, "b.test")); (err == nil) != (i < maxMeteredVisitorsOf) {
+			t.Fatalf("visitor %d: %v", i, err)
+		}
+	}
+	must(t, n.meter(t.Context(), user(0, "c.test")))
+	if len(n.metered.users) > 0 {
+		t.Errorf("visitors take %d places of our own users", len(n.metered.users))
+	}
+	for i := range maxMeteredVisitors { // of as many homes as there need be
+		home := parse(t, pki.ParseDomain, fmt.Sprintf("h%d.test", i/maxMeteredVisitorsOf))
+		n.visitors.take(pki.Fingerprint{1, byte(i), byte(i >> 8)}, home, time.Now(), 1)
+	}
+	wantCode(t, n.meter(t.Context(), user(0, "d.test")), session.Full, "wait")
+	must(t, n.meter(t.Context(), user(0, "a.test")))
 }

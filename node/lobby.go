@@ -73,10 +73,19 @@ func (l *lobby) linksOf(user pki.Fingerprint) []*link.Conn {
 }
 
 // user is who is logged in on conn: nobody once it is out.
-func (l *lobby) user(conn *link.Conn) pki.Fingerprint {
+func (l *lobby) user(conn *link.Conn) (user pki.Fingerprint, isGuest bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.users[conn]
+	return l.users[conn], slices.Contains(l.guests, conn)
+}
+
+// askerOn is who asks on conn.
+func (n *Node) askerOn(conn *link.Conn) asker {
+	user, isGuest := n.lobby.user(conn)
+	if isGuest {
+		return guest(user, conn.RemoteAddr())
+	}
+	return asker{user: user}
 }
 
 // leave lets conn out, if it is still in.

@@ -67,7 +67,7 @@ func TestGuests(t *testing.T) {
 	if gone := l.enter(new(link.Conn), pki.Fingerprint{3}, true); gone != first {
 		t.Error("another than the first guest had to go")
 	}
-	if gone := l.enter(new(link.Conn), pki.Fingerprint{4}, false); gone != nil || l.user(ann) != (pki.Fingerprint{1}) {
+	if gone := l.enter(new(link.Conn), pki.Fingerprint{4}, false); gone != nil || l.users[ann] != (pki.Fingerprint{1}) {
 		t.Error("guests are in the way of a user of our own")
 	}
 	for conn := range l.users {
@@ -130,7 +130,10 @@ func TestNewcomersOfOneClient(t *testing.T) {
 
 // A name that is refused, for want of one for the client or for all, costs neither of them one.
 func TestRefusedNewcomersCostNothing(t *testing.T) {
-	n := &Node{clients: keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach)}
+	n := &Node{
+		newcomers: bucket{atOnce: newcomersAtOnce, every: newcomerEvery},
+		clients:   keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach),
+	}
 	from := func(last byte) net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, last), Port: 1} }
 	now := testNow
 	for range 2 * newcomersEach {

@@ -15,24 +15,24 @@ import (
 
 // card finds the card of a user: our own from the store, anybody else's at the key server
 // of her home, or, if that does not answer, at those of our peers, which may hold a copy
-// (row K4): copied. Nothing of what was asked for is written down here. It is one of user's turns,
+// (row K4): copied. Nothing of what was asked for is written down here. It is one of the asker's turns,
 // and one of its own to look for a copy.
-func (n *Node) card(ctx context.Context, user pki.Fingerprint, name pki.Name) (card pki.SignedCard, copied bool, err error) {
+func (n *Node) card(ctx context.Context, who asker, name pki.Name) (card pki.SignedCard, copied bool, err error) {
 	if name.Domain() == n.cfg.Domain {
 		card, err = n.ownCard(ctx, name)
 		return card, false, err
 	}
 	home, err := n.directory.descriptor(ctx, name.Domain())
 	if errors.Is(err, store.ErrNotFound) {
-		return pki.SignedCard{}, false, n.strangeHome(ctx, user, name)
+		return pki.SignedCard{}, false, n.strangeHome(ctx, who, name)
 	}
 	if err != nil {
 		return pki.SignedCard{}, false, err
 	}
-	card, err = n.askedCard(ctx, user, home, name)
+	card, err = n.askedCard(ctx, who, home, name)
 	if n.followHome(ctx, home, err) {
 		if home, err = n.directory.descriptor(ctx, name.Domain()); err == nil {
-			card, err = n.askedCard(ctx, user, home, name)
+			card, err = n.askedCard(ctx, who, home, name)
 		}
 	}
 	var told *session.Error
@@ -51,16 +51,16 @@ func (n *Node) card(ctx context.Context, user pki.Fingerprint, name pki.Name) (c
 		told.Shown = changed.Shown
 		return pki.SignedCard{}, false, told
 	}
-	card, err = n.copiedCard(ctx, user, home, name)
+	card, err = n.copiedCard(ctx, who, home, name)
 	return card, true, err
 }
 
 // strangeHome says why there is no card of a user whose home is not in the directory: there is
-// no such server, or nobody who counts confirms the key that DNS names. It is one of user's turns.
-func (n *Node) strangeHome(ctx context.Context, user pki.Fingerprint, name pki.Name) error {
+// no such server, or nobody who counts confirms the key that DNS names. It is one of the asker's turns.
+func (n *Node) strangeHome(ctx context.Context, who asker, name pki.Name) error {
 	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
 	defer cancel()
-	leave, err := n.lookups.enter(ctx, user, name.Domain())
+	leave, err := n.lookups.enter(ctx, who, name.Domain())
 	if err != nil {
 		return tooMany(name)
 	}
@@ -74,12 +74,12 @@ func (n *Node) strangeHome(ctx context.Context, user pki.Fingerprint, name pki.N
 	return told
 }
 
-// askedCard asks the home itself, in user's turn. That ends with it: to wait for copies takes
+// askedCard asks the home itself, in the asker's turn. That ends with it: to wait for copies takes
 // longer than anybody would wait for a turn.
-func (n *Node) askedCard(ctx context.Context, user pki.Fingerprint, home pki.SignedDescriptor, name pki.Name) (pki.SignedCard, error) {
+func (n *Node) askedCard(ctx context.Context, who asker, home pki.SignedDescriptor, name pki.Name) (pki.SignedCard, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
 	defer cancel()
-	leave, err := n.lookups.enter(ctx, user, name.Domain())
+	leave, err := n.lookups.enter(ctx, who, name.Domain())
 	if err != nil {
 		return pki.SignedCard{}, tooMany(name)
 	}
@@ -110,13 +110,13 @@ const (
 )
 
 // copiedCard looks for a copy when the home does not answer: at our own key server, and at
-// those of some peers, in a turn of user's. What is found was signed by its owner, whom the home
+// those of some peers, in a turn of the asker's. What is found was signed by its owner, whom the home
 // certified, and is verified as such. The newest is hers: while her home is away she may have
 // published where she is.
-func (n *Node) copiedCard(ctx context.Context, user pki.Fingerprint, home pki.SignedDescriptor, name pki.Name) (pki.SignedCard, error) {
+func (n *Node) copiedCard(ctx context.Context, who asker, home pki.SignedDescriptor, name pki.Name) (pki.SignedCard, error) {
 	newest := n.heldCard(ctx, home.CA, name)
 	ctx, cancel := context.WithTimeout(ctx, copyTime)
-	leave, err := n.copies.enter(ctx, user, name.Domain())
+	leave, err := n.copies.enter(ctx, who, name.Domain())
 	if err != nil {
 		cancel()
 		return pki.SignedCard{}, tooMany(name)

@@ -74,7 +74,7 @@ func (n *Node) handedMove(ctx context.Context, from net.Addr, raw []byte) error 
 	} else if err != nil {
 		return session.Errorf(session.Refused, "the move does not hold here: %v", err)
 	}
-	if now := time.Now(); !n.movings.take(now, func() bool { return takeOwn(n.movers, from, now) }) {
+	if !n.movings.take(from, m.From().Domain(), time.Now()) {
 		return session.Errorf(session.Unavailable, "%s was handed many moves just now; try another server", n.cfg.Domain)
 	}
 	_, err = n.accept(ctx, m.Statement().Marshal())

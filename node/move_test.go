@@ -115,10 +115,11 @@ func TestMoveRefused(t *testing.T) {
 
 	must(t, at.client.Move(t.Context(), good.Raw()))
 	n := m.nodes["b.test"].node
-	n.movings.mu.Lock()
-	n.movings.empty = time.Now()
-	n.movings.mu.Unlock()
 	second := ann.moves(there, ann.certified(a, "anna@a.test"), 2)
+	of := n.movings.bucket(second.From().Domain())
+	of.mu.Lock()
+	of.empty = time.Now()
+	of.mu.Unlock()
 	wantCode(t, at.client.Move(t.Context(), second.Raw()), session.Unavailable, "try another server")
 	must(t, at.client.Move(t.Context(), good.Raw())) // which costs nothing
 }

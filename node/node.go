@@ -56,12 +56,11 @@ type Node struct {
 	client    keyserver.Client
 	bells     bells
 	newcomers bucket
-	metered   meter              // what users hand in
+	metered   *meter             // what our own users hand in
+	visitors  *meter             // what others' do
 	clients   *keyserver.Clients // who ask for new names
-	endings   bucket             // of revocations that are handed in
-	enders    *keyserver.Clients // who hand them in
-	movings   bucket             // the same of moves
-	movers    *keyserver.Clients
+	endings   *intake            // of revocations that are handed in
+	movings   *intake            // the same of moves
 	lobby     lobby
 	lookups   *turnstile // at the homes of users
 	copies    *turnstile // at peers that may have a copy
@@ -142,9 +141,12 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 		lookups:   newTurnstile(),
 		copies:    newTurnstile(),
 		visits:    newTurnstile(),
+		metered:   newMeter(maxMetered, maxMetered),
+		visitors:  newMeter(maxMeteredVisitors, maxMeteredVisitorsOf),
 		clients:   keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach),
-		enders:    keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach),
-		movers:    keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach),
+		newcomers: bucket{atOnce: newcomersAtOnce, every: newcomerEvery},
+		endings:   newIntake(cfg.Domain),
+		movings:   newIntake(cfg.Domain),
 		keys:      keyring{filepath.Join(dir, keysFolder)},
 		spooled:   make(chan mor.Delivery, maxSpooling),
 		news:      make(chan struct{}, 1),

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -17,56 +18,75 @@ const (
 	defaultQuota = 10_000
 	maxQuota     = 1_000_000
 	quotaTime    = time.Hour
-	// maxMetered is for how many users is counted at a time; while it is so many, whoever is
-	// not among them waits.
-	maxMetered = 20_000
+	// maxMetered is for how many of our own users is counted at a time; while it is so many,
+	// whoever is not among them waits. Users of other homes have a table of their own, as
+	// great as that of their mailboxes, and a share of it by home: they and their homes can be
+	// made up, and take nothing from ours.
+	maxMetered           = 20_000
+	maxMeteredVisitors   = store.MaxVisitors
+	maxMeteredVisitorsOf = store.MaxVisitorsOf
 )
 
 // A meter counts what users hand in, in memory only.
 type meter struct {
-	mu    sync.Mutex // guards users
+	most, mostOf int // users, and users of one home
+
+	mu    sync.Mutex // guards what follows
 	users map[pki.Fingerprint]reading
+	homes map[pki.Domain]int // how many of the users are of it
+}
+
+func newMeter(most, mostOf int) *meter {
+	return &meter{most: most, mostOf: mostOf, users: make(map[pki.Fingerprint]reading), homes: make(map[pki.Domain]int)}
 }
 
 // A reading is how much somebody has used of an hour.
 type reading struct {
+	home  pki.Domain
 	began time.Time
 	used  int64
 }
 
-// take counts one more, unless that is more than quota; then left is what is left of the hour.
-func (m *meter) take(key pki.Fingerprint, now time.Time, quota int64) (left time.Duration, ok bool) {
+// take counts one more of a user, unless that is more than quota; then left is what is left of
+// the hour.
+func (m *meter) take(key pki.Fingerprint, home pki.Domain, now time.Time, quota int64) (left time.Duration, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, known := m.users[key]
-	if !known || now.Sub(r.began) >= quotaTime {
-		if !known && !m.room(now) {
-			return quotaTime, false
-		}
-		r = reading{began: now}
+	switch {
+	case !known && !m.room(home, now):
+		return quotaTime, false
+	case !known:
+		r = reading{home, now, 0}
+		m.homes[home]++
+	case now.Sub(r.began) >= quotaTime:
+		r.began, r.used = now, 0
 	}
-	if r.used >= quota {
-		return r.began.Add(quotaTime).Sub(now), false
+	if ok = r.used < quota; ok {
+		r.used++
+	} else {
+		left = r.began.Add(quotaTime).Sub(now)
 	}
-	r.used++
 	m.users[key] = r
-	return 0, true
+	return left, ok
 }
 
-// room makes some for one more, if there is any.
-func (m *meter) room(now time.Time) bool {
-	if m.users == nil {
-		m.users = make(map[pki.Fingerprint]reading)
-	}
-	if len(m.users) < maxMetered {
+// room makes some for one more of home, if there is any.
+func (m *meter) room(home pki.Domain, now time.Time) bool {
+	free := func() bool { return len(m.users) < m.most && m.homes[home] < m.mostOf }
+	if free() {
 		return true
 	}
 	for key, r := range m.users {
-		if now.Sub(r.began) >= quotaTime {
-			delete(m.users, key)
+		if now.Sub(r.began) < quotaTime {
+			continue
+		}
+		delete(m.users, key)
+		if m.homes[r.home]--; m.homes[r.home] == 0 {
+			delete(m.homes, r.home)
 		}
 	}
-	return len(m.users) < maxMetered
+	return free()
 }
 
 // quota is how many messages an hour a name may send.
@@ -84,7 +104,11 @@ func (n *Node) meter(ctx context.Context, user pki.UserCert) error {
 	if err != nil {
 		return err
 	}
-	left, ok := n.metered.take(user.Key().Fingerprint(), time.Now(), quota)
+	metered := n.metered
+	if user.Name().Domain() != n.cfg.Domain {
+		metered = n.visitors
+	}
+	left, ok := metered.take(user.Key().Fingerprint(), user.Name().Domain(), time.Now(), quota)
 	if ok {
 		return nil
 	}

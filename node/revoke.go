@@ -17,8 +17,7 @@ import (
 
 // handedIn takes a revocation from whoever is connected, logged in or not, by the same rules as
 // from a peer: it says itself who may make it. What is known already is taken again. New ones
-// are bounded as new names are, so that nobody fills in an afternoon what a domain may have of
-// them.
+// are bounded by [intake].
 func (n *Node) handedIn(ctx context.Context, from net.Addr, raw []byte) error {
 	r, err := pki.ParseRevocation(raw)
 	if err != nil {
@@ -37,7 +36,7 @@ func (n *Node) handedIn(ctx context.Context, from net.Addr, raw []byte) error {
 	if held, err := n.holds(ctx, r); held || err != nil {
 		return err
 	}
-	if now := time.Now(); !n.endings.take(now, func() bool { return takeOwn(n.enders, from, now) }) {
+	if !n.endings.take(from, r.Domain(), time.Now()) {
 		return session.Errorf(session.Unavailable, "%s was handed many revocations just now; try another server", n.cfg.Domain)
 	}
 	_, err = n.accept(ctx, r.Statement().Marshal())

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"net"
 	"testing"
 
 	"github.com/p3do/p3do/internal/session"
@@ -19,13 +20,13 @@ func TestLookupsTakeTurns(t *testing.T) {
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	refused := func(i int) bool {
-		_, err := turns.enter(over, user(), home(i))
+		_, err := turns.enter(over, asker{user: user()}, home(i))
 		return err != nil
 	}
 	var leave []func()
 	enter := func(i int) {
 		t.Helper()
-		l, err := turns.enter(t.Context(), user(), home(i))
+		l, err := turns.enter(t.Context(), asker{user: user()}, home(i))
 		must(t, err)
 		leave = append(leave, l)
 	}
@@ -49,7 +50,7 @@ func TestLookupsTakeTurns(t *testing.T) {
 	}
 	waits := make(chan func())
 	go func() {
-		l, _ := turns.enter(t.Context(), pki.Fingerprint{255}, home(20))
+		l, _ := turns.enter(t.Context(), asker{user: pki.Fingerprint{255}}, home(20))
 		waits <- l
 	}()
 	leave[0]()
@@ -66,11 +67,13 @@ func (g *gates[K]) count() int {
 	return len(g.open)
 }
 
-func wantNobody(t *testing.T, turns *turnstile) {
+func wantNobody(t *testing.T, stile *turnstile) {
 	t.Helper()
-	users, homes := turns.users.count(), turns.homes.count()
-	if users+homes+len(turns.all) != 0 {
-		t.Errorf("%d users, %d homes and %d look-ups are left", users, homes, len(turns.all))
+	for who, turns := range map[string]*turns{"our own": &stile.turns, "others": &stile.guests} {
+		users, homes := turns.users.count()+turns.clients.count(), turns.homes.count()
+		if users+homes+len(turns.all) != 0 {
+			t.Errorf("%s: %d users and clients, %d homes and %d look-ups are left", who, users, homes, len(turns.all))
+		}
 	}
 }
 
@@ -80,7 +83,7 @@ func TestLookupsOfOneUser(t *testing.T) {
 	turns := newTurnstile()
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	eve, ann := pki.Fingerprint{1}, pki.Fingerprint{2}
+	eve, ann := asker{user: pki.Fingerprint{1}}, asker{user: pki.Fingerprint{2}}
 	home := func(i int) pki.Domain { return parse(t, pki.ParseDomain, fmt.Sprintf("n%d.test", i)) }
 	var leave []func()
 	for i := range maxLookupsEach {
@@ -104,6 +107,58 @@ func TestLookupsOfOneUser(t *testing.T) {
 	wantNobody(t, turns)
 }
 
+// Somebody who makes up keys, and homes for them, waits for those who come from the same place:
+// an IPv4 address, or an IPv6 /64. Who comes from elsewhere does not, and nor does a lab.
+func TestVisitorsOfOneClient(t *testing.T) {
+	turns := newTurnstile()
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	made := 0
+	enter := func(host string) (func(), error) {
+		made++
+		home := parse(t, pki.ParseDomain, fmt.Sprintf("n%d.test", made))
+		return turns.enter(over, guest(pki.Fingerprint{byte(made), byte(made >> 8)}, &net.TCPAddr{IP: net.ParseIP(host), Port: made}), home)
+	}
+	// A gate that is open lets in, or says that ctx is over, as it likes.
+	through := func(host string) (leave func()) {
+		until(t, host+" to be let in", func() (err error) { leave, err = enter(host); return err })
+		return leave
+	}
+	for _, hosts := range [][]string{{"192.0.2.1", "::ffff:192.0.2.1"}, {"2001:db8::1", "2001:db8::2:3"}} {
+		var leave []func()
+		for i := range maxLookupsClient {
+			leave = append(leave, through(hosts[i%len(hosts)]))
+		}
+		for range maxLookups {
+			for _, host := range hosts {
+				if _, err := enter(host); err == nil {
+					t.Fatalf("one too many from %s", host)
+				}
+			}
+		}
+		for _, host := range []string{"192.0.2.2", "2001:db8:0:1::1"} {
+			leave = append(leave, through(host))
+		}
+		for _, l := range leave {
+			l()
+		}
+	}
+	var leave []func()
+	for range maxLookups {
+		leave = append(leave, through("127.0.0.1"))
+	}
+	if _, err := enter("192.0.2.3"); err == nil {
+		t.Error("one too many in all")
+	}
+	l, err := turns.enter(t.Context(), asker{user: pki.Fingerprint{1}}, parse(t, pki.ParseDomain, "n1.test")) // of our own
+	must(t, err)
+	leave = append(leave, l)
+	for _, l := range leave {
+		l()
+	}
+	wantNobody(t, turns)
+}
+
 // Who waits for a copy has no turn at the home any more.
 func TestCopiesTakeTurnsOfTheirOwn(t *testing.T) {
 	m := newMesh(t, "a.test", "b.test")
@@ -114,7 +169,7 @@ func TestCopiesTakeTurnsOfTheirOwn(t *testing.T) {
 	b := parse(t, pki.ParseDomain, "b.test")
 	var leave []func()
 	for i := range maxLookupsEach {
-		l, err := n.copies.enter(t.Context(), pki.Fingerprint{byte(i)}, b)
+		l, err := n.copies.enter(t.Context(), asker{user: pki.Fingerprint{byte(i + 1)}}, b)
 		must(t, err)
 		leave = append(leave, l)
 	}

@@ -187,7 +187,7 @@ func TestMessageAndReceipt(t *testing.T) {
 
 // A stranger cannot take all the names in one afternoon.
 func TestNewcomers(t *testing.T) {
-	var b bucket
+	b := bucket{atOnce: newcomersAtOnce, every: newcomerEvery}
 	now := testNow
 	take := func(now time.Time) bool { return b.take(now, func() bool { return true }) }
 	for range newcomersAtOnce {

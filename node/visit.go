@@ -6,6 +6,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -41,18 +42,19 @@ type foreignHome struct {
 
 // visit judges the login of a user of another home: is the authority that vouches for her the
 // home's, by our own evidence; does it vouch for her; and does she hold the key, on this link.
-func (n *Node) visit(ctx context.Context, l session.Login, exported [pki.ExporterSize]byte) (pki.UserCert, foreignHome, error) {
+func (n *Node) visit(ctx context.Context, from net.Addr, l session.Login, exported [pki.ExporterSize]byte) (pki.UserCert, foreignHome, error) {
 	ctx, cancel := context.WithTimeout(ctx, visitTime)
 	defer cancel()
 	key, err := n.claimed(l, exported) // before anybody is asked
 	if err != nil {
 		return pki.UserCert{}, foreignHome{}, err
 	}
-	home, err := n.foreignHome(ctx, l, key)
+	who := guest(key, from)
+	home, err := n.foreignHome(ctx, l, who)
 	if err != nil {
 		return pki.UserCert{}, home, err
 	}
-	cert, err := n.visitorCert(ctx, l, home)
+	cert, err := n.visitorCert(ctx, who, l, home)
 	return cert, home, err
 }
 
@@ -131,14 +133,14 @@ func (d *directory) signer(key pki.Fingerprint) (pki.Domain, bool) {
 // foreignHome finds the authority of a visitor's home: in the directory; by the home's record
 // in DNS; at the key servers of our peers. The first whose key the judgement takes is it. What
 // she shows herself is worth nothing but for that.
-func (n *Node) foreignHome(ctx context.Context, l session.Login, user pki.Fingerprint) (foreignHome, error) {
+func (n *Node) foreignHome(ctx context.Context, l session.Login, who asker) (foreignHome, error) {
 	domain := l.Name.Domain()
 	evidence := n.evidence(ctx, domain)
 	forgotten := n.cuts.forget(&evidence)
 	if home, err := n.cachedHome(ctx, domain); err == nil && !forgotten && home.judged(evidence) {
 		return home, nil
 	}
-	leave, err := n.visits.enter(ctx, user, domain)
+	leave, err := n.visits.enter(ctx, who, domain)
 	if err != nil {
 		return foreignHome{}, session.Errorf(session.Unavailable, "too many users of %s are coming to %s; try again", domain, n.cfg.Domain)
 	}
@@ -243,11 +245,11 @@ func (n *Node) descriptorAt(ctx context.Context, domain pki.Domain, addresses []
 
 // visitorCert verifies a visitor's certificate under her home's authority. One that has run out
 // is taken for another year if the home is gone, since nobody can renew it then.
-func (n *Node) visitorCert(ctx context.Context, l session.Login, home foreignHome) (pki.UserCert, error) {
+func (n *Node) visitorCert(ctx context.Context, who asker, l session.Login, home foreignHome) (pki.UserCert, error) {
 	now := time.Now()
 	issuers := n.issuers(ctx, home.ca)
 	cert, err := issuers.verifyUser(l.Certificate, now)
-	if end := endOf(l.Certificate); errors.Is(err, pki.ErrTime) && end.Before(now) && now.Before(end.Add(takenFor)) && n.gone(ctx, home, now) {
+	if end := endOf(l.Certificate); errors.Is(err, pki.ErrTime) && end.Before(now) && now.Before(end.Add(takenFor)) && n.gone(ctx, who, home, now) {
 		cert, err = issuers.verifyUser(l.Certificate, end)
 	}
 	switch {
@@ -270,8 +272,16 @@ func endOf(der []byte) time.Time {
 
 // gone tells whether a home is gone for good: it does not answer, and has said nothing for long.
 // Of one whose last word is not known nobody can tell.
-func (n *Node) gone(ctx context.Context, home foreignHome, now time.Time) bool {
-	return !home.word.IsZero() && now.Sub(home.word) > silentAfter && !n.answers(ctx, home)
+func (n *Node) gone(ctx context.Context, who asker, home foreignHome, now time.Time) bool {
+	if home.word.IsZero() || now.Sub(home.word) <= silentAfter {
+		return false
+	}
+	leave, err := n.visits.enter(ctx, who, home.ca.Domain())
+	if err != nil {
+		return false
+	}
+	defer leave()
+	return !n.answers(ctx, home)
 }
 
 // answers tells whether a home is there now.
@@ -283,14 +293,14 @@ func (n *Node) answers(ctx context.Context, home foreignHome) bool {
 }
 
 // view is what we tell a visitor of her home.
-func (n *Node) view(ctx context.Context, user pki.UserCert, home foreignHome) session.HomeView {
+func (n *Node) view(ctx context.Context, who asker, user pki.UserCert, home foreignHome) session.HomeView {
 	v := session.HomeView{
 		Domain: home.ca.Domain(), Path: home.path, Confirmed: home.verdict.For[:min(len(home.verdict.For), session.MaxConfirmed)],
 		Gone: user.NotAfter().Before(time.Now()),
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
 	defer cancel()
-	if leave, err := n.lookups.enter(ctx, user.Key().Fingerprint(), v.Domain); err == nil {
+	if leave, err := n.lookups.enter(ctx, who, v.Domain); err == nil {
 		defer leave()
 		v.Online = n.answers(ctx, home)
 	}

@@ -188,7 +188,7 @@ func TestVisitOfTheHomeless(t *testing.T) {
 		cert, err := long.SignUser(rand.Reader, now.Add(-x.ended-time.Minute), requestOf(t, ann), time.Minute)
 		must(t, err)
 		known.ca, known.word = long.CA(), now.Add(-x.word)
-		_, err = n.visitorCert(t.Context(), session.Login{Name: ann.name, Certificate: cert.DER()}, known)
+		_, err = n.visitorCert(t.Context(), asker{}, session.Login{Name: ann.name, Certificate: cert.DER()}, known)
 		if (err == nil) != x.good {
 			t.Errorf("silent for %v, ended %v ago: %v", x.word, x.ended, err)
 		}

@@ -1,0 +1,62 @@
+package node
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/pki"
+)
+
+// How many new revocations of users of all others' domains together are taken over sessions, and
+// as many moves: that many at once, and one more each interval.
+const (
+	intakeAtOnce = 1000
+	intakeEvery  = time.Second
+)
+
+// An intake bounds the revocations, or the moves, that are handed in over sessions, so that nobody
+// fills in an afternoon what there may be of them: of one client as new names are; of the users of
+// one domain as new names are as well, since each of them got her name like that; and of all
+// domains but our own together. So who hands in those of names that were made for it holds up
+// other users of that domain at most, and only domains that are known here, many of them, could
+// hold up others; our own never wait for theirs.
+type intake struct {
+	own     pki.Domain
+	clients *keyserver.Clients // who hands them in
+	all     bucket
+
+	mu sync.Mutex             // guards of
+	of map[pki.Domain]*bucket // no more than there are domains in the directory
+}
+
+func newIntake(own pki.Domain) *intake {
+	return &intake{
+		own: own, clients: keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach),
+		all: bucket{atOnce: intakeAtOnce, every: intakeEvery}, of: make(map[pki.Domain]*bucket),
+	}
+}
+
+// take counts one more in a domain that is known here, unless it is one too many: then it costs
+// nobody anything.
+func (i *intake) take(from net.Addr, domain pki.Domain, now time.Time) bool {
+	client := func() bool { return takeOwn(i.clients, from, now) }
+	return i.bucket(domain).take(now, func() bool {
+		if domain == i.own {
+			return client()
+		}
+		return i.all.take(now, client)
+	})
+}
+
+func (i *intake) bucket(domain pki.Domain) *bucket {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	b := i.of[domain]
+	if b == nil {
+		b = &bucket{atOnce: newcomersAtOnce, every: newcomerEvery}
+		i.of[domain] = b
+	}
+	return b
+}
