@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,7 +30,7 @@ var ended = regexp.MustCompile(`the key of a[a-z]+@a.test was revoked|a.test has
 // obeyedIn is how long the end of a key or a name may take to come to every node.
 const obeyedIn = 10 * time.Second
 
-// A bigLab is a lab of ten nodes, as processes, of which that of a.test is killed.
+// A bigLab is a lab of some nodes, as processes, which a test kills as it likes.
 type bigLab struct {
 	t     *testing.T
 	dir   string
@@ -43,7 +44,7 @@ type bigLab struct {
 // by the offline root; the last one by way of a node that is killed as soon as it has taken it.
 // Nobody lets her in then.
 func TestRevocationReachesAll(t *testing.T) {
-	l := newBigLab(t)
+	l := newBigLab(t, 10)
 	users := map[string]*agent.Agent{}
 	for _, user := range []string{"ann", "amy", "ada", "art"} {
 		l.p3do(0, user, "new", user+"@a.test")
@@ -86,13 +87,13 @@ func TestRevocationReachesAll(t *testing.T) {
 	asking.Wait()
 }
 
-func newBigLab(t *testing.T) *bigLab {
+func newBigLab(t *testing.T, nodes int) *bigLab {
 	t.Helper()
 	l := &bigLab{t: t, dir: t.TempDir(), bin: buildClient(t)}
 	pass := filepath.Join(l.dir, "pass")
 	l.must(os.WriteFile(pass, []byte(lab.UserPassphrase), 0o600))
 	l.env = append(os.Environ(), "HOME="+l.dir, "P3DO_PASSPHRASE_FILE="+pass)
-	cmd := exec.Command("p3dod", "lab", "-n", "10", "--dir", filepath.Join(l.dir, "lab"))
+	cmd := exec.Command("p3dod", "lab", "-n", strconv.Itoa(nodes), "--dir", filepath.Join(l.dir, "lab"))
 	cmd.Dir, cmd.Env = l.dir, l.env
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = &said, &said
