@@ -190,7 +190,10 @@ func (c *command) restoreWords(typed string) error {
 		word  *words.WordError
 		count *words.CountError
 	)
-	if errors.As(err, &word) || errors.As(err, &count) || errors.Is(err, words.ErrChecksum) {
+	if errors.Is(err, words.ErrRevocation) {
+		return cli.Fail(cli.Input, "p3do revoke --key FILE   (the file in which they are; your backup has 24 others)", "%v. Nothing was restored.", err)
+	}
+	if errors.Is(err, words.ErrLong) || errors.As(err, &word) || errors.As(err, &count) || errors.Is(err, words.ErrChecksum) {
 		return cli.Fail(cli.Input, "p3do backup --restore   (look at your paper again)", "%v. Nothing was restored.", err)
 	}
 	if err != nil {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -19,9 +21,11 @@ const newHelp = `Make a name of your own at a server
 
   p3do new ann@a.test                  find the server of a.test, make your keys,
                                        and register the name
-  p3do new ann@a.test --invite CODE    the same where you were invited. The code, or
-                                       "-" and the code comes in, says which keys to
-                                       believe before anybody is asked
+  p3do new ann@a.test --invite -       the same where you were invited: it asks for
+                                       the invitation, or reads what comes in. That
+                                       says which keys to believe before anybody is
+                                       asked
+  p3do new ann@a.test --invite FILE    the same from a file
   p3do new --keyonly                   keys and no name: a pseudonym that needs no
                                        server and no network, until you give it a
                                        name by "p3do new"
@@ -54,28 +58,57 @@ func (c *command) newCommand() *cobra.Command {
 		}
 		return c.create(ctx, name, i)
 	})
-	cmd.Flags().StringVar(&invite, "invite", "", "you were invited by `CODE`; - reads it")
+	cmd.Flags().StringVar(&invite, "invite", "", "you were invited: the invitation is in `FILE`; - asks for it")
 	cmd.Flags().BoolVar(&keyonly, "keyonly", false, "a pseudonym without a server")
 	return cmd
 }
 
-// invitation reads a code; nil if there is none.
-func (c *command) invitation(code string, name pki.Name) (*invitation.Invitation, error) {
-	if code == "" {
+// invitation reads an invitation from a file, or for "-" from what is typed or comes in; nil if there
+// is none. It is a secret until it is used, so it is not taken from the command line, which everybody
+// on the machine can read.
+func (c *command) invitation(from string, name pki.Name) (*invitation.Invitation, error) {
+	hint := "p3do new " + name.String() + " --invite -   (and then the whole of it)"
+	if from == "" {
 		return nil, nil
 	}
-	if code == "-" {
-		raw, err := io.ReadAll(io.LimitReader(c.stdin, maxInvitation))
-		if err != nil {
-			return nil, fmt.Errorf("reading the invitation: %w", err)
+	var i invitation.Invitation
+	var err error
+	switch {
+	case invitation.Looks(from):
+		return nil, cli.Fail(cli.Input, hint, "an invitation is a secret, and others can read what you type on a command line: put it into a file, or wait until you are asked.")
+	case from == "-":
+		fmt.Fprintln(c.stderr, "Your invitation:")
+		i, err = readInvitation(c.stdin)
+	default:
+		file, failed := os.Open(from)
+		if failed != nil {
+			return nil, cli.Fail(cli.Input, hint, "%v.", failed)
 		}
-		code = string(raw)
+		defer file.Close()
+		i, err = readInvitation(file)
 	}
-	i, err := invitation.Parse(code)
 	if err != nil {
-		return nil, cli.Fail(cli.Input, "p3do new "+name.String()+" --invite CODE   (the whole of it)", "%v.", err)
+		return nil, cli.Fail(cli.Input, hint, "%v.", err)
 	}
 	return &i, nil
+}
+
+// readInvitation reads lines until they are an invitation: who types it need not say that she is done.
+func readInvitation(from io.Reader) (invitation.Invitation, error) {
+	in := bufio.NewReader(io.LimitReader(from, maxInvitation))
+	for text := ""; ; {
+		line, failed := in.ReadString('\n')
+		text += line
+		i, err := invitation.Parse(text)
+		switch {
+		case err == nil:
+			return i, nil
+		case errors.Is(failed, io.EOF):
+			return i, err
+		case failed != nil:
+			return i, fmt.Errorf("reading the invitation: %w", failed)
+		}
+	}
 }
 
 func (c *command) createKeyonly() (err error) {
@@ -143,7 +176,7 @@ func uncreated(err error, name pki.Name, invited bool) error {
 	again := "p3do new " + name.String()
 	switch {
 	case errors.As(err, &wrong):
-		return cli.Fail(cli.Input, fmt.Sprintf("p3do new %s@%s --invite CODE", name.Local(), wrong.To), "%v.", wrong)
+		return cli.Fail(cli.Input, fmt.Sprintf("p3do new %s@%s --invite -", name.Local(), wrong.To), "%v.", wrong)
 	case errors.As(err, &changed):
 		return err
 	case errors.As(err, &refused) && refused.Code == session.Refused && invited:

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/p3do/p3do/internal/cli"
+	"github.com/p3do/p3do/internal/words"
 )
 
 // maxPassphrase is the longest passphrase in bytes.
@@ -38,17 +39,23 @@ func (c *command) passphrase(again bool) ([]byte, error) {
 // one than the folder's.
 const backupPassphraseFile = "P3DO_BACKUP_PASSPHRASE_FILE"
 
-// lines reads what is typed, or comes in, until it is so many words.
-func (c *command) lines(words int) (string, error) {
+// lines reads what is typed, or comes in, until it is so many words. More than words.MaxText is
+// given back longer than that, and no words: nobody takes the beginning of it for the whole.
+func (c *command) lines(count int) (string, error) {
 	var text strings.Builder
-	in := bufio.NewScanner(io.LimitReader(c.stdin, maxPassphrase))
-	for in.Scan() {
-		text.WriteString(in.Text() + " ")
-		if len(strings.Fields(strings.ReplaceAll(text.String(), "-", " "))) >= words {
-			break
+	in := bufio.NewReader(io.LimitReader(c.stdin, words.MaxText+1))
+	for {
+		line, err := in.ReadString('\n')
+		text.WriteString(line)
+		switch {
+		case errors.Is(err, io.EOF):
+			return text.String(), nil
+		case err != nil:
+			return "", fmt.Errorf("reading what is typed: %w", err)
+		case len(strings.Fields(strings.ReplaceAll(text.String(), "-", " "))) >= count:
+			return text.String(), nil
 		}
 	}
-	return text.String(), in.Err()
 }
 
 // passphraseIn reads it from the file that the environment names by variable.

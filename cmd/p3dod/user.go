@@ -22,7 +22,7 @@ const userInviteHelp = `Make an invitation: a code by which somebody takes a nam
 of this domain and those of up to four peers, so that who comes by it need not believe
 the first server that answers. Hand it over where nobody listens.
 
-  p3do new ann@a.test --invite CODE`
+  p3do new ann@a.test --invite -      # and then the code, or a file with it`
 
 const userSignHelp = `Sign the key of somebody whom you know. FILE is her request, one of PKCS #10 for an
 Ed25519 key with her name as the only e-mail address, in PEM or DER. The certificate

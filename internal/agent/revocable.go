@@ -26,7 +26,7 @@ var ErrNoRevocable = errors.New("this is not the file of a revocation key")
 type Revocable struct {
 	Label       string   `json:"what"`
 	Name        pki.Name `json:"name"`
-	Words       string   `json:"words"`       // the revocation key, 24
+	Words       string   `json:"words"`       // the revocation key, 24 of package words' second kind
 	Binding     []byte   `json:"binding"`     // the identity key's word for it
 	Certificate []byte   `json:"certificate"` // one that the identity key had, in DER
 }
@@ -45,7 +45,7 @@ func (a *Agent) Revocable() (Revocable, error) {
 	if err != nil || !ok || len(r.Seed) != words.SecretSize {
 		return Revocable{}, errors.Join(err, errors.New("agent: the folder has no revocation key"))
 	}
-	return Revocable{revocableLabel, id.Name, words.Secret([words.SecretSize]byte(r.Seed)), r.Binding, id.Certificate}, nil
+	return Revocable{revocableLabel, id.Name, words.Revocation([words.SecretSize]byte(r.Seed)), r.Binding, id.Certificate}, nil
 }
 
 // Marshal returns the file.
@@ -55,18 +55,18 @@ func (r Revocable) Marshal() ([]byte, error) {
 }
 
 // ParseRevocable reads what Marshal wrote. Errors: ErrNoRevocable, and those of
-// words.ParseSecret.
+// words.ParseRevocation.
 func ParseRevocable(raw []byte) (r Revocable, err error) {
 	if len(raw) > MaxRevocable || strict(bytes.TrimSpace(raw), &r) != nil || r.Label != revocableLabel {
 		return Revocable{}, ErrNoRevocable
 	}
-	_, err = words.ParseSecret(r.Words)
+	_, err = words.ParseRevocation(r.Words)
 	return r, err
 }
 
 // Revoke ends the identity key: the revocation is to be handed to any node.
 func (r Revocable) Revoke(now time.Time) (pki.Revocation, error) {
-	seed, err := words.ParseSecret(r.Words)
+	seed, err := words.ParseRevocation(r.Words)
 	if err != nil {
 		return pki.Revocation{}, err
 	}

@@ -31,6 +31,16 @@ const (
 // ErrMalformed is returned for a text that is no invitation, or not the whole of it.
 var ErrMalformed = errors.New("this is no invitation, or a part of it is missing or mistyped")
 
+// Looks tells whether a text may be an invitation, whole or not, and so is not to be shown.
+func Looks(text string) bool {
+	code, found := strings.CutPrefix(normal(text), prefix)
+	return found && strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}
+
+func normal(text string) string {
+	return strings.ReplaceAll(strings.Join(strings.Fields(strings.ToUpper(text)), ""), "-", "")
+}
+
 // A Token is what the server takes once.
 type Token [TokenSize]byte
 
@@ -101,7 +111,7 @@ func Parse(text string) (Invitation, error) {
 	if len(text) > MaxText {
 		return Invitation{}, ErrMalformed
 	}
-	text = strings.ReplaceAll(strings.Join(strings.Fields(strings.ToUpper(text)), ""), "-", "")
+	text = normal(text)
 	code, found := strings.CutPrefix(text, prefix)
 	raw, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(code)
 	if !found || err != nil || len(raw) < checksumSize {

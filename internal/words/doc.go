@@ -10,6 +10,8 @@
 //	ok := prefix.Matches(fingerprint)
 //	text = words.Secret(seed)                  // 24 words: for a backup
 //	seed, err = words.ParseSecret(text)
+//	text = words.Revocation(seed)              // 24 other words: for the day on which a key ends
+//	seed, err = words.ParseRevocation(text)
 //
 // # Encoding
 //
@@ -19,6 +21,10 @@
 //
 //	data 128 | checksum 4      12 words
 //	data 256 | checksum 8      24 words
+//
+// The 24 words of a revocation key have all 8 bits of the checksum the other way round. So the two
+// kinds of 24 words cannot be taken for each other, and the parser of one knows the other: with what
+// ends a key nobody is made, and other programs for BIP-39 do not take it for a purse.
 //
 // Both parsers want the exact number of words and a checksum that fits, and are generous
 // about the rest: capitals, more than one space, lines, "-" between words, and words cut

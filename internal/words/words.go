@@ -21,8 +21,9 @@ const (
 	SecretSize = 32
 	// SecretWords is how many words that makes.
 	SecretWords = 24
-	// MaxText is how long a text is, in bytes, that is taken for words.
-	MaxText = 1024
+	// MaxText is how long a text is, in bytes, that is taken for words, with all that stands
+	// between them.
+	MaxText = 16 << 10
 
 	wordBits = 11
 	leastCut = 4 // letters that tell the words apart
@@ -57,16 +58,32 @@ func (e *WordError) Error() string {
 // ErrChecksum: all words are of the list, and they do not belong together.
 var ErrChecksum = errors.New("the words do not belong together: one is wrong, or their order is")
 
+// Errors of texts that are other words than those that were wanted.
+var (
+	ErrRevocation = errors.New("these are the words of a revocation key: it can end a key, and make nobody")
+	ErrSecret     = errors.New("these are the words of a backup, and not of a revocation key")
+	ErrLong       = errors.New("this is too long to be words")
+)
+
+// A kind says what secret words are for. Its bits are added to those of the checksum, so words of
+// one kind are never of the other.
+type kind byte
+
+const (
+	bip39  kind = 0x00 // fingerprints, passphrases, and secrets that make somebody
+	ending kind = 0xff // revocation keys
+)
+
 // Of returns the 12 words of a fingerprint, in lower case with a space between any two.
-func Of(f pki.Fingerprint) string { return encode(f[:PrefixSize]) }
+func Of(f pki.Fingerprint) string { return encode(f[:PrefixSize], bip39) }
 
 // A Prefix is what 12 words say of a fingerprint: its first 128 bits.
 type Prefix [PrefixSize]byte
 
 // Fingerprint reads the 12 words of a fingerprint. Errors: a *CountError, a *WordError or
-// ErrChecksum.
+// ErrChecksum, ErrLong.
 func Fingerprint(text string) (p Prefix, err error) {
-	raw, err := decode(text, FingerprintWords, true)
+	raw, err := decode(text, FingerprintWords, true, bip39)
 	copy(p[:], raw)
 	return p, err
 }
@@ -77,20 +94,31 @@ func (p Prefix) Matches(f pki.Fingerprint) bool {
 }
 
 // Secret returns the 24 words of a secret, in lower case with a space between any two.
-func Secret(secret [SecretSize]byte) string { return encode(secret[:]) }
+func Secret(secret [SecretSize]byte) string { return encode(secret[:], bip39) }
 
 // ParseSecret reads the 24 words of a secret. Errors are those of Fingerprint, with no word
-// in them.
+// in them, and ErrRevocation.
 func ParseSecret(text string) (secret [SecretSize]byte, err error) {
-	raw, err := decode(text, SecretWords, false)
+	raw, err := decode(text, SecretWords, false, bip39)
 	copy(secret[:], raw)
 	return secret, err
 }
 
+// Revocation returns the 24 words of a revocation key.
+func Revocation(seed [SecretSize]byte) string { return encode(seed[:], ending) }
+
+// ParseRevocation reads the 24 words of a revocation key. Errors are those of Fingerprint, with no
+// word in them, and ErrSecret.
+func ParseRevocation(text string) (seed [SecretSize]byte, err error) {
+	raw, err := decode(text, SecretWords, false, ending)
+	copy(seed[:], raw)
+	return seed, err
+}
+
 // encode writes data of a multiple of 4 bytes.
-func encode(data []byte) string {
+func encode(data []byte, k kind) string {
 	sum := sha256.Sum256(data)
-	bits := append(slices.Clone(data), sum[0])
+	bits := append(slices.Clone(data), sum[0]^byte(k))
 	words, all := make([]string, 0, SecretWords), list()
 	for at := 0; at+wordBits <= len(data)*8+len(data)/4; at += wordBits {
 		words = append(words, all[number(bits, at)])
@@ -108,8 +136,11 @@ func number(b []byte, at int) (n int) {
 
 // decode is the strict inverse of encode for count words; show says whether an error may
 // have a word in it.
-func decode(text string, count int, show bool) ([]byte, error) {
-	typed := split(text)
+func decode(text string, count int, show bool, want kind) ([]byte, error) {
+	if len(text) > MaxText {
+		return nil, ErrLong
+	}
+	typed := strings.Fields(strings.ReplaceAll(strings.ToLower(text), "-", " "))
 	if len(typed) != count {
 		return nil, &CountError{len(typed), count}
 	}
@@ -122,18 +153,16 @@ func decode(text string, count int, show bool) ([]byte, error) {
 		put(bits, i*wordBits, n)
 	}
 	data := bits[:count*wordBits*32/33/8]
-	if sum := sha256.Sum256(data); (sum[0]^bits[len(data)])>>(8-len(data)/4) != 0 {
-		return nil, ErrChecksum
+	sum, least := sha256.Sum256(data), 8-len(data)/4
+	switch off := kind(sum[0]^bits[len(data)]) >> least; {
+	case off == want>>least:
+		return data, nil
+	case len(data) == SecretSize && off == ending:
+		return nil, ErrRevocation
+	case len(data) == SecretSize && off == bip39:
+		return nil, ErrSecret
 	}
-	return data, nil
-}
-
-// split returns the words of text; none if it is longer than MaxText.
-func split(text string) []string {
-	if len(text) > MaxText {
-		return nil
-	}
-	return strings.Fields(strings.ReplaceAll(strings.ToLower(text), "-", " "))
+	return nil, ErrChecksum
 }
 
 // find returns the number of a word that may be cut after four letters or more.

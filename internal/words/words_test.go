@@ -62,10 +62,10 @@ func TestVectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := encode(data); got != mnemonic {
+		if got := encode(data, bip39); got != mnemonic {
 			t.Errorf("%s: %s, want %s", entropy, got, mnemonic)
 		}
-		got, err := decode(mnemonic, len(strings.Fields(mnemonic)), true)
+		got, err := decode(mnemonic, len(strings.Fields(mnemonic)), true, bip39)
 		if err != nil || !bytes.Equal(got, data) {
 			t.Errorf("%s: %x, %v, want %s", mnemonic, got, err, entropy)
 		}
@@ -87,7 +87,9 @@ func TestWrong(t *testing.T) {
 		eleven + "zzzz":                  `word 12, "zzzz", is not one of the list`,
 		"abandn " + eleven:               `word 1, "abandn", is not one of the list`,
 		eleven + strings.Repeat("x", 99): `word 12, "` + strings.Repeat("x", 20) + `", is not one of the list`,
-		strings.Repeat("a", MaxText+1):   "these are 0 words, there have to be 12",
+		strings.Repeat("a", MaxText+1):   ErrLong.Error(),
+		strings.Repeat(eleven, 100):      "these are 1100 words, there have to be 12",
+		eleven + strings.Repeat("\n \t", 2000) + "about": "",
 	} {
 		_, err := Fingerprint(text)
 		if err == nil && want != "" || err != nil && err.Error() != want {
@@ -104,6 +106,27 @@ func TestSecretIsNotRepeated(t *testing.T) {
 	_, err := ParseSecret(strings.Join(secret, " "))
 	if !errors.As(err, &word) || err.Error() != "word 7 is not one of the list" {
 		t.Errorf("%v", err)
+	}
+}
+
+// The words that end a key and those that make somebody are never each other's.
+func TestKinds(t *testing.T) {
+	for n := range 1000 {
+		secret := sha256.Sum256([]byte{byte(n), byte(n >> 8)})
+		if again, err := ParseRevocation(Revocation(secret)); err != nil || again != secret {
+			t.Fatalf("%x: %v", secret, err)
+		}
+		if _, err := ParseSecret(Revocation(secret)); !errors.Is(err, ErrRevocation) {
+			t.Fatalf("%x makes somebody: %v", secret, err)
+		}
+		if _, err := ParseRevocation(Secret(secret)); !errors.Is(err, ErrSecret) {
+			t.Fatalf("%x ends a key: %v", secret, err)
+		}
+	}
+	typed := strings.Fields(Revocation([SecretSize]byte{1}))
+	typed[0], typed[1] = typed[1], typed[0]
+	if _, err := ParseRevocation(strings.Join(typed, " ")); !errors.Is(err, ErrChecksum) {
+		t.Errorf("out of order: %v", err)
 	}
 }
 
@@ -144,7 +167,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
 		if p, err := Fingerprint(text); err == nil {
-			if again, err := Fingerprint(encode(p[:])); err != nil || again != p {
+			if again, err := Fingerprint(encode(p[:], bip39)); err != nil || again != p {
 				t.Errorf("%q: %x, %x, %v", text, p, again, err)
 			}
 		}
