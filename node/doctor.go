@@ -40,6 +40,7 @@ type State string
 const (
 	Wrong   State = "wrong"
 	Unknown State = "unknown" // it could not be judged
+	Advised State = "advice"  // nothing is wrong, and it could be better
 	Mended  State = "mended"
 )
 
@@ -76,6 +77,7 @@ func (d Doctor) Examine(ctx context.Context, now time.Time) ([]Finding, error) {
 	e.readKeys()
 	e.offline()
 	e.disk()
+	e.memory(swapsFile)
 	e.openStore(ctx)
 	if e.store != nil {
 		defer e.store.Close()

@@ -43,6 +43,7 @@ type Node struct {
 	store     *store.Store
 	mortal    *mortal  // nil outside of a lab
 	alone     *os.File // the folder, locked
+	swaps     bool     // as Options.Swaps
 
 	loop      *loop
 	peers     *peers
@@ -80,7 +81,8 @@ type Running struct {
 	PID       int    `json:"pid"`
 	Link      string `json:"link"`
 	KeyServer string `json:"keyserver"`
-	Control   string `json:"control"` // path of the operator's socket
+	Control   string `json:"control"`         // path of the operator's socket
+	Swaps     bool   `json:"swaps,omitempty"` // its memory may be written to the swap space
 }
 
 const runningFile = "run.json"
@@ -136,7 +138,7 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		dir: dir, alone: alone, cfg: cfg, log: o.Log, dial: o.Dial, outside: outside, faults: faults,
+		dir: dir, alone: alone, swaps: o.Swaps, cfg: cfg, log: o.Log, dial: o.Dial, outside: outside, faults: faults,
 		fromPeers: link.NewBudget(link.DefaultBudget),
 		lookups:   newTurnstile(),
 		copies:    newTurnstile(),
@@ -366,7 +368,7 @@ func (n *Node) listen(ctx context.Context) (d doors, err error) {
 		return d, err
 	}
 	n.listener = d.link
-	n.addresses = Running{os.Getpid(), d.link.Addr().String(), d.keys.Addr().String(), path}
+	n.addresses = Running{os.Getpid(), d.link.Addr().String(), d.keys.Addr().String(), path, n.swaps}
 	return d, nil
 }
 

@@ -19,6 +19,8 @@ type Options struct {
 	Public dial.Func    // the door to what other domains name, which refuses private addresses; needed unless these are allowed
 	Log    *slog.Logger // gets no name of a user, no message id, no address of a user; nil: nobody
 
+	Swaps bool // the memory of this process may be written to the swap space: for a Doctor to know
+
 	Faults *link.Faults // in a lab only, in place of what lab.loss and lab.delay make; nil: those
 }
 

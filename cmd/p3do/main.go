@@ -18,5 +18,6 @@ func p3do() int {
 	if err := secret.NoDumps(); err != nil {
 		fmt.Fprintf(os.Stderr, "p3do: warning: %v\n", err)
 	}
+	_ = secret.LockAll() // where it is refused, the vault locks the key by which it is sealed
 	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }

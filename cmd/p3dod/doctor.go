@@ -50,7 +50,7 @@ func doctorText(findings []node.Finding) string {
 		if found.Hint != "" {
 			fmt.Fprintf(&b, "hint: %s\n", found.Hint)
 		}
-		if found.State != node.Mended {
+		if found.State == node.Wrong || found.State == node.Unknown {
 			wrong++
 		}
 	}

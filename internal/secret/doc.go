@@ -2,6 +2,7 @@
 // and core dumps. It does what the system allows, and says when that was not enough.
 //
 //	err := secret.NoDumps()   // first thing in main
+//	err = secret.LockAll()    // then, for a program all of whose memory is about keys
 //	err = secret.Lock(key[:]) // for a secret that lives long; the error is for telling, not for stopping
 //
 // # What this does and does not
@@ -15,4 +16,11 @@
 // afterwards, for other secrets may be on them. Copies that Go or a library makes on the way,
 // on stacks for instance, are not locked; nor does it help while the machine sleeps on disk.
 // Locked pages count against RLIMIT_MEMLOCK, often 8 MiB: so this is for keys, not for texts.
+//
+// LockAll has the kernel keep all pages of the process in memory, each from when it is first
+// touched (mlockall(2), MCL_ONFAULT): what Go has reserved and never used costs nothing, and what
+// it gives back is given back. That covers the copies, and the keys that crypto/x509 and
+// crypto/tls hold. It is for Linux, and for who has no limit (RLIMIT_MEMLOCK unlimited) or is
+// above it (CAP_IPC_LOCK): under a limit the kernel would refuse memory later on, to a program
+// that cannot go on without.
 package secret
