@@ -21,7 +21,7 @@ func TestSuccessions(t *testing.T) {
 	must(t, err)
 	_, err = w.store.AddStatement(t.Context(), store.Statement{
 		Kind: uint8(pki.StatementSuccession), Issuer: "a.test", ID: s.Says(), Serial: 1, Raw: s.Raw(),
-	}, MaxSuccessions)
+	}, store.Room{Each: MaxSuccessions})
 	must(t, err)
 	all, err := w.client.Successions(t.Context(), w.endpoint, w.authority.Domain())
 	must(t, err)

@@ -173,6 +173,11 @@ func (b *beliefs) succeed(s pki.SignedSuccession) {
 	b.lines[s.Domain] = append(slices.Clip(b.lines[s.Domain]), s) // others may be reading the old one
 }
 
+// succeeded reports whether a hand-over is known.
+func (b *beliefs) succeeded(s pki.SignedSuccession) bool {
+	return slices.ContainsFunc(b.line(s.Domain), func(known pki.SignedSuccession) bool { return known.Says() == s.Says() })
+}
+
 // unsucceed forgets a hand-over.
 func (b *beliefs) unsucceed(s pki.SignedSuccession) {
 	b.mu.Lock()

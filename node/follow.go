@@ -28,6 +28,36 @@ const (
 type cursor struct {
 	last   int64                          // the peer's number of the last statement that we have had
 	missed map[pki.Domain]pki.Fingerprint // whose statements could not be judged by the key that was known: this one
+
+	again int64     // to be read on from once more, since something after it came too soon,
+	due   time.Time // at this time; zero: nothing did
+}
+
+// later remembers that what follows is worth asking for again.
+func (c *cursor) later(due time.Time) {
+	if c.due.IsZero() {
+		c.again, c.due = c.last, due
+	}
+}
+
+// back goes to where reading is to go on from at that time.
+func (c *cursor) back(now time.Time, knowsMore bool) {
+	switch {
+	case knowsMore:
+		c.last, c.due = 0, time.Time{}
+		clear(c.missed)
+	case !c.due.IsZero() && !now.Before(c.due):
+		c.last, c.due = min(c.again, c.last), time.Time{}
+	}
+}
+
+// pause is how long nothing is to be asked for without a cause.
+func (c *cursor) pause(now time.Time) time.Duration {
+	pause := askEvery/2 + rand.N(askEvery)
+	if !c.due.IsZero() {
+		pause = max(0, min(pause, c.due.Sub(now)))
+	}
+	return pause
 }
 
 // Cursors are those of the peers that have no link now. A link takes the one of its peer.
@@ -70,7 +100,7 @@ func (p *peerLink) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		p.note("following", p.catchUp(ctx, at))
 		wait(ctx, askSpacing) // whatever the peer may do
-		timer := time.NewTimer(askEvery/2 + rand.N(askEvery))
+		timer := time.NewTimer(at.pause(time.Now()))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
@@ -82,10 +112,7 @@ func (p *peerLink) follow(ctx context.Context) {
 
 // catchUp reads on from where we are.
 func (p *peerLink) catchUp(ctx context.Context, at *cursor) error {
-	if p.n.knowsMore(at) {
-		at.last = 0
-		clear(at.missed)
-	}
+	at.back(time.Now(), p.n.knowsMore(at))
 	for range maxStatementPages {
 		page, err := p.askStatements(ctx, at.last)
 		if err != nil {
@@ -156,6 +183,8 @@ func (p *peerLink) takeStatements(ctx context.Context, at *cursor, raws [][]byte
 		case err == nil || ctx.Err() != nil || errors.Is(err, pki.ErrTime):
 		case errors.Is(err, errUnknownDomain):
 			p.n.miss(at, raw)
+		case errors.Is(err, errTooSoon):
+			at.later(time.Now().Add(p.n.cfg.viewPace()))
 		default:
 			if refused++; first == nil {
 				first = err

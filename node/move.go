@@ -24,10 +24,13 @@ func (n *Node) acceptMove(ctx context.Context, body []byte) (fresh bool, err err
 	if err != nil || n.beliefs.keyRevoked(m.Key().Fingerprint()) {
 		return false, err
 	}
+	if held, err := n.holdsMove(ctx, m); held || err != nil {
+		return false, err
+	}
 	if err := n.checkMove(ctx, m); err != nil {
 		return false, err
 	}
-	return n.store.AddStatement(ctx, moveRow(m), maxMoves)
+	return n.store.AddStatement(ctx, moveRow(m), n.room(m.From().Domain(), maxMoves, maxMoveBytes))
 }
 
 func moveRow(m pki.Move) store.Statement {

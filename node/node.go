@@ -52,6 +52,7 @@ type Node struct {
 	bench     *bench
 	watcher   *watcher
 	cursors   cursors
+	viewed    paces // the views of domains
 	resolver  dnstxt.Resolver
 	published *keyserver.Server
 	client    keyserver.Client

@@ -193,7 +193,7 @@ func TestKilledBeforeItObeyed(t *testing.T) {
 	r := ann.byRevoker()
 	_, err := a.node.store.AddStatement(t.Context(), store.Statement{
 		Kind: uint8(pki.StatementRevocation), Issuer: "a.test", ID: r.Ends(), Serial: 1, Raw: r.Raw(),
-	}, maxRevocations)
+	}, store.Room{Each: maxRevocations})
 	must(t, err)
 	must(t, a.end())
 	a.start()

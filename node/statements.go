@@ -24,6 +24,28 @@ const (
 	maxOwnSuccessions = 32        // of these by its own keys: a thief of one leaves room for the root
 )
 
+// How many bytes of each kind there may be of all domains together. Our own and our peers' count,
+// and are kept beyond it, each up to its own bound: whoever fills this place is in the way of others
+// of whom we know nothing but what DNS and a peer say.
+const (
+	maxViewBytes       = 1 << 30
+	maxRevocationBytes = 512 << 20
+	maxMoveBytes       = 512 << 20
+	maxSuccessionBytes = 128 << 20
+)
+
+// errTooSoon says that a domain has stated a view just before. The newest one is asked for again
+// later.
+var errTooSoon = errors.New("node: a view so soon after another")
+
+// room is what there is for the statements of a kind that are kept on account of a domain.
+func (n *Node) room(of pki.Domain, each int, all int64) store.Room {
+	if _, peer := n.peers.crossOf(of); peer || of == n.cfg.Domain {
+		all = 0
+	}
+	return store.Room{Each: each, All: all}
+}
+
 // errUnknownDomain says that a statement is about a domain that we know nothing of, or that is
 // known under another key so far.
 var errUnknownDomain = errors.New("node: a statement of a domain or a key that is not known here")
@@ -105,9 +127,12 @@ func (n *Node) acceptView(ctx context.Context, body []byte) (fresh bool, err err
 	if err != nil {
 		return false, n.otherKey(domain, err)
 	}
+	if !n.viewed.take(domain, time.Now(), n.cfg.viewPace()) {
+		return false, fmt.Errorf("%w: %s", errTooSoon, domain)
+	}
 	fresh, err = n.store.AddStatement(ctx, store.Statement{
 		Kind: uint8(pki.StatementView), Issuer: domain.String(), Serial: view.Serial, Ends: view.Expires, Raw: body,
-	}, 1)
+	}, n.room(domain, 1, maxViewBytes))
 	if fresh {
 		n.seeView(view.View)
 	}
@@ -130,6 +155,9 @@ func (n *Node) acceptRevocation(ctx context.Context, body []byte) (fresh bool, e
 	if err != nil {
 		return false, err
 	}
+	if held, err := n.holds(ctx, r); held || err != nil {
+		return false, err
+	}
 	known, err := n.known(ctx, r.Domain())
 	if err != nil {
 		return false, err
@@ -143,7 +171,7 @@ func (n *Node) acceptRevocation(ctx context.Context, body []byte) (fresh bool, e
 	}
 	fresh, err = n.store.AddStatement(ctx, store.Statement{
 		Kind: uint8(pki.StatementRevocation), Issuer: r.Domain().String(), ID: r.Ends(), Serial: 1, Raw: body,
-	}, roomFor(r))
+	}, n.room(r.Domain(), roomFor(r), maxRevocationBytes))
 	if !fresh {
 		return false, err
 	}
@@ -208,6 +236,9 @@ func (n *Node) acceptSuccession(ctx context.Context, body []byte) (fresh bool, e
 	if err != nil {
 		return false, err
 	}
+	if n.beliefs.succeeded(s) {
+		return false, nil
+	}
 	c, ok := n.commitment(s.Domain)
 	if !ok || !c.Admits(n.beliefs.line(s.Domain), s) {
 		return false, fmt.Errorf("%w: %s", errUnknownDomain, s.Domain)
@@ -217,10 +248,11 @@ func (n *Node) acceptSuccession(ctx context.Context, body []byte) (fresh bool, e
 		most = maxSuccessions
 	}
 	row := store.Statement{Kind: uint8(pki.StatementSuccession), Issuer: s.Domain.String(), ID: s.Says(), Serial: 1, Raw: body}
-	fresh, err = n.store.AddStatement(ctx, row, most)
+	room := n.room(s.Domain, most, maxSuccessionBytes)
+	fresh, err = n.store.AddStatement(ctx, row, room)
 	if errors.Is(err, store.ErrFull) {
 		if err = n.dropIdle(ctx, c); err == nil {
-			fresh, err = n.store.AddStatement(ctx, row, most)
+			fresh, err = n.store.AddStatement(ctx, row, room)
 		}
 	}
 	if err == nil { // who was second to bring it may go on before the first has

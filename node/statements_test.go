@@ -247,7 +247,7 @@ func TestStatementPages(t *testing.T) {
 			size = store.MaxRaw
 		}
 		_, err := a.store.AddStatement(t.Context(), store.Statement{
-			Kind: uint8(pki.StatementRevocation), Issuer: "x.test", ID: [32]byte{byte(i)}, Serial: 1, Raw: make([]byte, size)}, 1000)
+			Kind: uint8(pki.StatementRevocation), Issuer: "x.test", ID: [32]byte{byte(i)}, Serial: 1, Raw: make([]byte, size)}, store.Room{Each: 1000})
 		must(t, err)
 	}
 	newest, err := a.store.LastStatement(t.Context())
@@ -348,6 +348,60 @@ func TestHostileStatements(t *testing.T) {
 	}
 }
 
+// A domain that states views in masses has one of them taken in a while, and written and handed
+// on, whoever brings them; the last one is taken all the same, and those of others are.
+func TestViewsInMasses(t *testing.T) {
+	const pace = 3 * time.Second
+	m := newMesh(t)
+	a := m.add("a.test", func(c *Config) { c.Lab.ViewPace = Duration(pace) })
+	a.start()
+	raw := m.rawPeers("a.test", "y.test", "z.test")
+	y, z := raw[0], raw[1]
+	begun := time.Now()
+	view := func(domain string, serial uint64) []byte {
+		v, err := m.authority(domain).SignView(pki.View{Serial: 1<<50 + serial, Issued: begun, Expires: begun.Add(time.Hour)})
+		must(t, err)
+		return v.Statement().Marshal()
+	}
+	serial := func(domain string) uint64 {
+		row, err := a.node.store.Statement(t.Context(), uint8(pki.StatementView), domain, [32]byte{})
+		if err != nil {
+			return 0
+		}
+		return row.Serial - 1<<50
+	}
+	const many = 50
+	all := [][]byte{view("y.test", 1)}
+	for i := range many {
+		all = append(all, view("z.test", uint64(i+1)))
+	}
+	y.asked()
+	z.asked()
+	z.say(peerMessage{Statements: &statementPage{Statements: all, Last: 100}})
+	m.until("the views to be taken", func() error {
+		if serial("y.test") != 1 || serial("z.test") == 0 {
+			return errors.New("they are not")
+		}
+		return nil
+	})
+	if got := serial("z.test"); got == many && time.Since(begun) < pace {
+		t.Fatal("each of them was taken")
+	}
+	for z.asked() != 0 { // until it asks again, from before they came
+		z.say(peerMessage{Statements: &statementPage{Last: 100}})
+	}
+	z.say(peerMessage{Statements: &statementPage{Statements: all[len(all)-1:], Last: 100}})
+	m.until("the last view to be taken", func() error {
+		if got := serial("z.test"); got != many {
+			return fmt.Errorf("%d", got)
+		}
+		return nil
+	})
+	if since := time.Since(begun); since < pace {
+		t.Errorf("after %v", since)
+	}
+}
+
 // A page that nobody asked for is not kept; of many questions one waits.
 func TestStatementsUnasked(t *testing.T) {
 	p := &peerLink{pages: make(chan statementPage, 1), wanted: make(chan int64, 1)}
@@ -368,5 +422,19 @@ func TestStatementsUnasked(t *testing.T) {
 	}
 	if len(p.pages) != 1 || len(p.wanted) != 1 {
 		t.Errorf("%d pages, %d questions", len(p.pages), len(p.wanted))
+	}
+}
+
+// What all domains have of statements is bounded together, but our own and our peers' are kept.
+func TestRoomForStatements(t *testing.T) {
+	m := newMesh(t, "a.test", "b.test")
+	m.federate("a.test", "b.test")
+	n := m.nodes["a.test"].node
+	for domain, want := range map[string]store.Room{
+		"a.test": {Each: 7}, "b.test": {Each: 7}, "x.test": {Each: 7, All: maxRevocationBytes},
+	} {
+		if got := n.room(parse(t, pki.ParseDomain, domain), 7, maxRevocationBytes); got != want {
+			t.Errorf("%s: %+v", domain, got)
+		}
 	}
 }

@@ -6,14 +6,36 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/pki"
 )
 
-// viewPace is the least time between two views of ours, outside of a lab.
+// viewPace is the least time between two views of ours, and between two that are taken of one
+// domain, outside of a lab.
 const viewPace = 2 * time.Second
+
+// Paces say when something of a domain was taken last.
+type paces struct {
+	mu   sync.Mutex               // guards last
+	last map[pki.Domain]time.Time // of no more domains than there are in the directory
+}
+
+// take is false if that was less than pace ago.
+func (p *paces) take(domain pki.Domain, now time.Time, pace time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last == nil {
+		p.last = make(map[pki.Domain]time.Time)
+	}
+	if since := now.Sub(p.last[domain]); since >= 0 && since < pace {
+		return false
+	}
+	p.last[domain] = now
+	return true
+}
 
 // sayAnew has our view signed again, if what it says has changed.
 func (n *Node) sayAnew() { offer(n.unsaid, struct{}{}) }
@@ -56,7 +78,7 @@ func (n *Node) stateView(ctx context.Context, now time.Time) error {
 	}
 	fresh, err := n.store.AddStatement(ctx, store.Statement{
 		Kind: uint8(pki.StatementView), Issuer: n.cfg.Domain.String(), Serial: view.Serial, Ends: view.Expires, Raw: view.Raw(),
-	}, 1)
+	}, store.Room{Each: 1})
 	if fresh {
 		n.tell()
 	}

@@ -32,28 +32,37 @@ func (v Statement) check() error {
 	return nil
 }
 
+// Room is how much there may be of the statements of one kind.
+type Room struct {
+	Each int   // of one issuer
+	All  int64 // bytes of all issuers together; 0: that does not count for this one
+}
+
 // AddStatement keeps a verified statement and numbers it; v.Seq is ignored. fresh is false,
-// and nothing is done, if one of that kind, issuer and ID is known and its serial is not less.
-// An issuer may have most of a kind, then [ErrFull]. A statement without an end is kept for
-// ever.
-func (s *Store) AddStatement(ctx context.Context, v Statement, most int) (fresh bool, err error) {
+// and nothing is done or written, if one of that kind, issuer and ID is known and its serial is
+// not less. Where there is no room it is [ErrFull]. A statement without an end is kept for ever.
+func (s *Store) AddStatement(ctx context.Context, v Statement, room Room) (fresh bool, err error) {
 	if err := v.check(); err != nil {
 		return false, err
 	}
+	old, err := s.Statement(ctx, v.Kind, v.Issuer, v.ID)
+	if err == nil && old.Serial >= v.Serial || err != nil && !errors.Is(err, ErrNotFound) {
+		return false, err
+	}
 	err = s.write(ctx, func(ctx context.Context, q *db.Queries) error {
-		fresh, err = addStatement(ctx, q, v, most)
+		fresh, err = addStatement(ctx, q, v, room)
 		return err
 	})
 	return fresh && err == nil, err
 }
 
-func addStatement(ctx context.Context, q *db.Queries, v Statement, most int) (fresh bool, err error) {
+func addStatement(ctx context.Context, q *db.Queries, v Statement, room Room) (fresh bool, err error) {
 	id, kind := v.ID[:], int64(v.Kind)
 	old, err := q.Statement(ctx, db.StatementParams{Kind: kind, Issuer: v.Issuer, ID: id})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		n, err := q.CountStatements(ctx, db.CountStatementsParams{Kind: kind, Issuer: v.Issuer})
-		if err == nil && n >= int64(most) {
+		if err == nil && n >= int64(room.Each) {
 			err = ErrFull
 		}
 		if err != nil {
@@ -64,9 +73,12 @@ func addStatement(ctx context.Context, q *db.Queries, v Statement, most int) (fr
 	case uint64(old.Serial) >= v.Serial:
 		return false, nil
 	default:
-		if _, err := q.DropStatement(ctx, db.DropStatementParams{Kind: kind, Issuer: v.Issuer, ID: id}); err != nil {
+		if err := dropStatement(ctx, q, old); err != nil {
 			return false, err
 		}
+	}
+	if err := countBytes(ctx, q, kind, int64(len(v.Raw)), room.All); err != nil {
+		return false, err
 	}
 	seq, err := q.NextNumber(ctx, countStatements)
 	if err != nil {
@@ -75,6 +87,38 @@ func addStatement(ctx context.Context, q *db.Queries, v Statement, most int) (fr
 	return true, q.AddStatement(ctx, db.AddStatementParams{
 		Seq: seq, Kind: kind, Issuer: v.Issuer, ID: id, Serial: int64(v.Serial), Ends: unixOrZero(v.Ends), Raw: v.Raw,
 	})
+}
+
+// countBytes counts what the statements of a kind have together, up to most; 0 is no bound.
+func countBytes(ctx context.Context, q *db.Queries, kind, add, most int64) error {
+	if most == 0 {
+		most = math.MaxInt64 / 2 // and some room to take away from
+	}
+	name := fmt.Sprintf("statement bytes %d", kind)
+	if err := q.BeginCount(ctx, name); err != nil {
+		return err
+	}
+	return count(ctx, q, name, add, most)
+}
+
+func dropStatement(ctx context.Context, q *db.Queries, v db.Statement) error {
+	if _, err := q.DropStatement(ctx, db.DropStatementParams{Kind: v.Kind, Issuer: v.Issuer, ID: v.ID}); err != nil {
+		return err
+	}
+	return countBytes(ctx, q, v.Kind, -int64(len(v.Raw)), 0)
+}
+
+func dropEndedStatements(ctx context.Context, q *db.Queries, now time.Time) (dropped int64, err error) {
+	ended, err := q.EndedStatements(ctx, now.Unix())
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range ended {
+		if err := countBytes(ctx, q, e.Kind, -e.Size, 0); err != nil {
+			return 0, err
+		}
+	}
+	return q.DropStatements(ctx, now.Unix())
 }
 
 // Statement returns the statement of exactly that kind, issuer and ID, or [ErrNotFound].
@@ -113,8 +157,14 @@ const lastSubject = "\x7f"
 // DropStatement forgets one statement, if it is there.
 func (s *Store) DropStatement(ctx context.Context, kind uint8, issuer string, id [32]byte) error {
 	return s.write(ctx, func(ctx context.Context, q *db.Queries) error {
-		_, err := q.DropStatement(ctx, db.DropStatementParams{Kind: int64(kind), Issuer: issuer, ID: id[:]})
-		return err
+		v, err := q.Statement(ctx, db.StatementParams{Kind: int64(kind), Issuer: issuer, ID: id[:]})
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return dropStatement(ctx, q, v)
 	})
 }
 

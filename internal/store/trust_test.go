@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -16,11 +17,60 @@ func statement(kind uint8, issuer string, id byte, serial uint64) Statement {
 // add keeps a statement and reports whether it was new.
 func add(t *testing.T, s *Store, v Statement, most int) bool {
 	t.Helper()
-	fresh, err := s.AddStatement(t.Context(), v, most)
+	fresh, err := s.AddStatement(t.Context(), v, Room{Each: most})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return fresh
+}
+
+// All issuers of a kind have so many bytes together, but for those for whom that does not count;
+// what goes leaves its room to others, and what is known already costs no write.
+func TestStatementsOfAll(t *testing.T) {
+	var writes atomic.Uint64
+	path := filepath.Join(t.TempDir(), "node.db")
+	s, err := Config{Path: path, Durable: func(n uint64) { writes.Store(n) }}.Open(t.Context())
+	must(t, err)
+	v := func(issuer string, id byte, serial uint64, size int) Statement {
+		return Statement{Kind: 2, Issuer: issuer, ID: [32]byte{id}, Serial: serial, Raw: make([]byte, size)}
+	}
+	room := Room{Each: 10, All: 100}
+	want := func(v Statement, fresh bool, full error) {
+		t.Helper()
+		got, err := s.AddStatement(t.Context(), v, room)
+		if got != fresh || !errors.Is(err, full) {
+			t.Errorf("%s %d of %d bytes: %v, %v", v.Issuer, v.ID[0], len(v.Raw), got, err)
+		}
+	}
+	want(v("a.test", 1, 1, 60), true, nil)
+	want(v("b.test", 1, 1, 40), true, nil)
+	want(v("c.test", 1, 1, 1), false, ErrFull)
+	before := writes.Load()
+	want(v("b.test", 1, 1, 40), false, nil)
+	want(v("a.test", 1, 0, 40), false, nil)
+	if after := writes.Load(); after != before || before == 0 {
+		t.Errorf("what is known was written: %d writes became %d", before, after)
+	}
+	want(v("a.test", 1, 2, 61), false, ErrFull)
+	want(v("a.test", 1, 3, 50), true, nil) // a newer one, and smaller
+	want(v("c.test", 1, 1, 10), true, nil)
+	must(t, s.DropStatement(t.Context(), 2, "c.test", [32]byte{1}))
+	must(t, s.DropStatement(t.Context(), 2, "c.test", [32]byte{1}))
+	room.All = 0
+	want(v("own.test", 1, 1, 20), true, nil)
+	must(t, s.Close())
+
+	s, err = Open(t.Context(), path)
+	must(t, err)
+	defer s.Close()
+	room.All = 111
+	want(v("c.test", 1, 1, 2), false, ErrFull)
+	ends := v("c.test", 1, 1, 1)
+	ends.Ends = time.Unix(1_000, 0)
+	want(ends, true, nil)
+	_, err = s.DropExpired(t.Context(), time.Unix(1_000, 0))
+	must(t, err)
+	want(v("c.test", 1, 1, 1), true, nil)
 }
 
 // Statements are numbered as they come; of one kind, issuer and ID the greatest serial stays,
@@ -45,7 +95,7 @@ func TestStatements(t *testing.T) {
 			t.Errorf("%s: fresh %v", x.v.Raw, fresh)
 		}
 	}
-	_, err = s.AddStatement(t.Context(), statement(2, "a.test", 3, 1), 2)
+	_, err = s.AddStatement(t.Context(), statement(2, "a.test", 3, 1), Room{Each: 2})
 	wantErr(t, err, ErrFull)
 	must(t, s.Close())
 

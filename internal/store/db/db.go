@@ -57,6 +57,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.addVisitorStmt, err = db.PrepareContext(ctx, addVisitor); err != nil {
 		return nil, fmt.Errorf("error preparing query AddVisitor: %w", err)
 	}
+	if q.beginCountStmt, err = db.PrepareContext(ctx, beginCount); err != nil {
+		return nil, fmt.Errorf("error preparing query BeginCount: %w", err)
+	}
 	if q.certificateStmt, err = db.PrepareContext(ctx, certificate); err != nil {
 		return nil, fmt.Errorf("error preparing query Certificate: %w", err)
 	}
@@ -143,6 +146,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.dropVisitorsStmt, err = db.PrepareContext(ctx, dropVisitors); err != nil {
 		return nil, fmt.Errorf("error preparing query DropVisitors: %w", err)
+	}
+	if q.endedStatementsStmt, err = db.PrepareContext(ctx, endedStatements); err != nil {
+		return nil, fmt.Errorf("error preparing query EndedStatements: %w", err)
 	}
 	if q.eventsSinceStmt, err = db.PrepareContext(ctx, eventsSince); err != nil {
 		return nil, fmt.Errorf("error preparing query EventsSince: %w", err)
@@ -342,6 +348,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing addVisitorStmt: %w", cerr)
 		}
 	}
+	if q.beginCountStmt != nil {
+		if cerr := q.beginCountStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing beginCountStmt: %w", cerr)
+		}
+	}
 	if q.certificateStmt != nil {
 		if cerr := q.certificateStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing certificateStmt: %w", cerr)
@@ -485,6 +496,11 @@ func (q *Queries) Close() error {
 	if q.dropVisitorsStmt != nil {
 		if cerr := q.dropVisitorsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropVisitorsStmt: %w", cerr)
+		}
+	}
+	if q.endedStatementsStmt != nil {
+		if cerr := q.endedStatementsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing endedStatementsStmt: %w", cerr)
 		}
 	}
 	if q.eventsSinceStmt != nil {
@@ -767,6 +783,7 @@ type Queries struct {
 	addPeerStmt                  *sql.Stmt
 	addStatementStmt             *sql.Stmt
 	addVisitorStmt               *sql.Stmt
+	beginCountStmt               *sql.Stmt
 	certificateStmt              *sql.Stmt
 	certificateByFingerprintStmt *sql.Stmt
 	certificatesNotInRingStmt    *sql.Stmt
@@ -796,6 +813,7 @@ type Queries struct {
 	dropStatementsStmt           *sql.Stmt
 	dropUserStmt                 *sql.Stmt
 	dropVisitorsStmt             *sql.Stmt
+	endedStatementsStmt          *sql.Stmt
 	eventsSinceStmt              *sql.Stmt
 	extendMailboxStmt            *sql.Stmt
 	forgetItemStmt               *sql.Stmt
@@ -859,6 +877,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		addPeerStmt:                  q.addPeerStmt,
 		addStatementStmt:             q.addStatementStmt,
 		addVisitorStmt:               q.addVisitorStmt,
+		beginCountStmt:               q.beginCountStmt,
 		certificateStmt:              q.certificateStmt,
 		certificateByFingerprintStmt: q.certificateByFingerprintStmt,
 		certificatesNotInRingStmt:    q.certificatesNotInRingStmt,
@@ -888,6 +907,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		dropStatementsStmt:           q.dropStatementsStmt,
 		dropUserStmt:                 q.dropUserStmt,
 		dropVisitorsStmt:             q.dropVisitorsStmt,
+		endedStatementsStmt:          q.endedStatementsStmt,
 		eventsSinceStmt:              q.eventsSinceStmt,
 		extendMailboxStmt:            q.extendMailboxStmt,
 		forgetItemStmt:               q.forgetItemStmt,

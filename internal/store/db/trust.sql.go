@@ -74,6 +74,15 @@ func (q *Queries) AddStatement(ctx context.Context, arg AddStatementParams) erro
 	return err
 }
 
+const beginCount = `-- name: BeginCount :exec
+INSERT INTO counters (name, value) VALUES ($1, 0) ON CONFLICT (name) DO NOTHING
+`
+
+func (q *Queries) BeginCount(ctx context.Context, name string) error {
+	_, err := q.exec(ctx, q.beginCountStmt, beginCount, name)
+	return err
+}
+
 const countStatements = `-- name: CountStatements :one
 SELECT COUNT(*) FROM statements WHERE kind = $1 AND issuer = $2
 `
@@ -228,6 +237,39 @@ func (q *Queries) DropUser(ctx context.Context, arg DropUserParams) (int64, erro
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const endedStatements = `-- name: EndedStatements :many
+SELECT kind, CAST(SUM(LENGTH(raw)) AS BIGINT) AS size FROM statements
+WHERE ends > 0 AND ends <= $1 GROUP BY kind
+`
+
+type EndedStatementsRow struct {
+	Kind int64
+	Size int64
+}
+
+func (q *Queries) EndedStatements(ctx context.Context, ends int64) ([]EndedStatementsRow, error) {
+	rows, err := q.query(ctx, q.endedStatementsStmt, endedStatements, ends)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []EndedStatementsRow
+	for rows.Next() {
+		var i EndedStatementsRow
+		if err := rows.Scan(&i.Kind, &i.Size); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const eventsSince = `-- name: EventsSince :many

@@ -19,11 +19,18 @@ WHERE kind = sqlc.arg(kind) AND issuer >= sqlc.arg(first) AND issuer <= sqlc.arg
 -- name: CountStatements :one
 SELECT COUNT(*) FROM statements WHERE kind = $1 AND issuer = $2;
 
+-- name: EndedStatements :many
+SELECT kind, CAST(SUM(LENGTH(raw)) AS BIGINT) AS size FROM statements
+WHERE ends > 0 AND ends <= $1 GROUP BY kind;
+
 -- name: DropStatements :execrows
 DELETE FROM statements WHERE ends > 0 AND ends <= $1;
 
 -- name: NextNumber :one
 UPDATE counters SET value = value + 1 WHERE name = $1 RETURNING value;
+
+-- name: BeginCount :exec
+INSERT INTO counters (name, value) VALUES ($1, 0) ON CONFLICT (name) DO NOTHING;
 
 -- name: Number :one
 SELECT value FROM counters WHERE name = $1;
