@@ -24,10 +24,10 @@ const (
 	MaxCardLifetime = MaxLifetime
 
 	// MaxCardSize is the greatest length of a signed card in bytes. That of
-	// ann@a.test has about 1 800.
+	// ann@a.test has about 1 800, and 184 more for each of her devices.
 	MaxCardSize = 8192
 
-	cardVersion = 1
+	cardVersion = 2
 )
 
 // A Card is what a user says of herself to whoever wants to write to her.
@@ -40,6 +40,7 @@ type Card struct {
 	Auth        [32]byte       // X25519 public key that authenticates her messages; not looked into here
 	Requests    [32]byte       // mailbox address for strangers
 	Spools      []Domain       // 1 to MaxSpools different domains whose nodes hold her mail
+	Devices     []Device       // 0 to MaxDevices, each key once, ascending; beside the one with the identity key
 }
 
 // A SignedCard is a card that its owner signed and whose certificate her home
@@ -49,10 +50,11 @@ type SignedCard struct {
 	raw []byte
 }
 
-// SignCard signs a card by the key that its certificate is for. Issued and
-// Expires lose their fractions of a second.
+// SignCard signs a card by the key that its certificate is for. Issued, Expires
+// and Since of its devices lose their fractions of a second, and these are put
+// in the order of their keys.
 func SignCard(key IdentityKey, c Card) (SignedCard, error) {
-	c.Issued, c.Expires = seconds(c.Issued), seconds(c.Expires)
+	c.Issued, c.Expires, c.Devices = seconds(c.Issued), seconds(c.Expires), sortedDevices(c.Devices)
 	if err := c.check(); err != nil {
 		return SignedCard{}, fmt.Errorf("pki: signing a card: %w", err)
 	}
@@ -165,12 +167,12 @@ func (c Card) check() error {
 			return errors.New("a spool is a domain")
 		}
 	}
-	return nil
+	return c.checkDevices()
 }
 
 // body writes what is signed, all integers big-endian.
 //
-//	1     version, 1
+//	1     version, 2
 //	2+n   certificate of the user, DER
 //	8     serial
 //	8     issued, seconds since 1970
@@ -180,6 +182,10 @@ func (c Card) check() error {
 //	32    requests: mailbox address for strangers
 //	1     number of spools, 1 to 4; for each
 //	1+n     domain
+//	1     number of devices, 0 to 8; for each, ascending by key
+//	32      public key
+//	8       since, seconds since 1970
+//	144     sealed for it
 //
 // The signature follows, 64 bytes, with the label "user card v1".
 func (c Card) body() []byte {
@@ -196,6 +202,7 @@ func (c Card) body() []byte {
 	for _, spool := range c.Spools {
 		addText8(&b, spool.String())
 	}
+	addDevices(&b, c.Devices)
 	return b.BytesOrPanic()
 }
 
@@ -209,7 +216,7 @@ func (c *Card) read(body []byte) error {
 		!readBytes16(&input, &certificate) || !input.ReadUint64(&c.Serial) ||
 		!readTime(&input, &c.Issued) || !readTime(&input, &c.Expires) ||
 		!input.CopyBytes(c.Seal[:]) || !input.CopyBytes(c.Auth[:]) || !input.CopyBytes(c.Requests[:]) ||
-		!readTexts8(&input, MaxSpools, &spools) || !input.Empty() {
+		!readTexts8(&input, MaxSpools, &spools) || !readDevices(&input, &c.Devices) || !input.Empty() {
 		return errMalformed
 	}
 	for _, text := range spools {

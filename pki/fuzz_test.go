@@ -75,6 +75,8 @@ func FuzzParseCard(f *testing.F) {
 	c := w.card(f)
 	f.Add(c.body())
 	f.Add(c.Raw())
+	c.Devices = devicesOf(f, MaxDevices)
+	f.Add(c.body())
 	f.Fuzz(func(t *testing.T, body []byte) {
 		raw := sealStatement(w.ann.identity, LabelCard, body)
 		if u, err := ParseCard(raw); err == nil && (!bytes.Equal(u.card.body(), body) || u.Key() != w.ann.Public()) {

@@ -27,8 +27,8 @@ import (
 // takes one cannot be handed another, not even on purpose.
 func TestKeyRolesDoNotConvert(t *testing.T) {
 	types := []any{
-		IdentityKey{}, LinkKey{}, domainKey{}, federationKey{}, RevocationKey{}, OfflineRoot{}, Successor{},
-		IdentityPublic{}, LinkPublic{}, DomainPublic{}, RevocationPublic{}, RootPublic{},
+		IdentityKey{}, LinkKey{}, domainKey{}, federationKey{}, RevocationKey{}, OfflineRoot{}, Successor{}, DeviceKey{},
+		IdentityPublic{}, LinkPublic{}, DomainPublic{}, RevocationPublic{}, RootPublic{}, DevicePublic{},
 	}
 	for _, from := range types {
 		for _, to := range types {
@@ -44,11 +44,11 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	w := newWorld(t)
 	secrets := [][]byte{
 		w.ann.Seed(), w.link.Seed(), w.home.domain.domain.Seed(), w.home.federation.federation.Seed(),
-		w.revoker.Seed(), w.offline.Seed(), w.successor.Seed(),
+		w.revoker.Seed(), w.offline.Seed(), w.successor.Seed(), w.device.Seed(),
 	}
 	values := []any{
 		w.ann, &w.ann, w.link, w.link.Signer(), w.home, *w.home, struct{ K IdentityKey }{w.ann},
-		w.home.domain, w.home.federation, w.revoker, &w.revoker, w.offline, &w.offline, w.successor, &w.successor,
+		w.home.domain, w.home.federation, w.revoker, &w.revoker, w.offline, &w.offline, w.successor, &w.successor, w.device, &w.device,
 		struct {
 			R RevocationKey
 			O OfflineRoot
@@ -96,7 +96,7 @@ func TestSecretTypesAreSealed(t *testing.T) {
 	private := reflect.TypeFor[ed25519.PrivateKey]()
 	found := 0
 	for _, v := range []any{
-		IdentityKey{}, LinkKey{}, linkSigner{}, domainKey{}, federationKey{}, RevocationKey{}, OfflineRoot{}, Successor{}, Authority{},
+		IdentityKey{}, LinkKey{}, linkSigner{}, domainKey{}, federationKey{}, RevocationKey{}, OfflineRoot{}, Successor{}, DeviceKey{}, Authority{},
 	} {
 		secret := reflect.TypeOf(v)
 		if secret.Comparable() {

@@ -176,6 +176,15 @@ func TestCardRoundTrip(t *testing.T) {
 			}
 			c.Spools = append(c.Spools, spool)
 		}
+		for i := range rapid.IntRange(0, MaxDevices).Draw(rt, "devices") {
+			key, err := NewDeviceKey(testRand(byte(i)))
+			if err != nil {
+				rt.Fatal(err)
+			}
+			since := testNow.Add(-time.Duration(rapid.IntRange(0, 1e6).Draw(rt, "since")) * time.Second)
+			c.Devices = append(c.Devices, Device{key.Public(), since, [DeviceSealSize]byte{byte(i)}})
+		}
+		c.Devices = sortedDevices(c.Devices)
 		signed, err := SignCard(w.ann, c)
 		if err != nil {
 			rt.Fatal(err)
@@ -197,7 +206,7 @@ func TestCardRoundTrip(t *testing.T) {
 
 func TestCardRefuses(t *testing.T) {
 	w := newWorld(t)
-	good := w.card(t).Card
+	good, device := w.card(t).Card, Device{Key: w.device.Public(), Since: testNow}
 	for name, change := range map[string]func(*Card){
 		"no certificate": func(c *Card) { c.Certificate = UserCert{} },
 		"no spool":       func(c *Card) { c.Spools = nil },
@@ -207,6 +216,13 @@ func TestCardRefuses(t *testing.T) {
 		"for too long":   func(c *Card) { c.Expires = c.Issued.Add(MaxCardLifetime + time.Second) },
 		"ends first":     func(c *Card) { c.Expires = c.Issued.Add(-time.Second) },
 		"a bad spool":    func(c *Card) { c.Spools = []Domain{{"A.test"}} },
+
+		"a device twice":        func(c *Card) { c.Devices = []Device{device, device} },
+		"nine devices":          func(c *Card) { c.Devices = devicesOf(t, MaxDevices+1) },
+		"a device of no key":    func(c *Card) { c.Devices = []Device{{Since: testNow}} },
+		"a device of tomorrow":  func(c *Card) { c.Devices = []Device{{Key: device.Key, Since: testNow.Add(time.Second)}} },
+		"a device before 1970":  func(c *Card) { c.Devices = []Device{{Key: device.Key, Since: time.Unix(-1, 0)}} },
+		"the identity's device": func(c *Card) { c.Devices = []Device{{Key: DevicePublic{c.Certificate.key.identity}, Since: testNow}} },
 	} {
 		c := good
 		change(&c)

@@ -20,6 +20,7 @@ const (
 	LabelPossession Label = "succession key v1"    // by the new key, in a Succession
 	LabelSuccession Label = "succession v1"        // by the signer of a Succession
 	LabelMove       Label = "move v1"              // IdentityKey.SignMove
+	LabelDevice     Label = "device login v1"      // DeviceKey.SignLogin
 )
 
 // SignatureSize is the length of a statement's signature in bytes.

@@ -84,6 +84,17 @@ var judges = map[string]func(inputs) (inputs, error){
 		}
 		return yes(public.VerifyLogin([ExporterSize]byte(in.bytes("exporter")), name, in.bytes("signature")))
 	},
+	"device": func(in inputs) (inputs, error) {
+		public, err := ParseDevicePublic(in.bytes("public"))
+		if err != nil {
+			return nil, err
+		}
+		name, err := ParseName(in["name"])
+		if err != nil {
+			return nil, err
+		}
+		return yes(public.VerifyLogin([ExporterSize]byte(in.bytes("exporter")), name, in.bytes("signature")))
+	},
 	"ca": func(in inputs) (inputs, error) {
 		ca, err := ParseCACert(in.bytes("der"))
 		return domainAndKey(ca.Domain(), ca.Key()), err
@@ -307,6 +318,9 @@ func judgeCard(in inputs) (inputs, error) {
 	out["serial"], out["issued"], out["expires"] = fmt.Sprint(c.Serial), fmt.Sprint(c.Issued.Unix()), fmt.Sprint(c.Expires.Unix())
 	out["seal"], out["auth"] = hex.EncodeToString(c.Seal[:]), hex.EncodeToString(c.Auth[:])
 	out["requests"], out["spool"] = hex.EncodeToString(c.Requests[:]), c.Spools[0].String()
+	for i, d := range c.Devices {
+		out[fmt.Sprint("device", i)] = fmt.Sprintf("%x %d %x", d.Key.Bytes(), d.Since.Unix(), d.Sealed)
+	}
 	return out, nil
 }
 

@@ -48,6 +48,7 @@ type world struct {
 	offline   OfflineRoot   // of a.test
 	successor Successor     // of a.test
 	revoker   RevocationKey // of ann
+	device    DeviceKey     // of ann
 }
 
 func newWorld(t testing.TB) *world {
@@ -66,6 +67,7 @@ func newWorld(t testing.TB) *world {
 	w.offline = must[OfflineRoot](t)(NewOfflineRoot(r))
 	w.successor = must[Successor](t)(NewSuccessor(r))
 	w.revoker = must[RevocationKey](t)(NewRevocationKey(r))
+	w.device = must[DeviceKey](t)(NewDeviceKey(r))
 	return w
 }
 

@@ -42,7 +42,11 @@ func (w *world) statements() ([]vector, error) {
 			"public": hexed(w.ann.Public().Bytes()), "exporter": hexed(exporter[:]), "name": name, "signature": hexed(proof),
 		}
 	}
-	return []vector{
+	devices, err := w.deviceLogins()
+	if err != nil {
+		return nil, err
+	}
+	return append([]vector{
 		{Kind: "statement", Comment: "a signature", Expect: "accept", In: in(label, "message", signature)},
 		{Kind: "statement", Comment: "another label", Expect: "refuse", In: in("example v2", "message", signature)},
 		{Kind: "statement", Comment: "another message", Expect: "refuse", In: in(label, "massage", signature)},
@@ -52,7 +56,7 @@ func (w *world) statements() ([]vector, error) {
 		{Kind: "login", Comment: "a login", Expect: "accept", In: login(exporter, "ann@a.test")},
 		{Kind: "login", Comment: "on another connection", Expect: "refuse", In: login(other, "ann@a.test")},
 		{Kind: "login", Comment: "under another name", Expect: "refuse", In: login(exporter, "eve@a.test")},
-	}, nil
+	}, devices...), nil
 }
 
 // authorities: the certificates of domains, and the file of an authority.
@@ -230,11 +234,14 @@ func (w *world) cards() ([]vector, error) {
 	raw := signed.Raw()
 	bad := append(usual(raw), variant{"expired", raw, pki.CardLifetime}, variant{"a bit of the seal flipped", flip(raw, -700), 0})
 	base := map[string]string{"ca": hexed(w.home.CA().DER())}
-	list := vectors("card", "raw", base, map[string]string{
+	told := map[string]string{
 		"name": "ann@a.test", "public": hexed(w.ann.Public().Bytes()), "serial": "3",
 		"issued": unix(c.Issued), "expires": unix(c.Expires), "seal": hexed(c.Seal[:]), "auth": hexed(c.Auth[:]),
 		"requests": hexed(c.Requests[:]), "spool": "a.test",
-	}, variant{"the card of ann", raw, 0}, bad...)
+	}
+	list := vectors("card", "raw", base, told, variant{"the card of ann", raw, 0}, bad...)
 	in := with(map[string]string{"ca": hexed(w.peer.CA().DER())}, "raw", variant{"", raw, 0})
-	return append(list, vector{Kind: "card", Comment: "under another domain", Expect: "refuse", In: in}), nil
+	list = append(list, vector{Kind: "card", Comment: "under another domain", Expect: "refuse", In: in})
+	devices, err := w.deviceCards(c, base, told)
+	return append(list, devices...), err
 }
