@@ -99,7 +99,7 @@ func (c *command) config(again bool) (agent.Config, error) {
 	if err != nil {
 		return agent.Config{}, err
 	}
-	return agent.Config{Home: home, Passphrase: passphrase, DNS: os.Getenv("P3DO_DNS"), Dial: dial.Direct()}, nil
+	return agent.Config{Home: home, Passphrase: passphrase, DNS: os.Getenv("P3DO_DNS"), Dial: dial.Direct(), Tell: c.warn}, nil
 }
 
 // open opens the user's folder.

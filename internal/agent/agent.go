@@ -35,6 +35,7 @@ type Agent struct {
 	trouble map[string]error             // why messages were held back, by whose key it is about
 	warning map[string]error             // what to tell her without stopping, by what it is about
 	wrong   OwnKeyError                  // what was wrong with our own name when she was warned of it; zero: nothing
+	told    []notice                     // that stand in the folder still
 	ending  ExpiryError                  // of which she was warned last
 	counts  Counts
 
@@ -98,25 +99,32 @@ func newAgent(cfg Config, v *vault.Vault) *Agent {
 	}
 }
 
-// Close ends the link and forgets the passphrase. Nothing is lost by it.
+// Close ends the link and forgets the passphrase. Nothing is lost by it: what she has to be told and
+// was not goes to Config.Tell.
 func (a *Agent) Close() error {
 	a.disconnect()
-	return a.vault.Close()
+	return errors.Join(a.tellRest(), a.vault.Close())
 }
 
 // Counts returns what was dropped or held back.
 func (a *Agent) Counts() Counts { return a.counts }
 
 // Trouble returns, and forgets, what is wrong with keys of others: why messages were held back
-// at the home, where another key than the known one is the reason, and whose keys have been
-// revoked. It is a *TrustError, a *pki.KeyChangedError or a *CertifiedError each.
+// at the home, where another key than the known one is the reason. It is a *TrustError, a *pki.KeyChangedError or a *CertifiedError each.
 func (a *Agent) Trouble() []error { return emptied(a.trouble) }
 
 // Warnings returns, and forgets, what she is to be told though it stops nothing: a
-// *DNSAlteredError, an *OwnKeyError, or an *ExpiryError, each.
+// *DNSAlteredError, an *OwnKeyError, or an *ExpiryError, each; and a
+// *TrustError for each contact who has ended her key, once, whichever program has heard of it.
 func (a *Agent) Warnings() []error {
 	a.warnOfEnd()
-	return emptied(a.warning)
+	failed := a.forgetTold() // of the last time: that was shown by now
+	ended, err := a.notices()
+	err = errors.Join(failed, err)
+	if err != nil {
+		a.cfg.Log.Debug("looking who has ended a key", "err", err)
+	}
+	return append(emptied(a.warning), ended...)
 }
 
 // emptied returns what is in a map, by its keys, and empties it.

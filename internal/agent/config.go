@@ -63,6 +63,7 @@ type Config struct {
 	Invite     *invitation.Invitation // for New; nil: the user has none
 	Rand       io.Reader              // default crypto/rand
 	Now        func() time.Time       // default time.Now
+	Tell       func(error)            // hears, when the folder is closed, what Warnings would have told; default: the next program tells
 	Log        *slog.Logger           // hears of trouble on the way, without names; default: nobody does
 
 	Durable func(writes uint64) // hears of what was written to the folder, as vault.Config says; default: nobody does

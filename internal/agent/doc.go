@@ -43,8 +43,8 @@
 // certified are left at the home, and told of by [Agent.Trouble].
 //
 // A contact's pin is on her identity key. It stays if her home shows another one, and if her
-// domain ends her name; her own revocation drops it, and what is on its way to her is tried no
-// more. Our own name is looked up as well, once an hour: a home that shows another key under it
+// domain ends her name; her own revocation drops it, what is on its way to her is tried no
+// more, and the user is told once, by whichever program comes next ([Agent.Warnings], Config.Tell). Our own name is looked up as well, once an hour: a home that shows another key under it
 // is told of.
 //
 // Relays are servers that are pinned, show no other key, and that another domain stands by with

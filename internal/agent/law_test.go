@@ -240,8 +240,8 @@ func TestRevocations(t *testing.T) {
 	if err := w.write(bob); !errors.As(err, &trust) || trust.Verdict.Row != pki.RowRevoked || w.trust(bob).Trust != Revoked {
 		t.Errorf("a revoked key: %v, %s", err, w.trust(bob))
 	}
-	if trouble := w.a.Trouble(); len(trouble) != 1 || !strings.Contains(trouble[0].Error(), bob.name.String()+" has revoked the key") {
-		t.Errorf("told of %v", trouble)
+	if told := w.a.Warnings(); len(told) != 1 || !strings.Contains(told[0].Error(), bob.name.String()+" has revoked the key") {
+		t.Errorf("told of %v", told)
 	}
 	other, err := pki.NewIdentityKey(rand.Reader)
 	must(t, err)

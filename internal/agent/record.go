@@ -32,6 +32,7 @@ import (
 //	away/DOMAIN            when its key server did not answer
 //	watched                watched: what our home showed as our card
 //	renewal                renewal: how asking for a fresh certificate went
+//	notice/NAME            notice: a contact who has ended her key, until the user is told
 //	contact/NAME           contact
 //	card/NAME              looked: a card that was looked up
 //	held/HASH              heldItem: an item that is left at the home, by the SHA-256 of its bytes
@@ -62,6 +63,7 @@ const (
 	prefixRevoked = "revoked/"
 	prefixEnded   = "ended/"
 	prefixAway    = "away/"
+	prefixNotice  = "notice/"
 	prefixContact = "contact/"
 	prefixCard    = "card/"
 	prefixHeld    = "held/"

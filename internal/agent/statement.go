@@ -191,10 +191,8 @@ func (a *Agent) keepRevocation(tx *vault.Tx, raw []byte) error {
 		return err
 	}
 	if ours && met && r.Scope == pki.KeyRevoked {
-		a.trouble["the key of "+r.Name().String()] = &TrustError{
-			Name: r.Name(), Subject: r.Name().String(), Pinned: identity, Verdict: pki.Verdict{Row: pki.RowRevoked},
-		}
-		if err := a.recall(tx, identity); err != nil {
+		told := a.note(tx, notice{r.Name(), identity, a.now().UTC()})
+		if err := errors.Join(told, a.recall(tx, identity)); err != nil {
 			return err
 		}
 	}
