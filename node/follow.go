@@ -179,12 +179,13 @@ func (p *peerLink) takeStatements(ctx context.Context, at *cursor, raws [][]byte
 	var first error
 	for _, raw := range raws {
 		_, err := p.n.accept(ctx, raw)
+		var soon *tooSoonError
 		switch {
 		case err == nil || ctx.Err() != nil || errors.Is(err, pki.ErrTime):
 		case errors.Is(err, errUnknownDomain):
 			p.n.miss(at, raw)
-		case errors.Is(err, errTooSoon):
-			at.later(time.Now().Add(p.n.cfg.viewPace()))
+		case errors.As(err, &soon):
+			at.later(time.Now().Add(soon.left))
 		default:
 			if refused++; first == nil {
 				first = err

@@ -14,7 +14,8 @@ import (
 )
 
 // enoughPeers is how many peers of ours must say a key that is not pinned, if we have as many.
-// One is enough for a domain of which nothing is pinned if DNS says the same to ourselves.
+// One is enough for a domain of which nothing is pinned if DNS says the same to ourselves; and
+// against DNS it takes as many in any case, so who has one peer only does not believe that alone.
 const enoughPeers = 2
 
 // evidence is all that we know of the key of a domain, verified.
@@ -30,6 +31,9 @@ func (n *Node) evidence(_ context.Context, domain pki.Domain) pki.Evidence {
 		Domain: domain, Pin: p.Pin, Home: seen.Home, DNS: pki.DNSEvidence{Key: seen.DNS, Secure: seen.Secure},
 		Vouches: n.peersVouches(domain, now), Quorum: max(1, min(enoughPeers, n.peers.countBut(domain))),
 	}
+	if againstDNS(e) {
+		e.Quorum = enoughPeers
+	}
 	if same := wordsFor(e.Vouches, seen.DNS); !isPinned && same > 0 {
 		e.Quorum = min(e.Quorum, same)
 	}
@@ -41,6 +45,14 @@ func (n *Node) peersVouches(domain pki.Domain, now time.Time) []pki.Vouch {
 	return slices.DeleteFunc(n.beliefs.vouches(domain, now), func(v pki.Vouch) bool {
 		_, peer := n.peers.crossOf(v.Peer)
 		return !peer
+	})
+}
+
+// againstDNS tells whether somebody vouches for a key that is neither the pinned one nor the one
+// that DNS names.
+func againstDNS(e pki.Evidence) bool {
+	return !e.DNS.Key.IsZero() && slices.ContainsFunc(e.Vouches, func(v pki.Vouch) bool {
+		return v.Key != e.DNS.Key && v.Key != e.Pin.Key
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -47,6 +48,42 @@ func TestOnePeersWord(t *testing.T) {
 		if v.Peer == wrong.Domain {
 			t.Error("who was dropped is heard")
 		}
+	}
+}
+
+// The only peer that a node has is not believed against DNS: neither of a domain of which nothing
+// is pinned, nor in place of a pin. With DNS it is.
+func TestOnlyPeerAgainstDNS(t *testing.T) {
+	m := newMesh(t, "a.test", "b.test")
+	m.federate("a.test", "b.test")
+	a, z := m.nodes["a.test"].node, parse(t, pki.ParseDomain, "z.test")
+	now, real, fake := time.Now(), pki.Fingerprint{1}, pki.Fingerprint{2}
+	serial := uint64(1 << 50)
+	says := func(vouched, dns pki.Fingerprint) pki.Verdict {
+		t.Helper()
+		serial++
+		v, err := m.authority("b.test").SignView(pki.View{Serial: serial, Issued: now, Expires: now.Add(time.Hour), Sightings: []pki.Sighting{
+			{Domain: z, Key: vouched, Since: now.Truncate(time.Second), Standing: pki.Seen},
+		}})
+		must(t, err)
+		a.beliefs.look(v.View)
+		_, err = a.beliefs.see(t.Context(), nil, z, func(s *store.Sighting) bool { s.DNS = dns; return true })
+		must(t, err)
+		return a.judge(t.Context(), z)
+	}
+	for _, pin := range []pki.Fingerprint{{}, real} {
+		if !pin.IsZero() {
+			a.beliefs.setPin(z, pinned{Pin: pki.Pin{Subject: "z.test", Key: pin, Trust: pki.FirstSeen}, since: now})
+		}
+		if v := says(fake, real); v.Key == fake || v.Login && pin.IsZero() {
+			t.Errorf("pinned %v: %+v", pin, v)
+		}
+		if v := says(real, real); v.Key != real || !v.Login {
+			t.Errorf("pinned %v: with DNS it is not believed: %+v", pin, v)
+		}
+	}
+	if v := says(real, fake); v.Key != real || !v.Login || len(v.For) != 1 {
+		t.Errorf("DNS alone: %+v", v)
 	}
 }
 

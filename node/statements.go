@@ -34,9 +34,16 @@ const (
 	maxSuccessionBytes = 128 << 20
 )
 
-// errTooSoon says that a domain has stated a view just before. The newest one is asked for again
-// later.
-var errTooSoon = errors.New("node: a view so soon after another")
+// A tooSoonError says that a domain has stated a view just before. The newest one is asked for
+// again later.
+type tooSoonError struct {
+	domain pki.Domain
+	left   time.Duration
+}
+
+func (e *tooSoonError) Error() string {
+	return fmt.Sprintf("node: a view of %s so soon after another; there is room in %v", e.domain, e.left)
+}
 
 // room is what there is for the statements of a kind that are kept on account of a domain.
 func (n *Node) room(of pki.Domain, each int, all int64) store.Room {
@@ -127,8 +134,8 @@ func (n *Node) acceptView(ctx context.Context, body []byte) (fresh bool, err err
 	if err != nil {
 		return false, n.otherKey(domain, err)
 	}
-	if !n.viewed.take(domain, time.Now(), n.cfg.viewPace()) {
-		return false, fmt.Errorf("%w: %s", errTooSoon, domain)
+	if left := n.viewed.take(domain, time.Now(), n.cfg.viewPace()); left > 0 {
+		return false, &tooSoonError{domain, left}
 	}
 	fresh, err = n.store.AddStatement(ctx, store.Statement{
 		Kind: uint8(pki.StatementView), Issuer: domain.String(), Serial: view.Serial, Ends: view.Expires, Raw: body,

@@ -23,18 +23,18 @@ type paces struct {
 	last map[pki.Domain]time.Time // of no more domains than there are in the directory
 }
 
-// take is false if that was less than pace ago.
-func (p *paces) take(domain pki.Domain, now time.Time, pace time.Duration) bool {
+// take notes that it is now, unless that was less than pace ago; then it returns what is left.
+func (p *paces) take(domain pki.Domain, now time.Time, pace time.Duration) (left time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.last == nil {
 		p.last = make(map[pki.Domain]time.Time)
 	}
 	if since := now.Sub(p.last[domain]); since >= 0 && since < pace {
-		return false
+		return pace - since
 	}
 	p.last[domain] = now
-	return true
+	return 0
 }
 
 // sayAnew has our view signed again, if what it says has changed.

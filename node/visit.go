@@ -190,7 +190,9 @@ func (n *Node) announcedHome(ctx context.Context, domain pki.Domain, shown []byt
 	if err != nil {
 		return foreignHome{}, err
 	}
-	e.DNS.Key = record.Fingerprint
+	if e.DNS.Key = record.Fingerprint; againstDNS(*e) {
+		e.Quorum = enoughPeers
+	}
 	ca, err := pki.ParseCACert(shown)
 	if err == nil && ca.Domain() == domain && ca.Fingerprint() == record.Fingerprint {
 		return foreignHome{ca: ca, path: session.PathDNS, keyServers: record.KeyServers}, nil
