@@ -309,18 +309,25 @@ func (a *Agent) adopt(tx *vault.Tx, s standing, next pki.Pin, d pki.SignedDescri
 		}
 		fresh.Next, fresh.Root, fresh.Former = was.Next, was.Root, was.Former
 	}
-	_, err := a.enlist(tx, maxList, listed{s.domain, next.Key})
-	if err != nil {
+	if _, err := a.enlist(tx, maxList, listed{s.domain, next.Key}); err != nil {
 		return err
 	}
-	if s.pinned { // what its new authority has signed by now was not taken in
-		if err := readAgain(tx); err != nil {
-			return err
-		}
+	if err := reread(tx, s); err != nil {
+		return err
 	}
 	tx.Put(prefixServer+s.domain.String(), d.Raw())
 	tx.Delete(prefixShown + s.domain.String())
 	return savePin(tx, s.domain, fresh.learn(d))
+}
+
+// reread has the feeds read again if something was left out that matters when another key of the domain
+// is pinned: what its new authority has signed by now, or successions for which there was no room.
+func reread(tx *vault.Tx, s standing) error {
+	again, err := missed(tx, s.domain)
+	if err != nil || !again && !s.pinned {
+		return err
+	}
+	return readAgain(tx)
 }
 
 // relays tells whether a server may be in the middle of a route, and whether it is young.

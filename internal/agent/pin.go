@@ -34,9 +34,16 @@ func loadPin(tx *vault.Tx, domain pki.Domain) (pin, bool, error) {
 	return load[pin](tx, prefixPin+domain.String())
 }
 
+// savePin pins a key. If it is the domain's first, successions that lead nowhere from there go.
 func savePin(tx *vault.Tx, domain pki.Domain, p pin) error {
+	first := !has(tx, prefixPin+domain.String())
 	p.Former = p.Former[max(0, len(p.Former)-maxFormer):]
-	return save(tx, prefixPin+domain.String(), p)
+	if err := save(tx, prefixPin+domain.String(), p); err != nil || !first {
+		return err
+	}
+	tx.Delete(keyStrays)
+	_, err := weedHeirs(tx, domain)
+	return err
 }
 
 // judged is the pin as it is judged by.

@@ -29,6 +29,8 @@ import (
 //	succession/DOMAIN/HASH a signed succession, raw, by the SHA-256 of its bytes
 //	revoked/FINGERPRINT    ended: an identity key that was revoked
 //	ended/NAME/FINGERPRINT ended: a name that its domain has ended for a key
+//	strays                 how many successions there are of domains without a pin; none: to be counted
+//	tally/revoked/DOMAIN   how many there are by a domain; without DOMAIN of all. So tally/ended/, too
 //	away/DOMAIN            when its key server did not answer
 //	watched                watched: what our home showed as our card
 //	renewal                renewal: how asking for a fresh certificate went
@@ -54,6 +56,7 @@ const (
 	keyList       = "list"
 	keyWatched    = "watched"
 	keyRenewal    = "renewal"
+	keyStrays     = "strays"
 	prefixPin     = "pin/"
 	prefixShown   = "shown/"
 	prefixServer  = "server/"
@@ -64,6 +67,7 @@ const (
 	prefixEnded   = "ended/"
 	prefixAway    = "away/"
 	prefixNotice  = "notice/"
+	prefixTally   = "tally/"
 	prefixContact = "contact/"
 	prefixCard    = "card/"
 	prefixHeld    = "held/"

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/p3do/p3do/internal/session"
@@ -14,12 +15,16 @@ import (
 )
 
 // What is kept of the statements that nodes hand out. What comes beyond is not taken in; the
-// feed is read from its beginning again after feedAge, and whenever a view is missed.
+// feed is read from its beginning again after feedAge, and whenever something is missed: so a
+// revocation for which there was no room is taken in then, if its key is somebody's whom we have met
+// meanwhile. Of others it matters little: nodes let nobody in with that key.
 const (
 	maxViews       = 128    // of domains; those on our list are always taken
 	maxEnded       = 20_000 // revocations of keys, and as many of names; those of contacts are always taken
-	maxSuccessions = 64     // of one domain
-	maxSucceeded   = 4096   // of all
+	maxEndedOf     = 2000   // of these, by one domain: none can fill up the place of all
+	maxSuccessions = 64     // of one domain that is pinned: those that matter for that
+	maxStrays      = 8      // of one that is not, of which none is known to matter yet
+	maxStraysInAll = 1024   // of all that are not: they take no place of the others
 	maxPages       = 4096   // of the feed in one go
 	feedAge        = 7 * 24 * time.Hour
 )
@@ -187,7 +192,7 @@ func (a *Agent) keepRevocation(tx *vault.Tx, raw []byte) error {
 	if has(tx, key) {
 		return nil
 	}
-	if n, err := count(tx, prefix); err != nil || n >= maxEnded && !ours {
+	if room, err := countEnded(tx, prefix, r.Domain(), ours); err != nil || !room {
 		return err
 	}
 	if ours && met && r.Scope == pki.KeyRevoked {
@@ -197,6 +202,21 @@ func (a *Agent) keepRevocation(tx *vault.Tx, raw []byte) error {
 		}
 	}
 	return save(tx, key, ended{r.Name(), r.Issued})
+}
+
+// countEnded counts another revocation of that prefix by a domain; false if there is no room, and it is not
+// ours. To count is to look at two numbers, and to look whether a key or a name was ended is one look.
+func countEnded(tx *vault.Tx, prefix string, by pki.Domain, ours bool) (room bool, err error) {
+	every, its := prefixTally+prefix, prefixTally+prefix+by.String()
+	all, _, err := load[int](tx, every)
+	if err != nil {
+		return false, err
+	}
+	of, _, err := load[int](tx, its)
+	if err != nil || !ours && (all >= maxEnded || of >= maxEndedOf) {
+		return false, err
+	}
+	return true, errors.Join(save(tx, every, all+1), save(tx, its, of+1))
 }
 
 // recall ends all that is on its way to somebody whose key was revoked.
@@ -255,41 +275,61 @@ func (a *Agent) keepSuccession(tx *vault.Tx, raw []byte) error {
 	if err != nil || pinned && !p.commitment(s.Domain).Admits(known, s) {
 		return err
 	}
-	if room, err := roomForHeirs(tx, s.Domain); err != nil || !room {
+	if room, err := roomForHeirs(tx, s.Domain, pinned); err != nil || !room {
 		return err
 	}
 	tx.Put(key, raw)
 	return nil
 }
 
-// roomForHeirs tells whether there is room for another succession of a domain. If there is none,
-// what does not matter for the pins there are goes first.
-func roomForHeirs(tx *vault.Tx, domain pki.Domain) (bool, error) {
+// roomForHeirs tells whether there is room for another succession of a domain. If there is none for
+// one that is pinned, what does not matter goes first. Of one that is not, more are left out, and read
+// again when it is pinned (missed).
+func roomForHeirs(tx *vault.Tx, domain pki.Domain, pinned bool) (bool, error) {
 	of, err := count(tx, prefixHeir+domain.String()+"/")
-	if err != nil {
-		return false, err
-	}
-	all, err := count(tx, prefixHeir)
 	switch {
 	case err != nil:
 		return false, err
-	case of >= maxSuccessions:
+	case pinned && of < maxSuccessions:
+		return true, nil
+	case pinned:
 		gone, err := weedHeirs(tx, domain)
 		return gone > 0, err
-	case all < maxSucceeded:
-		return true, nil
+	case of >= maxStrays:
+		return false, nil
 	}
-	gone := 0
-	err = tx.Range(prefixPin, func(key string, _ []byte) error {
-		pinned, err := pki.ParseDomain(key[len(prefixPin):])
-		if err != nil {
-			return err
+	all, err := strays(tx)
+	if err != nil || all >= maxStraysInAll {
+		return false, err
+	}
+	return true, save(tx, keyStrays, all+1)
+}
+
+// strays is how many successions there are of domains that are not pinned. It is counted anew after
+// one was (savePin).
+func strays(tx *vault.Tx) (n int, err error) {
+	n, ok, err := load[int](tx, keyStrays)
+	if ok || err != nil {
+		return n, err
+	}
+	err = tx.Range(prefixHeir, func(key string, _ []byte) error {
+		domain, _, _ := strings.Cut(key[len(prefixHeir):], "/")
+		if !has(tx, prefixPin+domain) {
+			n++
 		}
-		n, err := weedHeirs(tx, pinned)
-		gone += n
-		return err
+		return nil
 	})
-	return gone > 0, err
+	return n, err
+}
+
+// missed tells whether successions of a domain that is not pinned may have been left out.
+func missed(tx *vault.Tx, domain pki.Domain) (bool, error) {
+	of, err := count(tx, prefixHeir+domain.String()+"/")
+	if err != nil || of >= maxStrays {
+		return err == nil, err
+	}
+	all, err := strays(tx)
+	return all >= maxStraysInAll, err
 }
 
 // weedHeirs takes out the successions of a domain that do not matter for its pin.

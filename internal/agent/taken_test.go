@@ -109,7 +109,7 @@ func TestFullOfHeirs(t *testing.T) {
 	}
 	must(t, w.a.keepDescriptors([]pki.SignedDescriptor{w.descriptor(w.domains["b.test"])}))
 	keep()
-	if n := len(keysOf(t, w.a, prefixHeir)); n != maxSuccessions {
+	if n := len(keysOf(t, w.a, prefixHeir)); n != maxStrays {
 		t.Fatalf("%d were kept of a domain that is not pinned", n)
 	}
 	w.agree(nil)
@@ -127,5 +127,91 @@ func TestFullOfHeirs(t *testing.T) {
 	keep()
 	if n := len(keysOf(t, w.a, prefixHeir)); n != 1 {
 		t.Errorf("%d are kept", n)
+	}
+}
+
+// Strays of domains that are not pinned take no place of those that are, and what of them was left out
+// is read again as soon as one is.
+func TestFullOfStrays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "a.test", "b.test", "c.test", "d.test", "e.test")
+	keep := func(statement []byte) {
+		t.Helper()
+		must(t, w.a.vault.Update(func(tx *vault.Tx) error {
+			return w.a.keepStatements(tx, session.Stated{Statements: [][]byte{statement}})
+		}))
+	}
+	kept := func() int { return len(keysOf(t, w.a, prefixHeir)) }
+	w.agree(func(_ string, s *pki.Sighting) {
+		if s.Domain == domainOf(t, "d.test") {
+			*s = pki.Sighting{Domain: s.Domain, DNS: s.DNS} // nobody confirms it yet
+		}
+	})
+	w.directory()
+	must(t, w.a.vault.Update(func(tx *vault.Tx) error {
+		return errors.Join(save(tx, keyStrays, maxStraysInAll), save(tx, prefixFeed+"a.test", feed{Since: 9, Began: w.now}))
+	}))
+	_, stray := w.succeeds(w.domains["d.test"])
+	_, heir := w.succeeds(w.domains["b.test"])
+	if keep(stray.Statement().Marshal()); kept() != 0 {
+		t.Error("there was no room")
+	}
+	if keep(heir.Statement().Marshal()); kept() != 1 {
+		t.Error("strays keep out what matters")
+	}
+	w.agree(nil)
+	w.learn()
+	if s := w.standing("d.test"); !s.pinned {
+		t.Fatal("d.test is not pinned")
+	}
+	if left := keysOf(t, w.a, prefixFeed); len(left) > 0 {
+		t.Error("what was left out is not read again")
+	}
+	if keep(stray.Statement().Marshal()); kept() != 2 {
+		t.Error("what was left out is not taken in")
+	}
+	must(t, w.a.vault.View(func(tx *vault.Tx) error {
+		if n, err := strays(tx); n != 0 || err != nil {
+			t.Errorf("%d strays are counted, %v", n, err)
+		}
+		return nil
+	}))
+}
+
+// No domain can fill up the place of all with its revocations; those of contacts are always taken in.
+func TestEndedIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "a.test", "b.test", "c.test", "d.test")
+	w.agree(nil)
+	w.directory()
+	revoked := func(by string, met bool) bool {
+		t.Helper()
+		s := w.user(w.domains[by])
+		if met {
+			w.met(s)
+		}
+		r, err := s.key.RevokeKey(s.cert, w.now)
+		must(t, err)
+		before := len(keysOf(t, w.a, prefixRevoked))
+		w.feed = append(w.feed, r.Statement().Marshal(), r.Statement().Marshal())
+		w.learn()
+		return len(keysOf(t, w.a, prefixRevoked)) > before
+	}
+	tally := func(key string, n int) {
+		t.Helper()
+		must(t, w.a.vault.Update(func(tx *vault.Tx) error { return save(tx, prefixTally+prefixRevoked+key, n) }))
+	}
+	tally("b.test", maxEndedOf-1)
+	for i, c := range []struct {
+		by        string
+		met, want bool
+	}{{"b.test", false, true}, {"b.test", false, false}, {"b.test", true, true}, {"c.test", false, true}} {
+		if got := revoked(c.by, c.met); got != c.want {
+			t.Errorf("%d: of %s: %t", i, c.by, got)
+		}
+	}
+	tally("", maxEnded)
+	if revoked("d.test", false) || !revoked("d.test", true) {
+		t.Error("over all")
 	}
 }
