@@ -85,7 +85,7 @@ func (e *examination) readAuthority() {
 	}
 	if err != nil {
 		e.authority = nil
-		e.keyFault(path, fmt.Sprintf("install -m 600 COPY %s   (your copy of it: without it the domain has no identity)", path), err)
+		e.keyFault(path, fmt.Sprintf("install -m 600 COPY %s   (your copy of it; or, from the offline file: %s)", path, e.command("rotate --key ca --lost")), err)
 		return
 	}
 	if e.cfg != nil && e.cfg.Domain != e.authority.Domain() {

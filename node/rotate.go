@@ -157,8 +157,13 @@ func (n *Node) takeOffice(ctx context.Context, s pki.SignedSuccession) error {
 	n.sayAnew()
 	n.tell()
 	offer(n.succeeded, struct{}{})
-	n.note(ctx, n.cfg.Domain, EventRotated, fmt.Sprintf("its key is %s, and was %s: %s", s.New(), s.Old, byWhom[s.By]))
+	n.note(ctx, n.cfg.Domain, EventRotated, saysRotated(s))
 	return failed
+}
+
+// saysRotated is what the journal says of a succession at home.
+func saysRotated(s pki.SignedSuccession) string {
+	return fmt.Sprintf("its key is %s, and was %s: %s", s.New(), s.Old, byWhom[s.By])
 }
 
 // byWhom says by what right a key follows.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -20,13 +21,19 @@ type Rotation struct {
 	Key     Role
 	Offline string // path of the offline file
 	Words   string // that open it
+	Lost    bool   // the authority's key is gone, and the node does not serve: the successor follows by its own word
 	Stolen  bool   // the authority's key is in other hands: the offline root names who follows, and nothing certified before is good
+
+	Dial dial.Func // the door to the network; needed if Lost
 }
 
 // Run makes the change. If a run was ended in its midst, another one brings it to its end.
 // With an error may come the Words of an offline file that was made.
 // Errors: ErrInput, ErrWords, ErrOffline, those of the file and of the node.
 func (r Rotation) Run(ctx context.Context) (Rotated, error) {
+	if r.Lost && r.Key == RoleCA {
+		return r.lost(ctx)
+	}
 	control, err := NewControl(r.Dir)
 	if err != nil {
 		return Rotated{}, err
@@ -44,6 +51,9 @@ func (r Rotation) Run(ctx context.Context) (Rotated, error) {
 
 // NeedsWords reports whether the change wants the offline file.
 func (r Rotation) NeedsWords() (bool, error) {
+	if r.Lost {
+		return true, nil
+	}
 	authority, err := r.keys().authority()
 	if err != nil {
 		return false, err
@@ -82,15 +92,8 @@ func (r Rotation) authority(ctx context.Context, control *Control) (Rotated, err
 	if was.Next != o.Next.Fingerprint() {
 		return Rotated{}, fmt.Errorf("%w: the offline file is not the one that goes with the key in office", ErrInput)
 	}
-	if o.after == nil {
-		after, err := pki.NewSuccessor(rand.Reader)
-		if err != nil {
-			return Rotated{}, err
-		}
-		o.after = &after
-		if err := o.write(r.Offline, r.Words); err != nil {
-			return Rotated{}, err
-		}
+	if o, err = r.withAfter(o); err != nil {
+		return Rotated{}, err
 	}
 	h, err := r.handOver(o, old)
 	if err != nil {
@@ -102,6 +105,19 @@ func (r Rotation) authority(ctx context.Context, control *Control) (Rotated, err
 	}
 	o.Next, o.after = *o.after, nil
 	return done, o.write(r.Offline, r.Words)
+}
+
+// withAfter names who is to follow the successor, in the offline file, if that is not done yet.
+func (r Rotation) withAfter(o Offline) (Offline, error) {
+	if o.after != nil {
+		return o, nil
+	}
+	after, err := pki.NewSuccessor(rand.Reader)
+	if err != nil {
+		return o, err
+	}
+	o.after = &after
+	return o, o.write(r.Offline, r.Words)
 }
 
 // handOver is what the node gets: the authority that follows, and the word for it.

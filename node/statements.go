@@ -254,8 +254,7 @@ func (n *Node) acceptSuccession(ctx context.Context, body []byte) (fresh bool, e
 	if s.By == pki.ByRoot || s.Office == pki.OfficeRoot {
 		most = maxSuccessions
 	}
-	row := store.Statement{Kind: uint8(pki.StatementSuccession), Issuer: s.Domain.String(), ID: s.Says(), Serial: 1, Raw: body}
-	room := n.room(s.Domain, most, maxSuccessionBytes)
+	row, room := succession(s), n.room(s.Domain, most, maxSuccessionBytes)
 	fresh, err = n.store.AddStatement(ctx, row, room)
 	if errors.Is(err, store.ErrFull) {
 		if err = n.dropIdle(ctx, c); err == nil {
@@ -269,6 +268,11 @@ func (n *Node) acceptSuccession(ctx context.Context, body []byte) (fresh bool, e
 		n.watcher.soon(s.Domain)
 	}
 	return fresh, err
+}
+
+// succession is how one is kept.
+func succession(s pki.SignedSuccession) store.Statement {
+	return store.Statement{Kind: uint8(pki.StatementSuccession), Issuer: s.Domain.String(), ID: s.Says(), Serial: 1, Raw: s.Raw()}
 }
 
 // commitment is what is known of a domain's key, and of the end of that.

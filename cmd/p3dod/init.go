@@ -89,7 +89,7 @@ func initNode(c *cobra.Command, f *flags, cfg node.Config, offline string) error
 	}
 	var missing *fs.PathError
 	if errors.Is(err, node.ErrNoAuthority) && errors.As(err, &missing) {
-		return cli.Fail(cli.Input, "install -m 600 COPY "+missing.Path+"   (your copy; or move "+f.dir+" away, and make another domain)", "%v", err)
+		return cli.Fail(cli.Input, "install -m 600 COPY "+missing.Path+"   (your copy; or, from the offline file: p3dod rotate --key ca --lost --dir "+f.dir+")", "%v", err)
 	}
 	if err != nil {
 		return cli.Fail(cli.Input, "p3dod init --help", "%v", err)

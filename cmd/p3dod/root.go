@@ -91,7 +91,7 @@ func failure(err error, hint string) error {
 	case errors.Is(err, node.ErrConfig), errors.Is(err, node.ErrServing):
 		return cli.Fail(cli.Input, hint, "%v", err)
 	case errors.Is(err, node.ErrNoAuthority) && errors.As(err, &missing):
-		return cli.Fail(cli.Input, "install -m 600 COPY "+missing.Path+"   (your copy: without it the domain has no identity)", "%v", err)
+		return cli.Fail(cli.Input, "install -m 600 COPY "+missing.Path+"   (your copy; or, from the offline file: p3dod rotate --key ca --lost)", "%v", err)
 	case errors.Is(err, fs.ErrNotExist):
 		return cli.Fail(cli.Input, "p3dod init DOMAIN", "no node here: %v", err)
 	default:

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/p3do/p3do/internal/cli"
+	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/node"
 )
 
@@ -25,7 +26,10 @@ has to do anything: peers countersign the new key by themselves, users go on.
 
 The last two want the offline file that p3dod init made, and its 12 words. They are asked
 for, or read from a file (--words-from FILE, "-" is standard input). The file is written
-anew: take it away again. If a change was interrupted, type it again.`
+anew: take it away again. If a change was interrupted, type it again.
+
+If the domain's key is lost with its folder, or from it, and no copy is left, then
+--key ca --lost makes the key of the offline file follow, while the node is stopped.`
 
 func rotateCommand(f *flags) *cobra.Command {
 	var r node.Rotation
@@ -34,9 +38,10 @@ func rotateCommand(f *flags) *cobra.Command {
 	c.Flags().StringVar(&key, "key", "", "which one: server, context, ca or offline")
 	c.Flags().StringVar(&r.Offline, "offline", "", "the offline file (default: DIR-offline.age, beside the folder)")
 	c.Flags().StringVar(&wordsFrom, "words-from", "", `file with the 12 words; "-": standard input`)
+	c.Flags().BoolVar(&r.Lost, "lost", false, "of ca: keys/authority is gone, and no copy is left; with the node stopped")
 	c.Flags().BoolVar(&r.Stolen, "stolen", false, "of ca: the key is in other hands; what it certified is not good any more")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		r.Dir, r.Key = f.dir, node.Role(key)
+		r.Dir, r.Key, r.Dial = f.dir, node.Role(key), dial.Direct()
 		if r.Offline == "" {
 			r.Offline = node.OfflinePath(f.dir)
 		}
@@ -51,8 +56,10 @@ func rotate(c *cobra.Command, f *flags, r node.Rotation, wordsFrom string) error
 		return cli.Fail(cli.Input, "p3dod rotate --key server", "--key is server, context, ca or offline.")
 	case r.Stolen && r.Key != node.RoleCA:
 		return cli.Fail(cli.Input, "p3dod rotate --key ca --stolen", "--stolen is of the key ca.")
+	case r.Lost && r.Key != node.RoleCA:
+		return cli.Fail(cli.Input, "p3dod rotate --key ca --lost", "--lost is of the key ca.")
 	}
-	if _, err := f.control(); err != nil {
+	if _, err := f.control(); err != nil && !r.Lost {
 		return err
 	}
 	needed, err := r.NeedsWords()
@@ -137,6 +144,9 @@ func reportRotated(c *cobra.Command, f *flags, r node.Rotation, done node.Rotate
 	}
 	if done.Words != "" {
 		fmt.Fprintf(&text, "\n%s", wordsText(r.Offline, done.Words))
+	}
+	if r.Lost {
+		fmt.Fprintf(&text, "Others follow as soon as the node serves: p3dod serve --dir %s\n", f.dir)
 	}
 	if r.Key == node.RoleCA || r.Key == node.RoleOffline {
 		if err := tellOffline(&out, &text, f, r); err != nil {
