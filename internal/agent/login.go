@@ -100,9 +100,14 @@ func (a *Agent) begun(ctx context.Context, at pki.Domain, conn *link.Conn) error
 	return nil
 }
 
-// reachEntry dials a node where it was last, and if it is not there, or was never seen, asks
-// where it is.
+// reachEntry reaches a node at which she wants to log in, or the heir of the one that she knows there.
 func (a *Agent) reachEntry(ctx context.Context, via pki.Domain) (*link.Conn, error) {
+	return a.reachHeir(ctx, via, func(ctx context.Context) (*link.Conn, error) { return a.reachNode(ctx, via) })
+}
+
+// reachNode dials a node where it was last, and if it is not there, or was never seen, asks where it
+// is.
+func (a *Agent) reachNode(ctx context.Context, via pki.Domain) (*link.Conn, error) {
 	known, ok, err := a.descriptor(via)
 	if err != nil {
 		return nil, err
