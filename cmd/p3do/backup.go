@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -103,10 +104,23 @@ func (c *command) saveBackup(ctx context.Context, file string) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := agent.WriteNew(file, func(w io.Writer) error { return a.Backup(w, passphrase) }); err != nil {
+	var sealed bytes.Buffer // as a whole before anything is put to disk: it may be too long
+	if err := a.Backup(&sealed, passphrase); err != nil {
+		return unsealed(err)
+	}
+	if err := agent.WriteNew(file, func(w io.Writer) error { _, err := sealed.WriteTo(w); return err }); err != nil {
 		return unwritten(err, "backup", file)
 	}
 	return c.print(map[string]string{"file": file}, "Written to "+file+"\nNext: keep it where your folder is not")
+}
+
+// unsealed says why there is no backup file.
+func unsealed(err error) error {
+	var long *agent.BackupSizeError
+	if errors.As(err, &long) {
+		return cli.Fail(cli.Quota, "p3do backup   (24 words, which are enough to be yourself again)", "%v. Nothing was written.", long)
+	}
+	return err
 }
 
 func (c *command) saveRevocation(ctx context.Context, file string) (err error) {

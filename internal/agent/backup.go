@@ -7,9 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -94,7 +91,8 @@ func (a *Agent) BackupWords() (string, error) {
 	return words.Secret(id.Root.array()), nil
 }
 
-// Backup writes who the user is and whom she knows, sealed under passphrase.
+// Backup writes who the user is and whom she knows, sealed under passphrase. A *BackupSizeError, before
+// anything is written, if that would be too long to be read again.
 func (a *Agent) Backup(w io.Writer, passphrase []byte) error {
 	return a.backup(w, passphrase, backupScrypt)
 }
@@ -108,6 +106,9 @@ func (a *Agent) backup(w io.Writer, passphrase []byte, cost int) error {
 	raw, err := json.Marshal(saved)
 	if err != nil {
 		return fmt.Errorf("agent: writing a backup: %w", err)
+	}
+	if sealedSize(len(raw)) > MaxBackup {
+		return &BackupSizeError{len(raw)}
 	}
 	recipient, err := age.NewScryptRecipient(string(passphrase))
 	if err != nil {
@@ -123,6 +124,21 @@ func (a *Agent) backup(w io.Writer, passphrase []byte, cost int) error {
 		return fmt.Errorf("agent: writing a backup: %w", err)
 	}
 	return nil
+}
+
+// sealedSize is how long a file of age is at most with so many bytes in it: a header for one passphrase,
+// a nonce, and chunks of 64 KiB with a tag each.
+func sealedSize(size int) int {
+	const header, chunk, tag = 512, 64 << 10, 16
+	return header + size + tag*(size/chunk+1)
+}
+
+// A BackupSizeError says that there is more to save than a backup file may hold. The 24 words hold
+// whose folder it is all the same.
+type BackupSizeError struct{ Size int }
+
+func (e *BackupSizeError) Error() string {
+	return fmt.Sprintf("whom you know and what is known of their keys is %d MiB long, and a backup file at most %d", e.Size>>20, MaxBackup>>20)
 }
 
 // saved is what a backup is of: the home's descriptor is in it, by which the home is found.
@@ -273,30 +289,4 @@ func unseal(file io.Reader, passphrase []byte) ([]byte, error) {
 		return nil, ErrBackupDamaged
 	}
 	return raw, nil
-}
-
-// WriteNew writes a file of secrets, mode 0600, that must not exist: fs.ErrExist if it does.
-// A crash leaves the whole of it, or a file that ends in .new.
-func WriteNew(path string, write func(io.Writer) error) error {
-	if _, err := os.Lstat(path); err == nil {
-		return &fs.PathError{Op: "write", Path: path, Err: fs.ErrExist}
-	}
-	beside := path + ".new"
-	file, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(write(file), file.Sync(), file.Close())
-	if err == nil {
-		err = os.Link(beside, path) // which does not replace anything
-	}
-	return errors.Join(err, os.Remove(beside), syncFolder(filepath.Dir(path)))
-}
-
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

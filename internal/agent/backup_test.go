@@ -3,7 +3,7 @@ package agent
 import (
 	"bytes"
 	"errors"
-	"io"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
+
 	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/internal/vault"
 	"github.com/p3do/p3do/internal/words"
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/pki"
@@ -250,20 +253,38 @@ func TestRevocable(t *testing.T) {
 	}
 }
 
-func TestWriteNew(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "file")
-	write := func(w io.Writer) error { _, err := w.Write([]byte("one")); return err }
-	must(t, WriteNew(path, write))
-	if err := WriteNew(path, write); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("over another: %v", err)
+// What would be too long to be read again is not written, and the words are there all the same.
+func TestBackupTooLong(t *testing.T) {
+	t.Parallel()
+	a := keyonly(t)
+	const each = 7 // records of 1 MiB go into one transaction
+	for n := 0; n < 49; n += each {
+		must(t, a.vault.Update(func(tx *vault.Tx) error {
+			for i := range each {
+				tx.Put(fmt.Sprintf("%s%d", prefixContact, n+i), make([]byte, vault.MaxValue))
+			}
+			return nil
+		}))
 	}
-	broken := errors.New("no more")
-	if err := WriteNew(path+"2", func(io.Writer) error { return broken }); !errors.Is(err, broken) {
-		t.Errorf("broken: %v", err)
+	var file bytes.Buffer
+	var long *BackupSizeError
+	if err := a.backup(&file, []byte("paper"), 10); !errors.As(err, &long) || long.Size < MaxBackup || file.Len() > 0 {
+		t.Errorf("%d bytes written: %v", file.Len(), err)
 	}
-	entries, err := os.ReadDir(filepath.Dir(path))
-	info, gone := os.Stat(path)
-	if err != nil || gone != nil || len(entries) != 1 || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v %v %v", entries, err, gone)
+	if text, err := a.BackupWords(); err != nil || len(strings.Fields(text)) != 24 {
+		t.Error(err)
+	}
+	for _, size := range []int{0, 1, 64<<10 - 1, 64 << 10, 64<<10 + 1, 1 << 20} {
+		file.Reset()
+		recipient, err := age.NewScryptRecipient("paper")
+		must(t, err)
+		recipient.SetWorkFactor(10)
+		w, err := age.Encrypt(&file, recipient)
+		must(t, err)
+		_, err = w.Write(make([]byte, size))
+		must(t, errors.Join(err, w.Close()))
+		if is, most := file.Len(), sealedSize(size); is > most || is < most-512 {
+			t.Errorf("%d bytes are %d, and %d at most", size, is, most)
+		}
 	}
 }
