@@ -55,10 +55,10 @@ func TestFollowDoesNotWait(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	c := &command{stdout: io.Discard, stderr: io.Discard}
-	if err := c.follow(ctx, a); !errors.Is(err, agent.ErrShowing) || ctx.Err() != nil {
+	if err := c.follow(ctx, a, c.box(a, false)); !errors.Is(err, agent.ErrShowing) || ctx.Err() != nil {
 		t.Errorf("while another one shows: %v", err)
 	}
-	if err := errors.Join(release(), c.follow(ctx, a)); err != nil {
+	if err := errors.Join(release(), c.follow(ctx, a, c.box(a, false))); err != nil {
 		t.Error(err)
 	}
 }

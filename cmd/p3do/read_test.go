@@ -33,7 +33,7 @@ func TestTrustIsShown(t *testing.T) {
 		m := agent.Message{From: name, Text: "hello", Standing: c.standing, At: time.Unix(0, 0)}
 		for json, want := range map[bool]string{false: c.text, true: c.json} {
 			var out strings.Builder
-			if err := (&command{stdout: &out, json: json}).showOne(m); err != nil || !strings.Contains(out.String(), want) {
+			if err := (&box{command: &command{stdout: &out, json: json}}).one(m); err != nil || !strings.Contains(out.String(), want) {
 				t.Errorf("%v: %q, %v", c.standing, out.String(), err)
 			}
 		}
@@ -66,8 +66,8 @@ func TestShownAgain(t *testing.T) {
 		{true, false, "Z\"}\n"}, {true, true, ",\"again\":true}\n"},
 	} {
 		var out strings.Builder
-		shows := &command{stdout: &out, json: c.json}
-		if err := shows.showOne(agent.Message{From: name, Text: "hello", Standing: agent.Standing{Trust: agent.FirstSeen}, At: time.Unix(0, 0).UTC(), Again: c.again}); err != nil {
+		shows := &box{command: &command{stdout: &out, json: c.json}}
+		if err := shows.one(agent.Message{From: name, Text: "hello", Standing: agent.Standing{Trust: agent.FirstSeen}, At: time.Unix(0, 0).UTC(), Again: c.again}); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.HasSuffix(out.String(), c.want) {

@@ -23,6 +23,7 @@ const rootHelp = `p3do writes and reads messages under a name like ann@a.test.
   p3do new ann@a.test            make a name at the server a.test
   p3do send bob@b.test "hello"   write to somebody
   p3do read                      read what has come
+  p3do add cid@c.test            let somebody write to you
 
 Your folder is sealed under a passphrase, which is asked for, or read from the
 file named by P3DO_PASSPHRASE_FILE. P3DO_DNS (host:port) is the DNS server that
@@ -65,7 +66,7 @@ func (c *command) root() *cobra.Command {
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print one JSON object, and progress elsewhere")
 	root.PersistentFlags().BoolVar(&c.quiet, "quiet", false, "print no progress")
 	root.PersistentFlags().DurationVar(&c.timeout, "timeout", 0, "give up after `D`, like 30s or 2m (default 1m0s)")
-	root.AddCommand(c.newCommand(), c.loginCommand(), c.whoamiCommand(), c.backupCommand(), c.revokeCommand(), c.wipeCommand(), c.sendCommand(), c.readCommand(), c.statusCommand(), c.checkCommand())
+	root.AddCommand(c.newCommand(), c.loginCommand(), c.whoamiCommand(), c.backupCommand(), c.revokeCommand(), c.wipeCommand(), c.sendCommand(), c.readCommand(), c.statusCommand(), c.checkCommand(), c.addCommand())
 	return root
 }
 

@@ -52,7 +52,7 @@ func TestNoJargon(t *testing.T) {
 	for _, c := range new(command).root().Commands() {
 		commands = append(commands, c.Name())
 	}
-	for _, name := range []string{"new", "login", "backup", "revoke", "wipe", "send", "read", "check"} {
+	for _, name := range []string{"new", "login", "backup", "revoke", "wipe", "send", "read", "add", "check"} {
 		if !slices.Contains(commands, name) {
 			t.Errorf("there is no p3do %s", name)
 		}

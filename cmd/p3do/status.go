@@ -88,6 +88,9 @@ func (c *command) all(ctx context.Context, a *agent.Agent) error {
 	if s.Expires.After(time.Now()) {
 		fmt.Fprintf(&text, "\nyour server vouches for you until %s (%s)", s.Expires.Format(time.DateOnly), agent.Days(s.DaysLeft))
 	}
+	if s.Asked > 0 {
+		fmt.Fprintf(&text, "\n%s in requests: p3do read --requests", waits(s.Asked))
+	}
 	c.warnAll(a)
 	return errors.Join(c.print(s, text.String()), trouble, errors.Join(a.Trouble()...))
 }

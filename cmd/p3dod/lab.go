@@ -125,6 +125,7 @@ func tryIt(s lab.Step) string {
 	fmt.Fprintf(&b, "  export P3DO_DNS=%s\n", s.DNS)
 	fmt.Fprintf(&b, "  ./p3do --home /tmp/ann new ann@a.test\n")
 	fmt.Fprintf(&b, "  ./p3do --home /tmp/bob new bob@b.test\n")
+	fmt.Fprintf(&b, "  ./p3do --home /tmp/bob add ann@a.test\n")
 	fmt.Fprintf(&b, "  ./p3do --home /tmp/ann send bob@b.test \"hello\"\n")
 	fmt.Fprintf(&b, "  ./p3do --home /tmp/bob read\n\n")
 	fmt.Fprintf(&b, "  go run ./cmd/p3dod status --dir %s/a.test\n", s.Dir)

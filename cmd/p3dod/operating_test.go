@@ -135,7 +135,7 @@ func (w *walk) restored() {
 	carol.shows("p3do check east.example # confirmed by south.example, west.example")
 	carol.shows("p3do check west.example # confirmed by east.example, south.example")
 	carol.shows(`p3do send bob@south.example "where are you?" # stored`)
-	w.users["bob"].shows("p3do read # carol@north.example (vouched (2 peers)) ... where are you?")
+	w.users["bob"].shows("p3do read --requests # carol@north.example (vouched (2 peers)) ... where are you?")
 }
 
 // without is what the page's table says of a folder in which something is missing.

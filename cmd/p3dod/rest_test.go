@@ -41,7 +41,7 @@ func TestDisksShowNothing(t *testing.T) {
 	l.p3do(0, "heron", "new", heron)
 	l.p3do(0, "lapwing", "new", lapwing, "--invite", code)
 	l.p3do(0, "heron", "send", lapwing, greeting, "--wait", "60s")
-	l.reads("lapwing", heron, greeting)
+	l.reads("lapwing", heron, greeting, "--requests", "--quiet")
 	l.p3do(0, "lapwing", "send", heron, answer, "--wait", "60s")
 	l.reads("heron", lapwing, answer)
 	l.p3do(0, "lapwing", "send", heron, unread, "--wait", "60s")
@@ -99,10 +99,10 @@ func (l *bigLab) field(object, key string) string {
 }
 
 // reads has somebody read a text, which is in the mailbox.
-func (l *bigLab) reads(user, from, text string) {
+func (l *bigLab) reads(user, from, text string, how ...string) {
 	l.t.Helper()
 	var got struct{ From, Text string }
-	l.must(json.Unmarshal([]byte(l.p3do(0, user, "read", "--json")), &got))
+	l.must(json.Unmarshal([]byte(l.p3do(0, user, append([]string{"read", "--json"}, how...)...)), &got))
 	if got.From != from || got.Text != text {
 		l.t.Errorf("%s reads %q from %s", user, got.Text, got.From)
 	}
@@ -173,7 +173,7 @@ func TestNothingIsLost(t *testing.T) {
 	if after := l.p3do(0, "heron", "whoami") + l.p3do(0, "heron", "status"); after != before {
 		t.Errorf("before: %s\nafter: %s", before, after)
 	}
-	l.reads("lapwing", heron, greeting)
+	l.reads("lapwing", heron, greeting, "--requests", "--quiet")
 
 	saved, err := os.ReadFile(filepath.Join(l.dir, "saved"))
 	l.must(err)

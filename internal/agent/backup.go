@@ -58,7 +58,7 @@ var (
 func fleeting(key string) bool {
 	for _, prefix := range []string{
 		keyFetched, keyNext, prefixCard, prefixServer, prefixHeld, prefixOutbox, prefixSealed, prefixSURB, prefixRelay,
-		prefixSent, prefixInbox, prefixUnread, prefixGot,
+		prefixSent, prefixInbox, prefixUnread, prefixRequest, prefixGot,
 	} {
 		if strings.HasPrefix(key, prefix) {
 			return true

@@ -292,7 +292,11 @@ func (a *Agent) verify(tx *vault.Tx, name pki.Name, key pki.Fingerprint) error {
 	}
 	c.Trust = pki.Verified
 	tx.Delete(prefixCard + name.String())
-	return save(tx, prefixContact+name.String(), c)
+	if err := save(tx, prefixContact+name.String(), c); err != nil {
+		return err
+	}
+	_, err = choose(tx, name, &c)
+	return err
 }
 
 // verifyDomain pins the key of a domain's authority, for good.

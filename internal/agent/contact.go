@@ -24,8 +24,8 @@ const (
 
 	// maxClaimed is for how many contacts mailboxes are claimed. Anybody can become a contact
 	// by writing to us; what we claim stays within the 16 384 addresses that a home gives to
-	// one user (eighteen days of each contact), or nobody could reach us any more. Those whom
-	// we wrote to come first, then those who were met first.
+	// one user (eighteen days of each contact), or nobody could reach us any more. Contacts
+	// of our own choice come first, then who was met first.
 	maxClaimed = 900
 )
 
@@ -142,43 +142,25 @@ func (a *Agent) unclaimed(today mor.Day) (wanted []session.Mailbox, names []pki.
 // A named is a contact with its name.
 type named struct {
 	contact
-	name  pki.Name
-	wrote bool // we to them
+	name pki.Name
 }
 
 // reachable lists the contacts for whom mailboxes are claimed.
 func (a *Agent) reachable() (all []named, err error) {
 	err = a.vault.View(func(tx *vault.Tx) error {
-		err := each(tx, prefixContact, func(key string, c contact) error {
+		return each(tx, prefixContact, func(key string, c contact) error {
 			name, err := pki.ParseName(key)
 			all = append(all, named{contact: c, name: name})
 			return err
 		})
-		if err != nil || len(all) <= maxClaimed {
-			return err
-		}
-		return markWrote(tx, all)
 	})
 	slices.SortStableFunc(all, func(x, y named) int {
-		switch {
-		case x.wrote && !y.wrote:
-			return -1
-		case y.wrote && !x.wrote:
-			return 1
+		if x.Chosen != y.Chosen {
+			return map[bool]int{true: -1, false: 1}[x.Chosen]
 		}
 		return x.Met.Compare(y.Met)
 	})
 	return all[:min(len(all), maxClaimed)], err
-}
-
-// markWrote marks those to whom we ever wrote.
-func markWrote(tx *vault.Tx, all []named) error {
-	to := make(map[pki.Name]bool)
-	err := each(tx, prefixSent, func(_ string, s Status) error { to[s.To] = true; return nil })
-	for i := range all {
-		all[i].wrote = to[all[i].name]
-	}
-	return err
 }
 
 // mailboxes are those into which a contact writes to us around today.

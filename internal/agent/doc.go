@@ -3,14 +3,15 @@
 //
 // The nouns: an [Agent] is her program at work in her folder. A [Status] says how far a
 // text of hers has come; a [Message] is a text that came. A contact is somebody she wrote
-// to or who wrote to her, with the identity key that is pinned for the name.
+// to or who wrote to her, with the identity key that is pinned for the name; who is one by
+// her own choice (written to, added, verified) is no stranger.
 //
 //	a, err := agent.New(ctx, agent.Config{Home: dir, Passphrase: p, DNS: dns, Dial: dial.Direct()}, name)
 //	a, err = agent.Open(ctx, cfg)                                // ever after
 //	status, err := a.Send(ctx, bob, "hello", agent.Way{})
 //	status, err = a.Wait(ctx, id, mor.StoredThere, func(s agent.Status) { fmt.Println(s.State) })
 //	err = a.Fetch(ctx)                                           // what waits at the home
-//	ok, err := a.Show(ctx, func(m agent.Message) error { ... })  // each once
+//	ok, err := a.Show(ctx, func(m agent.Message) error { ... })  // each once; strangers' by ShowRequest
 //
 // # Whom it talks to
 //
@@ -78,6 +79,13 @@
 // spool, retransmitted until it is, and from outside not to be told from a text. It ends
 // when it is stored. A text that comes again is acknowledged again, unless that is still on
 // its way.
+//
+// What a stranger writes is kept, acknowledged and shown once like all else, but apart, in requests
+// (row R4, request.go), and bounded there: 100 texts that were not shown, 10 of one stranger, and 500
+// strangers, of whom the one silent longest, for 40 days at least, makes room. What is beyond is left
+// at the home as if its writer were not known, and not acknowledged until there is room. A stranger
+// becomes a contact when she is written to, added ([Agent.Add]) or verified, and what of hers was not
+// shown waits with the contacts' from then on; [Agent.Drop] forgets her.
 //
 // Before a message is copied again the directory is fetched anew, if it is more than a minute
 // old: a server that has lost its key gets nothing until its new one is known.

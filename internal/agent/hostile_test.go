@@ -2,6 +2,7 @@ package agent
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -10,7 +11,6 @@ import (
 	"github.com/p3do/p3do/internal/vault"
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/mor/onion"
-	"github.com/p3do/p3do/pki"
 )
 
 // A sender may state a seal key that is none. Her text is shown; it does not stop what
@@ -22,9 +22,9 @@ func TestStatedKeyThatIsNone(t *testing.T) {
 	ann, _ := m.user(t, "a.test")
 	bob, _ := m.user(t, "b.test")
 	submitStating(t, eve, bob, 0xff)
-	eventually(t, bob, func() bool { return len(keysOf(t, bob, prefixUnread)) == 1 })
+	eventually(t, bob, func() bool { return len(keysOf(t, bob, prefixRequest)) == 1 })
 	send(t, ann, bob.self.name, "hello", mor.StoredThere)
-	eventually(t, bob, func() bool { return len(keysOf(t, bob, prefixUnread)) == 2 })
+	eventually(t, bob, func() bool { return len(keysOf(t, bob, prefixRequest)) == 2 })
 	bob.disconnect()
 	must(t, bob.Connect(t.Context()))
 	items, err := bob.items(t.Context(), 0)
@@ -86,7 +86,7 @@ func submit(t *testing.T, from, to *Agent, change func(*message.Content)) {
 	must(t, from.submitOne(t.Context(), (*[onion.Size]byte)(frame)))
 }
 
-// However many strangers have written, the mailboxes of those whom we wrote to and of those
+// However many strangers have written, the mailboxes of those whom we chose and of those
 // who were met first are claimed, and no more than the home takes.
 func TestManyStrangers(t *testing.T) {
 	t.Parallel()
@@ -101,9 +101,10 @@ func TestManyStrangers(t *testing.T) {
 				return err
 			}
 		}
-		last, err := pki.ParseName(stranger(maxClaimed + 49))
-		must(t, err)
-		return save(tx, prefixSent+"x", Status{To: last})
+		last := stranger(maxClaimed + 49)
+		c, _, err := load[contact](tx, prefixContact+last)
+		c.Chosen = true
+		return errors.Join(err, save(tx, prefixContact+last, c))
 	}))
 	all, err := bob.reachable()
 	must(t, err)

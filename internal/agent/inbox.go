@@ -27,7 +27,7 @@ type Message struct {
 }
 
 // shelve keeps a text and returns its number.
-func (a *Agent) shelve(tx *vault.Tx, m message.Content, by pki.Fingerprint) (uint64, error) {
+func (a *Agent) shelve(tx *vault.Tx, m message.Content, by contact) (uint64, error) {
 	number, _, err := load[uint64](tx, keyNext)
 	if err != nil {
 		return 0, err
@@ -35,9 +35,13 @@ func (a *Agent) shelve(tx *vault.Tx, m message.Content, by pki.Fingerprint) (uin
 	number++
 	text := Message{
 		Number: number, From: m.Name, Text: m.Text, ID: m.ID.String(), At: m.At, Came: a.now().UTC(),
-		Key: by, Elsewhere: len(m.Spools) > 0 && m.Spools[0] != m.Name.Domain(),
+		Key: by.Identity, Elsewhere: len(m.Spools) > 0 && m.Spools[0] != m.Name.Domain(),
 	}
-	tx.Put(prefixUnread+numbered(number), nil)
+	box := prefixRequest
+	if by.Chosen {
+		box = prefixUnread
+	}
+	tx.Put(box+numbered(number), nil)
 	if err := save(tx, prefixInbox+numbered(number), text); err != nil {
 		return 0, err
 	}
@@ -54,7 +58,7 @@ var showing = []byte("showing") // its showing was begun
 // the time that was given.
 var ErrShowing = errors.New("another program is showing your messages")
 
-// Show calls show with the oldest message that was not shown yet, and takes it for shown when
+// Show calls show with the oldest message of a contact that was not shown yet, and takes it for shown when
 // show returns nil; ok is false if there is none. Of programs that share a folder one shows at
 // a time, and the others wait for it until ctx ends; the error is ErrShowing then. An error of
 // show is returned, and the message is as unshown as before.
@@ -63,8 +67,19 @@ var ErrShowing = errors.New("another program is showing your messages")
 // show has returned and that is durable too, nobody knows what the reader saw: the message is
 // shown once more, with Again.
 func (a *Agent) Show(ctx context.Context, show func(Message) error) (ok bool, err error) {
+	return a.showOf(ctx, prefixUnread, show)
+}
+
+// ShowRequest is Show for messages of strangers: of whom the user has not written to, added,
+// verified or invited.
+func (a *Agent) ShowRequest(ctx context.Context, show func(Message) error) (ok bool, err error) {
+	return a.showOf(ctx, prefixRequest, show)
+}
+
+// showOf is Show for the messages that are noted under one prefix.
+func (a *Agent) showOf(ctx context.Context, box string, show func(Message) error) (ok bool, err error) {
 	err = a.vault.View(func(tx *vault.Tx) error {
-		number, _, err := unread(tx)
+		number, _, err := unread(tx, box)
 		ok = number != ""
 		return err
 	})
@@ -79,7 +94,7 @@ func (a *Agent) Show(ctx context.Context, show func(Message) error) (ok bool, er
 		return false, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	m, ok, err := a.beginShowing()
+	m, ok, err := a.beginShowing(box)
 	if err != nil || !ok {
 		return false, err
 	}
@@ -90,13 +105,13 @@ func (a *Agent) Show(ctx context.Context, show func(Message) error) (ok bool, er
 }
 
 // beginShowing notes that the oldest unread message is being shown, and returns it.
-func (a *Agent) beginShowing() (m Message, ok bool, err error) {
+func (a *Agent) beginShowing(box string) (m Message, ok bool, err error) {
 	err = a.vault.Update(func(tx *vault.Tx) error {
-		number, note, err := unread(tx)
+		number, note, err := unread(tx, box)
 		if err != nil || number == "" {
 			return err
 		}
-		tx.Put(prefixUnread+number, showing)
+		tx.Put(box+number, showing)
 		if m, ok, err = load[Message](tx, prefixInbox+number); err != nil {
 			return err
 		}
@@ -121,9 +136,14 @@ func (a *Agent) writer(tx *vault.Tx, m Message) (Standing, error) {
 // endShowing notes that the message was shown, or not.
 func (a *Agent) endShowing(m Message, shown bool) error {
 	return a.vault.Update(func(tx *vault.Tx) error {
-		switch key := prefixUnread + numbered(m.Number); {
+		key := prefixUnread + numbered(m.Number)
+		if asked := prefixRequest + numbered(m.Number); has(tx, asked) {
+			key = asked // its writer may have become a contact meanwhile
+		}
+		switch {
 		case shown:
 			tx.Delete(key)
+		case !has(tx, key): // or was dropped
 		case !m.Again: // else it may have been shown before all the same
 			tx.Put(key, nil)
 		}
@@ -131,11 +151,11 @@ func (a *Agent) endShowing(m Message, shown bool) error {
 	})
 }
 
-// unread returns the number of the oldest unread message as it stands in a key, and what is
-// noted of it; no number if there is none.
-func unread(tx *vault.Tx) (number string, note []byte, err error) {
-	err = tx.Range(prefixUnread, func(key string, value []byte) error {
-		number, note = key[len(prefixUnread):], value
+// unread returns the number of the oldest unread message in a box as it stands in a key, and what
+// is noted of it; no number if there is none.
+func unread(tx *vault.Tx, box string) (number string, note []byte, err error) {
+	err = tx.Range(box, func(key string, value []byte) error {
+		number, note = key[len(box):], value
 		return errEnough
 	})
 	return number, note, ignoring(err, errEnough)

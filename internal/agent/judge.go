@@ -150,17 +150,21 @@ func (a *Agent) held(item session.Item, m message.Content, err error) (drop bool
 	return drop, err
 }
 
-// author is the contact whose pinned key wrote m; none if it is another one.
+// author is the contact of our choice whose pinned key wrote m; none if it is another one.
 func (a *Agent) author(m message.Content) (string, error) {
 	identity, _, err := m.Claimed()
 	if err != nil {
 		return "", nil // anybody's
 	}
-	known, err := a.pinned(m.Name, identity.Fingerprint())
-	if err != nil || !known {
-		return "", err
-	}
-	return m.Name.String(), nil
+	by := ""
+	err = a.vault.View(func(tx *vault.Tx) error {
+		c, _, err := load[contact](tx, prefixContact+m.Name.String())
+		if c.Identity == identity.Fingerprint() {
+			by = c.author(m.Name)
+		}
+		return err
+	})
+	return by, err
 }
 
 // hold notes that an item is left at the home, and since when. by is the contact whose pinned

@@ -62,10 +62,13 @@ func TestCertificateEndsWhileWaiting(t *testing.T) {
 // pinContact has a meet another user.
 func pinContact(t *testing.T, a, other *Agent) {
 	t.Helper()
-	home, err := a.standing(other.self.name.Domain())
+	self, err := other.Self()
 	must(t, err)
 	must(t, a.vault.Update(func(tx *vault.Tx) error {
-		_, err := a.meet(tx, other.self.name, other.self.key.Fingerprint(), home.key())
+		c, err := a.meet(tx, self.Name, self.Fingerprint, self.HomeKey)
+		if err == nil {
+			_, err = choose(tx, self.Name, &c)
+		}
 		return err
 	}))
 }
@@ -187,6 +190,7 @@ func TestNoKeyToAnswer(t *testing.T) {
 	m := here(t)
 	eve, _ := m.user(t, "a.test")
 	bob, _ := m.user(t, "b.test")
+	pinContact(t, bob, eve)
 	var first session.Item
 	for i := range maxHeldContact + 1 {
 		item := letterOf(t, eve, bob, func(c *message.Content) {
@@ -256,6 +260,8 @@ func TestFollowPassesOver(t *testing.T) {
 	m := here(t)
 	ann, _ := m.user(t, "a.test")
 	bob, bobs := m.user(t, "b.test")
+	_, err := bob.Add(t.Context(), ann.self.name)
+	must(t, err)
 	pager := open(t, bobs)
 	release, err := pager.vault.Turn(t.Context())
 	must(t, err)

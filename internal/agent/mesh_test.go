@@ -301,13 +301,15 @@ func read(t testing.TB, a *Agent) (texts []string) {
 	return texts
 }
 
-// shown are the messages that were not shown before.
+// shown are the messages that were not shown before, those of contacts first.
 func shown(t testing.TB, a *Agent) (all []Message) {
 	t.Helper()
-	for ok := true; ok; {
-		var err error
-		ok, err = a.Show(t.Context(), func(m Message) error { all = append(all, m); return nil })
-		must(t, err)
+	for _, next := range []func(context.Context, func(Message) error) (bool, error){a.Show, a.ShowRequest} {
+		for ok := true; ok; {
+			var err error
+			ok, err = next(t.Context(), func(m Message) error { all = append(all, m); return nil })
+			must(t, err)
+		}
 	}
 	return all
 }

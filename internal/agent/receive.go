@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/p3do/p3do/internal/message"
@@ -91,6 +90,19 @@ func (a *Agent) accept(ctx context.Context, item session.Item, m message.Content
 	var copies []mor.Submission
 	err = a.vault.Update(func(tx *vault.Tx) error {
 		copies = nil
+		crowded, err := a.crowded(tx, m, from.Key().Fingerprint())
+		if err == nil && crowded {
+			done, err = a.hold(tx, item, "")
+		}
+		if err != nil || crowded {
+			return err
+		}
+		if m.Kind == message.Acknowledgement && !has(tx, prefixContact+m.Name.String()) {
+			a.counts.Unasked++ // whoever was written to is known
+			done = true
+			release(tx, item)
+			return nil
+		}
 		c, err := a.meet(tx, m.Name, from.Key().Fingerprint(), from.Issuer())
 		if err != nil {
 			return err
@@ -177,13 +189,13 @@ func (a *Agent) acknowledged(tx *vault.Tx, m message.Content, from pki.UserCert)
 // received keeps a text, once, and puts its acknowledgement into the outbox, also if it
 // came before: the first one may be lost. One that is still on its way is enough.
 func (a *Agent) received(tx *vault.Tx, item session.Item, m message.Content, c contact) (done bool, copies []mor.Submission, err error) {
-	key := fmt.Sprintf("%s%s/%s", prefixGot, c.Identity, m.ID)
+	key := gotKey(c.Identity, m.ID)
 	g, again, err := load[got](tx, key)
 	if err != nil {
 		return false, nil, err
 	}
 	if !again {
-		if g.Number, err = a.shelve(tx, m, c.Identity); err != nil {
+		if g.Number, err = a.shelve(tx, m, c); err != nil {
 			return false, nil, err
 		}
 	}
@@ -219,9 +231,10 @@ func (a *Agent) received(tx *vault.Tx, item session.Item, m message.Content, c c
 	return true, copies, save(tx, key, g)
 }
 
-// author is by whom an item of a contact is left at the home: anybody may be who is not confirmed.
+// author is by whom an item of a contact is left at the home: anybody may be who is not confirmed,
+// or a stranger.
 func (c contact) author(name pki.Name) string {
-	if c.Trust == pki.Untrusted {
+	if c.Trust == pki.Untrusted || !c.Chosen {
 		return ""
 	}
 	return name.String()

@@ -45,6 +45,7 @@ import (
 //	sent/ID                sent: what became of a text of ours
 //	inbox/NUMBER           Message
 //	unread/NUMBER          there until the message is shown: nothing, or "showing" while it is, raw
+//	request/NUMBER         the same, of a stranger's message
 //	got/FINGERPRINT/ID     got: a text that came, so that it comes only once
 //	next                   the number of the next message
 const (
@@ -78,6 +79,7 @@ const (
 	prefixSent    = "sent/"
 	prefixInbox   = "inbox/"
 	prefixUnread  = "unread/"
+	prefixRequest = "request/"
 	prefixGot     = "got/"
 )
 
@@ -171,6 +173,10 @@ type got struct {
 	Ack    []byte `json:"ack"`
 }
 
+func gotKey(identity pki.Fingerprint, id mor.MessageID) string {
+	return fmt.Sprintf("%s%s/%s", prefixGot, identity, id)
+}
+
 // A contact is somebody we wrote to or who wrote to us.
 type contact struct {
 	Identity pki.Fingerprint `json:"identity"` // pinned, if it is trusted at all
@@ -182,6 +188,7 @@ type contact struct {
 	Mine     secret32        `json:"mine"` // what we gave them
 	Stated   time.Time       `json:"stated"`
 	Met      time.Time       `json:"met"`
+	Chosen   bool            `json:"chosen,omitempty"` // by us: written to, added, verified or invited; else a stranger
 }
 
 // A looked is somebody's card as it was looked up, and verified then.

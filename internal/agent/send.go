@@ -309,18 +309,25 @@ type draft struct {
 	way   Way
 }
 
+// acquaint makes a correspondent a contact, if she is none, and keeps what her card says.
+func (a *Agent) acquaint(tx *vault.Tx, to correspondent) (contact, error) {
+	c, err := a.meet(tx, to.name, to.id, to.by)
+	if err != nil || to.card == nil {
+		return c, err
+	}
+	c.carded(*to.card)
+	return c, save(tx, prefixContact+to.name.String(), c)
+}
+
 // enqueue seals a draft and puts it into the outbox. It returns the first copy, which is to
 // be handed in when the transaction is durable.
 func (a *Agent) enqueue(tx *vault.Tx, to correspondent, d draft) ([]mor.Submission, error) {
-	c, err := a.meet(tx, to.name, to.id, to.by)
+	c, err := a.acquaint(tx, to)
+	if err == nil && d.kind == kindText {
+		_, err = choose(tx, to.name, &c)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if to.card != nil {
-		c.carded(*to.card)
-		if err := save(tx, prefixContact+to.name.String(), c); err != nil {
-			return nil, err
-		}
 	}
 	o, err := a.outgoing(tx, c, to, d)
 	if err != nil {

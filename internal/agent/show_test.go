@@ -91,7 +91,7 @@ func inbox(t *testing.T, n int) (*Agent, string) {
 	id.Certificate, id.Published = []byte("of a home that is not asked"), time.Now()
 	must(t, a.vault.Update(func(tx *vault.Tx) error {
 		for i := range n {
-			if _, err := a.shelve(tx, message.Content{Name: name, Text: fmt.Sprint(i + 1)}, pki.Fingerprint{1}); err != nil {
+			if _, err := a.shelve(tx, message.Content{Name: name, Text: fmt.Sprint(i + 1)}, contact{Identity: pki.Fingerprint{1}, Chosen: true}); err != nil {
 				return err
 			}
 		}
@@ -245,7 +245,7 @@ func TestShowFails(t *testing.T) {
 	broken := errors.New("no paper")
 	for _, again := range []bool{false, true} {
 		if again { // as a program leaves it that is killed
-			_, _, err := a.beginShowing()
+			_, _, err := a.beginShowing(prefixUnread)
 			must(t, err)
 		}
 		for range 2 {

@@ -78,7 +78,8 @@ type Summary struct {
 	Copies int      `json:"copies"` // made of them, the first ones and all that followed
 	Came   int      `json:"came"`   // texts ever received
 	Unread int      `json:"unread"`
-	Owed   int      `json:"owed"` // acknowledgements that are on their way
+	Asked  int      `json:"requests"` // texts of strangers that were not shown
+	Owed   int      `json:"owed"`     // acknowledgements that are on their way
 	Counts Counts   `json:"counts"`
 	Own    string   `json:"own,omitempty"` // what is wrong with the user's own name or key
 
@@ -122,6 +123,9 @@ func (a *Agent) Summary() (s Summary, err error) {
 			return err
 		}
 		if s.Came, err = count(tx, prefixInbox); err != nil {
+			return err
+		}
+		if s.Asked, err = count(tx, prefixRequest); err != nil {
 			return err
 		}
 		s.Unread, err = count(tx, prefixUnread)

@@ -169,11 +169,14 @@ func (w *world) certified(by *pki.Authority, name pki.Name, key pki.IdentityKey)
 	return somebody{name, key, cert.DER(), card}
 }
 
-// met has ann know somebody.
+// met has ann know somebody, by her own choice.
 func (w *world) met(s somebody) {
 	w.t.Helper()
 	must(w.t, w.a.vault.Update(func(tx *vault.Tx) error {
-		_, err := w.a.meet(tx, s.name, s.key.Fingerprint(), s.card.Certificate.Issuer())
+		c, err := w.a.meet(tx, s.name, s.key.Fingerprint(), s.card.Certificate.Issuer())
+		if err == nil {
+			_, err = choose(tx, s.name, &c)
+		}
 		return err
 	}))
 }

@@ -88,7 +88,7 @@ func (p *party) turn(ctx context.Context) error {
 	fetched := p.fetch(ctx)
 	for shown := true; shown; {
 		var err error
-		shown, err = p.agent.Show(ctx, func(m agent.Message) error { p.show(m.Again); return nil })
+		shown, err = showNext(ctx, p.agent, func(m agent.Message) error { p.show(m.Again); return nil })
 		if err != nil {
 			return err
 		}
@@ -159,7 +159,7 @@ func (p *party) repeats() bool { return len(p.summary.Outbox) > 0 || p.summary.O
 // arrived reports whether ann's text has come to bob and was shown, and nothing more is to
 // be done for it by either.
 func arrived(ann, bob *party) bool {
-	return ann.summary.Sent == 1 && !ann.repeats() && bob.came() > 0 && bob.summary.Unread == 0 && !bob.repeats()
+	return ann.summary.Sent == 1 && !ann.repeats() && bob.came() > 0 && bob.summary.Unread+bob.summary.Asked == 0 && !bob.repeats()
 }
 
 // once tells whether ann's text came to bob once and was shown once. If the program died that

@@ -70,6 +70,9 @@ func (l *lab) demonstrate(ctx context.Context, m Map) error {
 		return err
 	}
 	defer bob.agent.Close()
+	if err := l.acquaint(ctx, bob, ann); err != nil {
+		return err
+	}
 	id, err := l.message(ctx, ann, bob)
 	if err != nil {
 		return err
@@ -97,6 +100,16 @@ func (l *lab) newPerson(ctx context.Context, m Map, text string) (*person, error
 	}
 	l.cfg.Report(Step{Step: StepCreated, User: text})
 	return p, nil
+}
+
+// acquaint has one of them know the other, so that her message is not a stranger's.
+func (l *lab) acquaint(ctx context.Context, bob, ann *person) error {
+	ctx, cancel := context.WithTimeout(ctx, demoTime)
+	defer cancel()
+	if _, err := bob.agent.Add(ctx, ann.name); err != nil {
+		return fmt.Errorf("lab: adding: %w", err)
+	}
+	return nil
 }
 
 // message sends the first message, and follows it until its sender knows that it was read.

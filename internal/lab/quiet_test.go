@@ -152,7 +152,7 @@ func writes(ctx context.Context, u *agent.Agent, to pki.Name, acknowledged func(
 	once := sync.OnceFunc(acknowledged)
 	err = u.Follow(ctx, func() error {
 		for ok := true; ok; {
-			if ok, err = u.Show(ctx, func(agent.Message) error { return nil }); err != nil {
+			if ok, err = showNext(ctx, u, func(agent.Message) error { return nil }); err != nil {
 				return err
 			}
 		}

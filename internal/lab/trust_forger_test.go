@@ -131,5 +131,5 @@ func (w *stage) anothersSignature() {
 	// A letter says that it is from ann, and b.test has certified that.
 	f.letter("c.test", "cid@c.test", "it is me")
 	w.p3do("cid", "read").exits(4).says("^p3do: error: a letter says that it is from ann@a.test: " + refused).silent("it is me")
-	w.p3do("cid", "read").exits(0).silent("it is me") // it is gone
+	w.p3do("cid", "read", "--requests").exits(0).silent("it is me") // it is gone
 }

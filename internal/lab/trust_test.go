@@ -54,7 +54,7 @@ func (w *stage) dnsAlone() {
 	if !strings.HasPrefix(sent.err, "p3do: warning: b.test changed its key in DNS") {
 		w.t.Errorf("no warning: %s", sent.err)
 	}
-	w.p3do("bob", "read").exits(0).says("all the same")
+	w.p3do("bob", "read", "--requests").exits(0).says("all the same")
 	w.p3dod("c.test", "peer", "verify", "b.test").exits(4).says("DNS names another key; peers confirm the known one")
 
 	// By the time at which all have seen another change, they have looked at b.test again.
@@ -95,7 +95,7 @@ func (w *stage) unknownContact() {
 	if after := w.sent("ann"); after != before {
 		w.t.Errorf("before %+v, then %+v", before, after)
 	}
-	w.p3do("fay", "read").exits(0).silent("secret")
+	w.p3do("fay", "read", "--requests").exits(0).silent("secret")
 	w.p3do("ann", "send", "bob@b.test", "over f", "--via", "f.test,d.test").exits(1).says("f.test")
 	w.p3do("ann", "send", "nobody@g.test", "hello").exits(1).says("there is no nobody@g.test")
 
@@ -103,14 +103,16 @@ func (w *stage) unknownContact() {
 	w.exec("p3dod", "peer", "add", "a.test", "--dir", f.dir).exits(0)
 	w.p3do("fay", "send", "ann@a.test", "hello").exits(4).says("a.test is unconfirmed") // she has nobody's word but that of her home
 	w.p3dod("a.test", "peer", "list").exits(0).silent("f.test")
-	w.p3do("ann", "read").exits(0).silent("fay")
+	w.p3do("ann", "read").exits(0).silent("fay|requests")
+	w.p3do("ann", "read", "--requests").exits(0).silent("fay")
 }
 
 // A home certifies another key for the name of a user: contacts stop, and keep her key; she is
 // told.
 func (w *stage) secondCertificate() {
 	w.p3do("ann", "send", "cid@c.test", "hello", "--wait", "60s").exits(0)
-	w.p3do("cid", "read").exits(0)
+	w.p3do("cid", "read").exits(0).silent("hello")
+	w.p3do("cid", "read", "--requests").exits(0).says("hello")
 	w.p3do("cid", "send", "ann@a.test", "hello yourself", "--wait", "60s").exits(0)
 	w.p3do("bob", "check", "ann@a.test").exits(0)
 	var ann struct{ Words string }
@@ -129,7 +131,7 @@ func (w *stage) secondCertificate() {
 	if after := w.sent("bob"); after != before {
 		w.t.Errorf("before %+v, then %+v", before, after)
 	}
-	w.p3do("evil", "read").exits(0).silent("secret")
+	w.p3do("evil", "read", "--requests").exits(0).silent("secret")
 
 	told := `your home shows another key \(.*\) than yours \(.*\) under your name ann@a.test`
 	w.p3do("ann", "read").exits(0).says("^p3do: warning: " + told)
@@ -150,7 +152,7 @@ func (w *stage) rotatedMeanwhile() {
 	w.p3do("cid", "read").exits(0).silent("warning")
 	w.p3do("cid", "check", "c.test", "--why").exits(0).says("^  you, so far +" + spelling.Of(is))
 	w.p3do("cid", "send", "bob@b.test", "under the new key", "--wait", "60s").exits(0).silent("warning")
-	w.p3do("bob", "read").exits(0).says("under the new key").silent("warning")
+	w.p3do("bob", "read", "--requests").exits(0).says("under the new key").silent("warning")
 }
 
 // Another authority takes the addresses of b.test, its record and its key server: nothing is

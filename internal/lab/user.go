@@ -115,7 +115,7 @@ func (u *user) round(ctx context.Context) error {
 		}
 	}
 	for {
-		ok, err := u.agent.Show(ctx, func(m agent.Message) error {
+		ok, err := showNext(ctx, u.agent, func(m agent.Message) error {
 			return u.tell(Event{Shown: m.Text, From: m.From.String(), ID: m.ID, Again: m.Again})
 		})
 		if err != nil {
@@ -144,6 +144,15 @@ func (u *user) round(ctx context.Context) error {
 		u.progress.Open++
 	}
 	return u.tell(Event{Progress: u.progress})
+}
+
+// showNext shows the next message, of a contact or else of a stranger: people of a lab read all
+// that comes.
+func showNext(ctx context.Context, a *agent.Agent, show func(agent.Message) error) (ok bool, err error) {
+	if ok, err = a.Show(ctx, show); err != nil || ok {
+		return ok, err
+	}
+	return a.ShowRequest(ctx, show)
 }
 
 // check looks at the keys of the other one and of her own home, if that is due, and tells of

@@ -206,7 +206,7 @@ func goOn(t *testing.T, ctx context.Context, a *agent.Agent) (rest func()) {
 func mustRead(t *testing.T, ctx context.Context, a *agent.Agent, want string) {
 	t.Helper()
 	err := a.Follow(ctx, func() error {
-		ok, err := a.Show(ctx, func(m agent.Message) error {
+		ok, err := showNext(ctx, a, func(m agent.Message) error {
 			if m.Text != want {
 				t.Errorf("read %q, want %q", m.Text, want)
 			}
