@@ -62,7 +62,25 @@ func (c *Client) Login(ctx context.Context, name pki.Name, certificate []byte, k
 	if err != nil {
 		return Welcome{}, err
 	}
-	answer, err := call[Welcome](ctx, c, OpLogin, Login{name, certificate, key.SignLogin(exported, name), authority})
+	return c.login(ctx, Login{Name: name, Certificate: certificate, Proof: key.SignLogin(exported, name), Authority: authority})
+}
+
+// LoginDevice is Login by the key of a device, which the card lists. The card is the user's
+// newest that the device has.
+func (c *Client) LoginDevice(ctx context.Context, card pki.SignedCard, key pki.DeviceKey, authority []byte) (Welcome, error) {
+	exported, err := exporter(c.conn)
+	if err != nil {
+		return Welcome{}, err
+	}
+	name := card.Certificate.Name()
+	return c.login(ctx, Login{
+		Name: name, Certificate: card.Certificate.DER(), Proof: key.SignLogin(exported, name), Authority: authority,
+		Device: key.Public().Bytes(), Card: card.Raw(),
+	})
+}
+
+func (c *Client) login(ctx context.Context, l Login) (Welcome, error) {
+	answer, err := call[Welcome](ctx, c, OpLogin, l)
 	if err == nil && !answer.valid() {
 		return Welcome{}, fmt.Errorf("%w: the answer to %s", ErrMalformed, OpLogin)
 	}

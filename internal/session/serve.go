@@ -214,8 +214,13 @@ func (s *served) answerUser(ctx context.Context, user pki.UserCert, m message) (
 }
 
 func (s *served) login(ctx context.Context, l Login) (any, error) {
-	if len(l.Authority) > pki.MaxCertificateSize {
+	switch {
+	case len(l.Authority) > pki.MaxCertificateSize:
 		return nil, Errorf(BadRequest, "an authority of %d bytes, at most %d", len(l.Authority), pki.MaxCertificateSize)
+	case len(l.Card) > pki.MaxCardSize:
+		return nil, Errorf(BadRequest, "a card of %d bytes, at most %d", len(l.Card), pki.MaxCardSize)
+	case (len(l.Device) == 0) != (len(l.Card) == 0):
+		return nil, Errorf(BadRequest, "a device without a card, or a card without a device")
 	}
 	exported, err := exporter(s.conn)
 	if err != nil {

@@ -68,7 +68,7 @@ func TestLoginIsBoundToItsLink(t *testing.T) {
 	ann, _ := h.ann(t)
 	first, second := h.connect(t), h.connect(t)
 	login := func(exported [pki.ExporterSize]byte) string {
-		body := must(json.Marshal(Login{ann.name, ann.cert, ann.key.SignLogin(exported, ann.name), nil}))
+		body := must(json.Marshal(Login{Name: ann.name, Certificate: ann.cert, Proof: ann.key.SignLogin(exported, ann.name)}))
 		return string(must(json.Marshal(message{Seq: 1, Op: OpLogin, Body: body})))
 	}
 	recorded := login(must(exporter(first)))

@@ -35,10 +35,16 @@ func goodRequests() (list []vector) {
 		map[string]string{"request": hexed(4, 0xfb), "invite": hexed(MaxInvite, 5)})
 	login := `{"name":"ann@a.test","certificate":"` + b64(3, 0x30) + `","proof":"` + b64(64, 0xff) + `"`
 	add(OpLogin, "logs in at home", 0, login+`}`,
-		map[string]string{"name": "ann@a.test", "certificate": hexed(3, 0x30), "proof": hexed(64, 0xff), "authority": ""})
+		map[string]string{"name": "ann@a.test", "certificate": hexed(3, 0x30), "proof": hexed(64, 0xff), "authority": "", "device": "", "card": ""})
 	add(OpLogin, "logs in elsewhere", 0, login+`,"authority":"`+b64(pki.MaxCertificateSize, 0x31)+`"}`,
 		map[string]string{
 			"name": "ann@a.test", "certificate": hexed(3, 0x30), "proof": hexed(64, 0xff), "authority": hexed(pki.MaxCertificateSize, 0x31),
+			"device": "", "card": "",
+		})
+	add(OpLogin, "a device of hers logs in", 0, login+`,"device":"`+b64(32, 0x32)+`","card":"`+b64(pki.MaxCardSize, 0x33)+`"}`,
+		map[string]string{
+			"name": "ann@a.test", "certificate": hexed(3, 0x30), "proof": hexed(64, 0xff), "authority": "",
+			"device": hexed(32, 0x32), "card": hexed(pki.MaxCardSize, 0x33),
 		})
 	add(OpPublish, "hands in her card", 2, `{"card":"`+b64(2, 1)+`"}`, map[string]string{"card": hexed(2, 1)})
 	add(OpDirectory, "asks for the first page", 3, `{}`, map[string]string{"after": ""})
@@ -201,6 +207,10 @@ func badRequests() (list []vector) {
 	add("a wait as text", "items", `,"body":{"after":0,"wait":"1s"}`)
 	add("an invitation of 65 bytes", "register", `,"body":{"request":"AAAA","invite":"`+b64(MaxInvite+1, 5)+`"}`)
 	add("an authority of 6 145 bytes", "login", `,"body":{"name":"ann@a.test","certificate":"AAAA","proof":"AAAA","authority":"`+b64(pki.MaxCertificateSize+1, 5)+`"}`)
+	device := `,"body":{"name":"ann@a.test","certificate":"AAAA","proof":"AAAA"`
+	add("a card of 8 193 bytes", "login", device+`,"device":"`+b64(32, 5)+`","card":"`+b64(pki.MaxCardSize+1, 5)+`"}`)
+	add("a device without a card", "login", device+`,"device":"`+b64(32, 5)+`"}`)
+	add("a card without a device", "login", device+`,"card":"`+b64(3, 5)+`"}`)
 	add("statements after a number below zero", "statements", `,"body":{"since":-1}`)
 	add("statements after a number too great", "statements", `,"body":{"since":9223372036854775808}`)
 	add("a revocation of 4 097 bytes", "revoke", `,"body":{"revocation":"`+b64(pki.MaxRevocationSize+1, 5)+`"}`)

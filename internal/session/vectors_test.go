@@ -177,7 +177,7 @@ func requestFields(op Op, raw []byte) (map[string]string, any, error) {
 		return read(raw, func(b Login) map[string]string {
 			return map[string]string{
 				"name": b.Name.String(), "certificate": hex.EncodeToString(b.Certificate), "proof": hex.EncodeToString(b.Proof),
-				"authority": hex.EncodeToString(b.Authority),
+				"authority": hex.EncodeToString(b.Authority), "device": hex.EncodeToString(b.Device), "card": hex.EncodeToString(b.Card),
 			}
 		})
 	case OpPublish:

@@ -137,6 +137,12 @@ type Login struct {
 	// Authority is the certificate of the user's home's authority in DER, at most
 	// pki.MaxCertificateSize bytes: for a node that is not her home and might not know it.
 	Authority []byte `json:"authority,omitempty"`
+
+	// Device is the public key of a device that does not have the identity key, 32 bytes: Proof
+	// is pki.DeviceKey.SignLogin then, Card the newest card of the user that the device has, at
+	// most pki.MaxCardSize bytes, and Certificate the one in that.
+	Device []byte `json:"device,omitempty"`
+	Card   []byte `json:"card,omitempty"`
 }
 
 // A Publish hands in the user's own card, pki.Card, signed.

@@ -144,13 +144,26 @@ func (h *home) register(_ context.Context, raw, invite []byte) ([]byte, error) {
 
 func (h *home) authenticate(_ context.Context, l Login, exported [pki.ExporterSize]byte) (pki.UserCert, HomeView, error) {
 	cert, err := h.authority.CA().VerifyUser(l.Certificate, time.Now())
-	if err != nil || cert.Name() != l.Name || !cert.VerifyLogin(exported, l.Proof) {
+	good := cert.VerifyLogin
+	if l.Device != nil {
+		good = h.device(l)
+	}
+	if err != nil || cert.Name() != l.Name || !good(exported, l.Proof) {
 		return pki.UserCert{}, HomeView{}, Errorf(Refused, "the proof is not good on this link")
 	}
 	if l.Authority != nil {
 		return cert, HomeView{Domain: l.Name.Domain(), Path: PathDNS, Confirmed: []pki.Domain{must(pki.ParseDomain("b.test"))}}, nil
 	}
 	return cert, HomeView{Domain: h.authority.Domain(), Path: PathHome, Online: true}, nil
+}
+
+// device is how the proof of a device is verified that the card in a login lists.
+func (h *home) device(l Login) func([pki.ExporterSize]byte, []byte) bool {
+	key, err := pki.ParseDevicePublic(l.Device)
+	card, bad := h.authority.CA().VerifyCard(l.Card, time.Now())
+	return func(exported [pki.ExporterSize]byte, proof []byte) bool {
+		return err == nil && bad == nil && card.Lists(key) && key.VerifyLogin(exported, l.Name, proof)
+	}
 }
 
 // stated gives pages of three.
