@@ -23,6 +23,8 @@
 //   - mailbox: a 32-byte address that its owner claimed. Items wait in it until
 //     the owner forgets them. The triple (mailbox, kind, id) stays known after
 //     that until [ItemLife] is over, so that a late copy is a duplicate.
+//   - device: a second reader of an owner's queue. An item goes when the owner
+//     and all her devices have forgotten it.
 //   - invitation: the hash of a token by which somebody may take a name, once.
 //   - mark: the 16-byte ID of something the router did once, with an end.
 //

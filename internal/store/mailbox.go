@@ -125,7 +125,9 @@ func (s *Store) Mailbox(ctx context.Context, address [32]byte) (owner [32]byte, 
 // Deposit puts an item into the queue of its mailbox's owner; it is durable
 // when Deposit returns. The same (Mailbox, Kind, ID) a second time stores
 // nothing: fresh is false. [ErrNoMailbox]: nobody claimed the address for the
-// day of it.At. [ErrFull]: [MaxItems] wait for that owner already.
+// day of it.At. [ErrFull]: [MaxItems] wait for that owner already, and she has
+// forgotten none of them: else the oldest that only a device of hers did not
+// fetch makes room.
 func (s *Store) Deposit(ctx context.Context, it Item) (fresh bool, err error) {
 	return s.deposit(ctx, it, MaxItems)
 }
@@ -159,6 +161,11 @@ func deposit(ctx context.Context, q *db.Queries, it Item, limit int64) (fresh bo
 	if err != nil {
 		return false, err
 	}
+	if n == 0 { // unless only a device of hers has not fetched something
+		if n, err = makePlace(ctx, q, m.Owner); err != nil {
+			return false, err
+		}
+	}
 	if n == 0 {
 		return false, ErrFull
 	}
@@ -175,8 +182,14 @@ func deposit(ctx context.Context, q *db.Queries, it Item, limit int64) (fresh bo
 // Items returns what waits for an owner, in order of arrival, from the first
 // after the given Seq on: at most limit, and never more than [MaxPage].
 func (s *Store) Items(ctx context.Context, owner [32]byte, after int64, limit int) ([]Waiting, error) {
+	return s.ItemsFor(ctx, owner, owner, after, limit)
+}
+
+// ItemsFor is Items for one of those who read an owner's queue: the owner herself, or one of
+// her devices. What that one has forgotten is left out.
+func (s *Store) ItemsFor(ctx context.Context, owner, reader [32]byte, after int64, limit int) ([]Waiting, error) {
 	rows, err := s.read.Items(ctx, db.ItemsParams{
-		Owner: owner[:], Seq: after, Limit: int32(min(max(limit, 0), MaxPage)),
+		Owner: owner[:], Seq: after, Reader: reader[:], Limit: int32(min(max(limit, 0), MaxPage)),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store: reading items: %w", err)
@@ -191,24 +204,42 @@ func (s *Store) Items(ctx context.Context, owner [32]byte, after int64, limit in
 	return items, nil
 }
 
-// Forget removes items that their owner has safely. Numbers that are not in
-// the owner's queue are passed over.
+// Forget is ForgetFor by the owner herself.
 func (s *Store) Forget(ctx context.Context, owner [32]byte, seq ...int64) error {
+	return s.ForgetFor(ctx, owner, owner, seq...)
+}
+
+// ForgetFor says that a reader has items safely: the owner herself, or one of her devices.
+// What all of these have goes. Numbers that are not in the owner's queue are passed over.
+func (s *Store) ForgetFor(ctx context.Context, owner, reader [32]byte, seq ...int64) error {
 	if len(seq) == 0 {
 		return nil
 	}
 	return s.write(ctx, func(ctx context.Context, q *db.Queries) error {
+		devices, err := q.CountDevices(ctx, owner[:])
+		if err != nil || devices == 0 && reader != owner {
+			return err
+		}
+		forget := func(n int64) (int64, error) { return q.ForgetItem(ctx, db.ForgetItemParams{Owner: owner[:], Seq: n}) }
+		if devices > 0 {
+			forget = func(n int64) (int64, error) { return forgetBy(ctx, q, owner, reader, n) }
+		}
 		var gone int64
 		for _, n := range seq {
-			k, err := q.ForgetItem(ctx, db.ForgetItemParams{Owner: owner[:], Seq: n})
+			k, err := forget(n)
 			if err != nil {
 				return err
 			}
 			gone += k
 		}
-		_, err := q.CountItems(ctx, db.CountItemsParams{Add: -gone, Owner: owner[:], Room: math.MaxInt64})
-		return err
+		return fewerItems(ctx, q, owner, gone)
 	})
+}
+
+// fewerItems counts items of an owner that have gone.
+func fewerItems(ctx context.Context, q *db.Queries, owner [32]byte, gone int64) error {
+	_, err := q.CountItems(ctx, db.CountItemsParams{Add: -gone, Owner: owner[:], Room: math.MaxInt64})
+	return err
 }
 
 // id16 reads a column that only this package writes, always with 16 bytes.

@@ -92,6 +92,9 @@ func dropExpired(ctx context.Context, q *db.Queries, now time.Time) (d Dropped, 
 	if err = q.DropVisitors(ctx); err != nil {
 		return d, err
 	}
+	if err = dropReaders(ctx, q); err != nil {
+		return d, err
+	}
 	d.Statements, err = dropEndedStatements(ctx, q, now)
 	return d, err
 }

@@ -57,6 +57,9 @@ func (s *Store) CloseMailboxes(ctx context.Context, owner [32]byte) (dropped int
 		if err := q.DropOwner(ctx, owner[:]); err != nil {
 			return err
 		}
+		if err := dropReadersOf(ctx, q, owner); err != nil {
+			return err
+		}
 		return q.DropVisitors(ctx)
 	})
 	return dropped, err

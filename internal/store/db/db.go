@@ -30,6 +30,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.addEventStmt, err = db.PrepareContext(ctx, addEvent); err != nil {
 		return nil, fmt.Errorf("error preparing query AddEvent: %w", err)
 	}
+	if q.addForgottenStmt, err = db.PrepareContext(ctx, addForgotten); err != nil {
+		return nil, fmt.Errorf("error preparing query AddForgotten: %w", err)
+	}
 	if q.addFormerStmt, err = db.PrepareContext(ctx, addFormer); err != nil {
 		return nil, fmt.Errorf("error preparing query AddFormer: %w", err)
 	}
@@ -75,6 +78,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countAddressesStmt, err = db.PrepareContext(ctx, countAddresses); err != nil {
 		return nil, fmt.Errorf("error preparing query CountAddresses: %w", err)
 	}
+	if q.countDevicesStmt, err = db.PrepareContext(ctx, countDevices); err != nil {
+		return nil, fmt.Errorf("error preparing query CountDevices: %w", err)
+	}
 	if q.countItemsStmt, err = db.PrepareContext(ctx, countItems); err != nil {
 		return nil, fmt.Errorf("error preparing query CountItems: %w", err)
 	}
@@ -87,11 +93,23 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countVisitorsOfStmt, err = db.PrepareContext(ctx, countVisitorsOf); err != nil {
 		return nil, fmt.Errorf("error preparing query CountVisitorsOf: %w", err)
 	}
+	if q.devicesStmt, err = db.PrepareContext(ctx, devices); err != nil {
+		return nil, fmt.Errorf("error preparing query Devices: %w", err)
+	}
+	if q.dropAllReadStmt, err = db.PrepareContext(ctx, dropAllRead); err != nil {
+		return nil, fmt.Errorf("error preparing query DropAllRead: %w", err)
+	}
 	if q.dropCertificatesStmt, err = db.PrepareContext(ctx, dropCertificates); err != nil {
 		return nil, fmt.Errorf("error preparing query DropCertificates: %w", err)
 	}
 	if q.dropDeliveredStmt, err = db.PrepareContext(ctx, dropDelivered); err != nil {
 		return nil, fmt.Errorf("error preparing query DropDelivered: %w", err)
+	}
+	if q.dropDevicesStmt, err = db.PrepareContext(ctx, dropDevices); err != nil {
+		return nil, fmt.Errorf("error preparing query DropDevices: %w", err)
+	}
+	if q.dropDevicesOfStmt, err = db.PrepareContext(ctx, dropDevicesOf); err != nil {
+		return nil, fmt.Errorf("error preparing query DropDevicesOf: %w", err)
 	}
 	if q.dropEmptyOwnersStmt, err = db.PrepareContext(ctx, dropEmptyOwners); err != nil {
 		return nil, fmt.Errorf("error preparing query DropEmptyOwners: %w", err)
@@ -101,6 +119,15 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.dropEventsOfStmt, err = db.PrepareContext(ctx, dropEventsOf); err != nil {
 		return nil, fmt.Errorf("error preparing query DropEventsOf: %w", err)
+	}
+	if q.dropForgottenStmt, err = db.PrepareContext(ctx, dropForgotten); err != nil {
+		return nil, fmt.Errorf("error preparing query DropForgotten: %w", err)
+	}
+	if q.dropForgottenItemStmt, err = db.PrepareContext(ctx, dropForgottenItem); err != nil {
+		return nil, fmt.Errorf("error preparing query DropForgottenItem: %w", err)
+	}
+	if q.dropForgottenOfStmt, err = db.PrepareContext(ctx, dropForgottenOf); err != nil {
+		return nil, fmt.Errorf("error preparing query DropForgottenOf: %w", err)
 	}
 	if q.dropInvitationsStmt, err = db.PrepareContext(ctx, dropInvitations); err != nil {
 		return nil, fmt.Errorf("error preparing query DropInvitations: %w", err)
@@ -120,14 +147,23 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.dropMarksStmt, err = db.PrepareContext(ctx, dropMarks); err != nil {
 		return nil, fmt.Errorf("error preparing query DropMarks: %w", err)
 	}
+	if q.dropOlderDevicesStmt, err = db.PrepareContext(ctx, dropOlderDevices); err != nil {
+		return nil, fmt.Errorf("error preparing query DropOlderDevices: %w", err)
+	}
 	if q.dropOldestCachedUserStmt, err = db.PrepareContext(ctx, dropOldestCachedUser); err != nil {
 		return nil, fmt.Errorf("error preparing query DropOldestCachedUser: %w", err)
+	}
+	if q.dropOldestForgottenStmt, err = db.PrepareContext(ctx, dropOldestForgotten); err != nil {
+		return nil, fmt.Errorf("error preparing query DropOldestForgotten: %w", err)
 	}
 	if q.dropOwnerStmt, err = db.PrepareContext(ctx, dropOwner); err != nil {
 		return nil, fmt.Errorf("error preparing query DropOwner: %w", err)
 	}
 	if q.dropPeerStmt, err = db.PrepareContext(ctx, dropPeer); err != nil {
 		return nil, fmt.Errorf("error preparing query DropPeer: %w", err)
+	}
+	if q.dropReadStmt, err = db.PrepareContext(ctx, dropRead); err != nil {
+		return nil, fmt.Errorf("error preparing query DropRead: %w", err)
 	}
 	if q.dropRingStmt, err = db.PrepareContext(ctx, dropRing); err != nil {
 		return nil, fmt.Errorf("error preparing query DropRing: %w", err)
@@ -213,6 +249,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.putCertificateStmt, err = db.PrepareContext(ctx, putCertificate); err != nil {
 		return nil, fmt.Errorf("error preparing query PutCertificate: %w", err)
 	}
+	if q.putDeviceStmt, err = db.PrepareContext(ctx, putDevice); err != nil {
+		return nil, fmt.Errorf("error preparing query PutDevice: %w", err)
+	}
 	if q.putFullPinStmt, err = db.PrepareContext(ctx, putFullPin); err != nil {
 		return nil, fmt.Errorf("error preparing query PutFullPin: %w", err)
 	}
@@ -248,6 +287,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.ringKeyStmt, err = db.PrepareContext(ctx, ringKey); err != nil {
 		return nil, fmt.Errorf("error preparing query RingKey: %w", err)
+	}
+	if q.seeDeviceStmt, err = db.PrepareContext(ctx, seeDevice); err != nil {
+		return nil, fmt.Errorf("error preparing query SeeDevice: %w", err)
 	}
 	if q.serverStmt, err = db.PrepareContext(ctx, server); err != nil {
 		return nil, fmt.Errorf("error preparing query Server: %w", err)
@@ -301,6 +343,11 @@ func (q *Queries) Close() error {
 	if q.addEventStmt != nil {
 		if cerr := q.addEventStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing addEventStmt: %w", cerr)
+		}
+	}
+	if q.addForgottenStmt != nil {
+		if cerr := q.addForgottenStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing addForgottenStmt: %w", cerr)
 		}
 	}
 	if q.addFormerStmt != nil {
@@ -378,6 +425,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countAddressesStmt: %w", cerr)
 		}
 	}
+	if q.countDevicesStmt != nil {
+		if cerr := q.countDevicesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countDevicesStmt: %w", cerr)
+		}
+	}
 	if q.countItemsStmt != nil {
 		if cerr := q.countItemsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countItemsStmt: %w", cerr)
@@ -398,6 +450,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countVisitorsOfStmt: %w", cerr)
 		}
 	}
+	if q.devicesStmt != nil {
+		if cerr := q.devicesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing devicesStmt: %w", cerr)
+		}
+	}
+	if q.dropAllReadStmt != nil {
+		if cerr := q.dropAllReadStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropAllReadStmt: %w", cerr)
+		}
+	}
 	if q.dropCertificatesStmt != nil {
 		if cerr := q.dropCertificatesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropCertificatesStmt: %w", cerr)
@@ -406,6 +468,16 @@ func (q *Queries) Close() error {
 	if q.dropDeliveredStmt != nil {
 		if cerr := q.dropDeliveredStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropDeliveredStmt: %w", cerr)
+		}
+	}
+	if q.dropDevicesStmt != nil {
+		if cerr := q.dropDevicesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropDevicesStmt: %w", cerr)
+		}
+	}
+	if q.dropDevicesOfStmt != nil {
+		if cerr := q.dropDevicesOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropDevicesOfStmt: %w", cerr)
 		}
 	}
 	if q.dropEmptyOwnersStmt != nil {
@@ -421,6 +493,21 @@ func (q *Queries) Close() error {
 	if q.dropEventsOfStmt != nil {
 		if cerr := q.dropEventsOfStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropEventsOfStmt: %w", cerr)
+		}
+	}
+	if q.dropForgottenStmt != nil {
+		if cerr := q.dropForgottenStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropForgottenStmt: %w", cerr)
+		}
+	}
+	if q.dropForgottenItemStmt != nil {
+		if cerr := q.dropForgottenItemStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropForgottenItemStmt: %w", cerr)
+		}
+	}
+	if q.dropForgottenOfStmt != nil {
+		if cerr := q.dropForgottenOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropForgottenOfStmt: %w", cerr)
 		}
 	}
 	if q.dropInvitationsStmt != nil {
@@ -453,9 +540,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing dropMarksStmt: %w", cerr)
 		}
 	}
+	if q.dropOlderDevicesStmt != nil {
+		if cerr := q.dropOlderDevicesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropOlderDevicesStmt: %w", cerr)
+		}
+	}
 	if q.dropOldestCachedUserStmt != nil {
 		if cerr := q.dropOldestCachedUserStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropOldestCachedUserStmt: %w", cerr)
+		}
+	}
+	if q.dropOldestForgottenStmt != nil {
+		if cerr := q.dropOldestForgottenStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropOldestForgottenStmt: %w", cerr)
 		}
 	}
 	if q.dropOwnerStmt != nil {
@@ -466,6 +563,11 @@ func (q *Queries) Close() error {
 	if q.dropPeerStmt != nil {
 		if cerr := q.dropPeerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropPeerStmt: %w", cerr)
+		}
+	}
+	if q.dropReadStmt != nil {
+		if cerr := q.dropReadStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropReadStmt: %w", cerr)
 		}
 	}
 	if q.dropRingStmt != nil {
@@ -608,6 +710,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing putCertificateStmt: %w", cerr)
 		}
 	}
+	if q.putDeviceStmt != nil {
+		if cerr := q.putDeviceStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putDeviceStmt: %w", cerr)
+		}
+	}
 	if q.putFullPinStmt != nil {
 		if cerr := q.putFullPinStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing putFullPinStmt: %w", cerr)
@@ -666,6 +773,11 @@ func (q *Queries) Close() error {
 	if q.ringKeyStmt != nil {
 		if cerr := q.ringKeyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing ringKeyStmt: %w", cerr)
+		}
+	}
+	if q.seeDeviceStmt != nil {
+		if cerr := q.seeDeviceStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing seeDeviceStmt: %w", cerr)
 		}
 	}
 	if q.serverStmt != nil {
@@ -774,6 +886,7 @@ type Queries struct {
 	tx                           *sql.Tx
 	addDeliveredStmt             *sql.Stmt
 	addEventStmt                 *sql.Stmt
+	addForgottenStmt             *sql.Stmt
 	addFormerStmt                *sql.Stmt
 	addInvitationStmt            *sql.Stmt
 	addItemStmt                  *sql.Stmt
@@ -789,24 +902,35 @@ type Queries struct {
 	certificatesNotInRingStmt    *sql.Stmt
 	countStmt                    *sql.Stmt
 	countAddressesStmt           *sql.Stmt
+	countDevicesStmt             *sql.Stmt
 	countItemsStmt               *sql.Stmt
 	countStatementsStmt          *sql.Stmt
 	countVisitorsStmt            *sql.Stmt
 	countVisitorsOfStmt          *sql.Stmt
+	devicesStmt                  *sql.Stmt
+	dropAllReadStmt              *sql.Stmt
 	dropCertificatesStmt         *sql.Stmt
 	dropDeliveredStmt            *sql.Stmt
+	dropDevicesStmt              *sql.Stmt
+	dropDevicesOfStmt            *sql.Stmt
 	dropEmptyOwnersStmt          *sql.Stmt
 	dropEventsStmt               *sql.Stmt
 	dropEventsOfStmt             *sql.Stmt
+	dropForgottenStmt            *sql.Stmt
+	dropForgottenItemStmt        *sql.Stmt
+	dropForgottenOfStmt          *sql.Stmt
 	dropInvitationsStmt          *sql.Stmt
 	dropItemsStmt                *sql.Stmt
 	dropItemsOfStmt              *sql.Stmt
 	dropMailboxesStmt            *sql.Stmt
 	dropMailboxesOfStmt          *sql.Stmt
 	dropMarksStmt                *sql.Stmt
+	dropOlderDevicesStmt         *sql.Stmt
 	dropOldestCachedUserStmt     *sql.Stmt
+	dropOldestForgottenStmt      *sql.Stmt
 	dropOwnerStmt                *sql.Stmt
 	dropPeerStmt                 *sql.Stmt
+	dropReadStmt                 *sql.Stmt
 	dropRingStmt                 *sql.Stmt
 	dropRingKeyStmt              *sql.Stmt
 	dropStatementStmt            *sql.Stmt
@@ -835,6 +959,7 @@ type Queries struct {
 	pinStmt                      *sql.Stmt
 	pinsStmt                     *sql.Stmt
 	putCertificateStmt           *sql.Stmt
+	putDeviceStmt                *sql.Stmt
 	putFullPinStmt               *sql.Stmt
 	putPinStmt                   *sql.Stmt
 	putQuotaStmt                 *sql.Stmt
@@ -847,6 +972,7 @@ type Queries struct {
 	replacePeerStmt              *sql.Stmt
 	replaceQuotaStmt             *sql.Stmt
 	ringKeyStmt                  *sql.Stmt
+	seeDeviceStmt                *sql.Stmt
 	serverStmt                   *sql.Stmt
 	serversAfterStmt             *sql.Stmt
 	serversNotInRingStmt         *sql.Stmt
@@ -868,6 +994,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		tx:                           tx,
 		addDeliveredStmt:             q.addDeliveredStmt,
 		addEventStmt:                 q.addEventStmt,
+		addForgottenStmt:             q.addForgottenStmt,
 		addFormerStmt:                q.addFormerStmt,
 		addInvitationStmt:            q.addInvitationStmt,
 		addItemStmt:                  q.addItemStmt,
@@ -883,24 +1010,35 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		certificatesNotInRingStmt:    q.certificatesNotInRingStmt,
 		countStmt:                    q.countStmt,
 		countAddressesStmt:           q.countAddressesStmt,
+		countDevicesStmt:             q.countDevicesStmt,
 		countItemsStmt:               q.countItemsStmt,
 		countStatementsStmt:          q.countStatementsStmt,
 		countVisitorsStmt:            q.countVisitorsStmt,
 		countVisitorsOfStmt:          q.countVisitorsOfStmt,
+		devicesStmt:                  q.devicesStmt,
+		dropAllReadStmt:              q.dropAllReadStmt,
 		dropCertificatesStmt:         q.dropCertificatesStmt,
 		dropDeliveredStmt:            q.dropDeliveredStmt,
+		dropDevicesStmt:              q.dropDevicesStmt,
+		dropDevicesOfStmt:            q.dropDevicesOfStmt,
 		dropEmptyOwnersStmt:          q.dropEmptyOwnersStmt,
 		dropEventsStmt:               q.dropEventsStmt,
 		dropEventsOfStmt:             q.dropEventsOfStmt,
+		dropForgottenStmt:            q.dropForgottenStmt,
+		dropForgottenItemStmt:        q.dropForgottenItemStmt,
+		dropForgottenOfStmt:          q.dropForgottenOfStmt,
 		dropInvitationsStmt:          q.dropInvitationsStmt,
 		dropItemsStmt:                q.dropItemsStmt,
 		dropItemsOfStmt:              q.dropItemsOfStmt,
 		dropMailboxesStmt:            q.dropMailboxesStmt,
 		dropMailboxesOfStmt:          q.dropMailboxesOfStmt,
 		dropMarksStmt:                q.dropMarksStmt,
+		dropOlderDevicesStmt:         q.dropOlderDevicesStmt,
 		dropOldestCachedUserStmt:     q.dropOldestCachedUserStmt,
+		dropOldestForgottenStmt:      q.dropOldestForgottenStmt,
 		dropOwnerStmt:                q.dropOwnerStmt,
 		dropPeerStmt:                 q.dropPeerStmt,
+		dropReadStmt:                 q.dropReadStmt,
 		dropRingStmt:                 q.dropRingStmt,
 		dropRingKeyStmt:              q.dropRingKeyStmt,
 		dropStatementStmt:            q.dropStatementStmt,
@@ -929,6 +1067,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		pinStmt:                      q.pinStmt,
 		pinsStmt:                     q.pinsStmt,
 		putCertificateStmt:           q.putCertificateStmt,
+		putDeviceStmt:                q.putDeviceStmt,
 		putFullPinStmt:               q.putFullPinStmt,
 		putPinStmt:                   q.putPinStmt,
 		putQuotaStmt:                 q.putQuotaStmt,
@@ -941,6 +1080,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		replacePeerStmt:              q.replacePeerStmt,
 		replaceQuotaStmt:             q.replaceQuotaStmt,
 		ringKeyStmt:                  q.ringKeyStmt,
+		seeDeviceStmt:                q.seeDeviceStmt,
 		serverStmt:                   q.serverStmt,
 		serversAfterStmt:             q.serversAfterStmt,
 		serversNotInRingStmt:         q.serversNotInRingStmt,

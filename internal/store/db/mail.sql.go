@@ -252,17 +252,25 @@ func (q *Queries) ForgetItem(ctx context.Context, arg ForgetItemParams) (int64, 
 
 const items = `-- name: Items :many
 SELECT owner, seq, mailbox, kind, id, body, at FROM items
-WHERE owner = $1 AND seq > $2 ORDER BY seq LIMIT $3
+WHERE items.owner = $1 AND items.seq > $2 AND NOT EXISTS (
+    SELECT 1 FROM forgotten f WHERE f.owner = items.owner AND f.reader = $3 AND f.seq = items.seq)
+ORDER BY items.seq LIMIT $4
 `
 
 type ItemsParams struct {
-	Owner []byte
-	Seq   int64
-	Limit int32
+	Owner  []byte
+	Seq    int64
+	Reader []byte
+	Limit  int32
 }
 
 func (q *Queries) Items(ctx context.Context, arg ItemsParams) ([]Item, error) {
-	rows, err := q.query(ctx, q.itemsStmt, items, arg.Owner, arg.Seq, arg.Limit)
+	rows, err := q.query(ctx, q.itemsStmt, items,
+		arg.Owner,
+		arg.Seq,
+		arg.Reader,
+		arg.Limit,
+	)
 	if err != nil {
 		return nil, err
 	}

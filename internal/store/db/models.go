@@ -24,12 +24,25 @@ type Delivered struct {
 	Until   int64
 }
 
+type Device struct {
+	Owner  []byte
+	Device []byte
+	Serial int64
+	Seen   int64
+}
+
 type Event struct {
 	Seq    int64
 	At     int64
 	Domain string
 	Kind   string
 	Words  string
+}
+
+type Forgotten struct {
+	Owner  []byte
+	Reader []byte
+	Seq    int64
 }
 
 type Former struct {

@@ -26,7 +26,9 @@ INSERT INTO items (owner, seq, mailbox, kind, id, body, at) VALUES ($1, $2, $3, 
 
 -- name: Items :many
 SELECT owner, seq, mailbox, kind, id, body, at FROM items
-WHERE owner = $1 AND seq > $2 ORDER BY seq LIMIT $3;
+WHERE items.owner = $1 AND items.seq > $2 AND NOT EXISTS (
+    SELECT 1 FROM forgotten f WHERE f.owner = items.owner AND f.reader = $3 AND f.seq = items.seq)
+ORDER BY items.seq LIMIT $4;
 
 -- name: ForgetItem :execrows
 DELETE FROM items WHERE owner = $1 AND seq = $2;
