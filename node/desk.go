@@ -30,15 +30,15 @@ func (n *Node) desk(conn *link.Conn) *session.Desk {
 	var home foreignHome // of the visitor who is logged in; logins, and what is done by it, come one by one
 	authenticate := func(ctx context.Context, l session.Login, exported [pki.ExporterSize]byte) (pki.UserCert, session.HomeView, error) {
 		if l.Name.Domain() == n.cfg.Domain {
-			user, err := n.authenticate(ctx, l, exported)
-			return n.welcome(conn, user, session.HomeView{Domain: n.cfg.Domain, Path: session.PathHome, Online: true}, err)
+			user, known, err := n.authenticate(ctx, l, exported)
+			return n.welcome(ctx, conn, user, known, session.HomeView{Domain: n.cfg.Domain, Path: session.PathHome, Online: true}, err)
 		}
-		user, foreign, err := n.visit(ctx, conn.RemoteAddr(), l, exported)
+		user, known, foreign, err := n.visit(ctx, conn.RemoteAddr(), l, exported)
 		if err != nil {
 			return user, session.HomeView{}, err
 		}
 		home = foreign
-		return n.welcome(conn, user, n.view(ctx, guest(user.Key().Fingerprint(), conn.RemoteAddr()), user, foreign), nil)
+		return n.welcome(ctx, conn, user, known, n.view(ctx, guest(user.Key().Fingerprint(), conn.RemoteAddr()), user, foreign), nil)
 	}
 	publish := func(ctx context.Context, user pki.UserCert, card []byte) error {
 		if user.Name().Domain() != n.cfg.Domain {
@@ -49,9 +49,23 @@ func (n *Node) desk(conn *link.Conn) *session.Desk {
 	lookup := func(ctx context.Context, name pki.Name) (session.Found, error) {
 		return n.lookup(ctx, n.askerOn(conn), name)
 	}
+	items := func(ctx context.Context, user pki.UserCert, want session.Items) ([]session.Item, error) {
+		reader, err := n.readerOn(conn)
+		if err != nil {
+			return nil, err
+		}
+		return n.items(ctx, user, reader, want)
+	}
+	forget := func(ctx context.Context, user pki.UserCert, seqs []int64) error {
+		reader, err := n.readerOn(conn)
+		if err != nil {
+			return err
+		}
+		return n.store.ForgetFor(ctx, user.Key().Fingerprint(), reader, seqs...)
+	}
 	return &session.Desk{
 		Domain: n.cfg.Domain, Register: register, Authenticate: authenticate, Publish: publish,
-		Directory: n.directory.page, Lookup: lookup, Claim: n.claim, Items: n.items, Forget: n.forget,
+		Directory: n.directory.page, Lookup: lookup, Claim: n.claim, Items: items, Forget: forget,
 		Submit: n.submit, Statements: n.statements,
 		Revoke: func(ctx context.Context, raw []byte) error { return n.handedIn(ctx, conn.RemoteAddr(), raw) },
 		Move:   func(ctx context.Context, raw []byte) error { return n.handedMove(ctx, conn.RemoteAddr(), raw) },
@@ -59,14 +73,18 @@ func (n *Node) desk(conn *link.Conn) *session.Desk {
 }
 
 // welcome makes conn a link of user.
-func (n *Node) welcome(conn *link.Conn, user pki.UserCert, home session.HomeView, err error) (pki.UserCert, session.HomeView, error) {
+func (n *Node) welcome(ctx context.Context, conn *link.Conn, user pki.UserCert, known onDevice, home session.HomeView, err error) (pki.UserCert, session.HomeView, error) {
 	if err != nil {
 		return pki.UserCert{}, session.HomeView{}, err
 	}
 	if gone := n.lobby.enter(conn, user.Key().Fingerprint(), home.Path != session.PathHome); gone != nil {
 		gone.Close()
 	}
-	if err := n.unrevoked(user); err != nil { // since it was judged, and before we were in the lobby
+	err = n.unrevoked(user) // since it was judged, and before we were in the lobby
+	if err == nil {
+		err = n.stillListed(ctx, conn, known)
+	}
+	if err != nil {
 		conn.Close()
 		return pki.UserCert{}, session.HomeView{}, err
 	}
@@ -163,17 +181,21 @@ func (n *Node) reserve(ctx context.Context, from net.Addr, request pki.UserReque
 }
 
 // authenticate judges a login: a certificate of ours, and a proof over this very link.
-func (n *Node) authenticate(ctx context.Context, l session.Login, exported [pki.ExporterSize]byte) (pki.UserCert, error) {
+func (n *Node) authenticate(ctx context.Context, l session.Login, exported [pki.ExporterSize]byte) (pki.UserCert, onDevice, error) {
+	known, err := n.ownListing(ctx, &l, exported)
+	if err != nil {
+		return pki.UserCert{}, onDevice{}, err
+	}
 	cert, err := n.ownIssuers(ctx).verifyUser(l.Certificate, time.Now())
 	switch {
 	case err != nil && n.misissued(l) != nil:
-		return pki.UserCert{}, n.misissued(l)
+		return pki.UserCert{}, onDevice{}, n.misissued(l)
 	case err != nil:
-		return pki.UserCert{}, session.Errorf(session.Refused, "the certificate is not good here: %v", err)
-	case cert.Name() != l.Name || !cert.VerifyLogin(exported, l.Proof):
-		return pki.UserCert{}, session.Errorf(session.Refused, "the proof is not good on this link")
+		return pki.UserCert{}, onDevice{}, session.Errorf(session.Refused, "the certificate is not good here: %v", err)
+	case cert.Name() != l.Name || !proven(l, cert.Key(), exported):
+		return pki.UserCert{}, onDevice{}, session.Errorf(session.Refused, "the proof is not good on this link")
 	}
-	return cert, n.unrevoked(cert)
+	return cert, known, n.unrevoked(cert)
 }
 
 // unrevoked refuses a certificate whose name or key was revoked.
@@ -194,10 +216,13 @@ func (n *Node) publish(ctx context.Context, user pki.UserCert, raw []byte) error
 		return session.Errorf(session.Refused, "the card is somebody else's")
 	}
 	err = n.published.PublishCard(ctx, card)
-	if errors.Is(err, store.ErrOldSerial) {
+	switch {
+	case errors.Is(err, store.ErrOldSerial):
 		return session.Errorf(session.Refused, "a newer card of yours is published already")
+	case err != nil:
+		return err
 	}
-	return err
+	return n.noteDevices(ctx, card)
 }
 
 func (n *Node) lookup(ctx context.Context, who asker, name pki.Name) (session.Found, error) {
@@ -240,14 +265,14 @@ func (n *Node) claimFor(ctx context.Context, user pki.UserCert, addresses []stor
 	return n.store.ClaimAsVisitor(ctx, owner, home.String(), addresses)
 }
 
-// items returns what waits for a user; if nothing does, it waits for something.
-func (n *Node) items(ctx context.Context, user pki.UserCert, want session.Items) ([]session.Item, error) {
+// items returns what waits for a reader of a user's mail; if nothing does, it waits for something.
+func (n *Node) items(ctx context.Context, user pki.UserCert, reader pki.Fingerprint, want session.Items) ([]session.Item, error) {
 	owner := user.Key().Fingerprint()
 	timeout := time.NewTimer(want.Wait)
 	defer timeout.Stop()
 	for {
 		rang := n.bells.listen(owner) // before looking, so that nothing comes unheard between
-		waiting, err := n.store.Items(ctx, owner, want.After, session.MaxItems)
+		waiting, err := n.store.ItemsFor(ctx, owner, reader, want.After, session.MaxItems)
 		if err != nil || len(waiting) > 0 {
 			return itemsOf(waiting), err
 		}
@@ -272,10 +297,6 @@ func itemsOf(waiting []store.Waiting) []session.Item {
 		}
 	}
 	return items
-}
-
-func (n *Node) forget(ctx context.Context, user pki.UserCert, seqs []int64) error {
-	return n.store.Forget(ctx, user.Key().Fingerprint(), seqs...)
 }
 
 // submit sends a user's packet on its first leg.

@@ -34,7 +34,8 @@ type lobby struct {
 	links map[pki.Fingerprint][]*link.Conn // of each user the oldest first
 	users map[*link.Conn]pki.Fingerprint
 
-	guests []*link.Conn // of users of other homes, the oldest first
+	guests  []*link.Conn            // of users of other homes, the oldest first
+	devices map[*link.Conn]onDevice // those of links on which a device is logged in
 }
 
 // enter makes conn a link of user, who is a guest if her home is elsewhere. It returns the link
@@ -102,6 +103,7 @@ func (l *lobby) remove(conn *link.Conn) {
 		return
 	}
 	delete(l.users, conn)
+	delete(l.devices, conn)
 	if i := slices.Index(l.guests, conn); i >= 0 {
 		l.guests = slices.Delete(l.guests, i, i+1)
 	}

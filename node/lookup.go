@@ -218,6 +218,8 @@ func (n *Node) vouched(home issuers, raw []byte) (pki.SignedCard, error) {
 		return card, &forgedError{raw, err}
 	case err == nil && n.revoked(card.Certificate.Name(), card.Certificate.Key().Fingerprint()):
 		return pki.SignedCard{}, fmt.Errorf("%w: its key was revoked", keyserver.ErrNotFound)
+	case err == nil && n.endUnlisted(card) > 0:
+		n.log.Info("a device was removed by its user: its links were ended")
 	}
 	return card, err
 }

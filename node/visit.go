@@ -42,20 +42,24 @@ type foreignHome struct {
 
 // visit judges the login of a user of another home: is the authority that vouches for her the
 // home's, by our own evidence; does it vouch for her; and does she hold the key, on this link.
-func (n *Node) visit(ctx context.Context, from net.Addr, l session.Login, exported [pki.ExporterSize]byte) (pki.UserCert, foreignHome, error) {
+func (n *Node) visit(ctx context.Context, from net.Addr, l session.Login, exported [pki.ExporterSize]byte) (pki.UserCert, onDevice, foreignHome, error) {
 	ctx, cancel := context.WithTimeout(ctx, visitTime)
 	defer cancel()
 	key, err := n.claimed(l, exported) // before anybody is asked
 	if err != nil {
-		return pki.UserCert{}, foreignHome{}, err
+		return pki.UserCert{}, onDevice{}, foreignHome{}, err
 	}
 	who := guest(key, from)
 	home, err := n.foreignHome(ctx, l, who)
 	if err != nil {
-		return pki.UserCert{}, home, err
+		return pki.UserCert{}, onDevice{}, home, err
+	}
+	known, err := n.visitorListing(ctx, who, &l, home)
+	if err != nil {
+		return pki.UserCert{}, onDevice{}, home, err
 	}
 	cert, err := n.visitorCert(ctx, who, l, home)
-	return cert, home, err
+	return cert, known, home, err
 }
 
 // claimed is the key that a visitor's certificate is for, which she proves to hold on this link;
@@ -69,7 +73,7 @@ func (n *Node) claimed(l session.Login, exported [pki.ExporterSize]byte) (pki.Fi
 	if err != nil {
 		return pki.Fingerprint{}, session.Errorf(session.Refused, "the certificate is not good here: %v", err)
 	}
-	if name != l.Name || !key.VerifyLogin(exported, name, l.Proof) {
+	if name != l.Name || !proven(l, key, exported) {
 		return pki.Fingerprint{}, session.Errorf(session.Refused, "the proof is not good on this link")
 	}
 	return key.Fingerprint(), nil
@@ -321,15 +325,21 @@ func (n *Node) publishVisitor(ctx context.Context, home pki.CACert, user pki.Use
 	case !slices.Contains(card.Spools, n.cfg.Domain):
 		return session.Errorf(session.Refused, "the card does not name %s", n.cfg.Domain)
 	}
-	err = n.store.PutCachedUser(ctx, store.User{
-		Name: user.Name().String(), Fingerprint: user.Key().Fingerprint(), Certificate: card.Certificate.DER(),
-		Card: card.Raw(), Serial: card.Serial, NotAfter: card.Certificate.NotAfter(), StoredAt: time.Now(),
-	})
-	if errors.Is(err, store.ErrOldSerial) {
+	err = n.keepCopy(ctx, card)
+	switch {
+	case errors.Is(err, store.ErrOldSerial):
 		return session.Errorf(session.Refused, "a newer card of yours is published already")
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("node: keeping a visitor's card: %w", err)
 	}
-	return nil
+	return n.noteDevices(ctx, card)
+}
+
+// keepCopy keeps the card of a user of another home at our key server.
+func (n *Node) keepCopy(ctx context.Context, card pki.SignedCard) error {
+	cert := card.Certificate
+	return n.store.PutCachedUser(ctx, store.User{
+		Name: cert.Name().String(), Fingerprint: cert.Key().Fingerprint(), Certificate: cert.DER(),
+		Card: card.Raw(), Serial: card.Serial, NotAfter: cert.NotAfter(), StoredAt: time.Now(),
+	})
 }
