@@ -14,44 +14,26 @@ import (
 // first, then those that handed over to it, the newest first.
 type issuers []pki.CACert
 
-// issuers are those of a domain whose authority is ca. Where the offline root had to name who
-// follows, the key before was lost or stolen, and nothing that it certified is good any more.
+// issuers are those of a domain whose authority is ca, by [pki.Issuers].
 func (n *Node) issuers(ctx context.Context, ca pki.CACert) issuers {
-	line := issuers{ca}
-	rows, err := n.store.FormerAuthorities(ctx, ca.Domain().String())
+	former, err := n.formerAuthorities(ctx, ca.Domain())
 	if err != nil && ctx.Err() == nil {
 		n.log.Error("reading former authorities", "domain", ca.Domain(), "err", err)
 	}
-	former := make(map[pki.Fingerprint]pki.CACert, len(rows))
-	for _, der := range rows {
-		if ca, err := pki.ParseCACert(der); err == nil {
-			former[ca.Fingerprint()] = ca
-		}
-	}
-	all := n.beliefs.line(ca.Domain())
-	for range rows {
-		key, ok := predecessor(all, line[len(line)-1].Fingerprint(), former)
-		if !ok {
-			break
-		}
-		line = append(line, former[key])
-		delete(former, key)
-	}
-	return line
+	return pki.Issuers(ca, former, n.beliefs.line(ca.Domain()))
 }
 
-// predecessor is which of the former keys handed over to key by itself.
-func predecessor(all []pki.SignedSuccession, key pki.Fingerprint, former map[pki.Fingerprint]pki.CACert) (was pki.Fingerprint, ok bool) {
-	for _, s := range all {
-		if _, known := former[s.Old]; s.Office != pki.OfficeCA || s.New() != key || !known {
-			continue
+// formerAuthorities are all that were in office in a domain before.
+func (n *Node) formerAuthorities(ctx context.Context, domain pki.Domain) (all []pki.CACert, err error) {
+	rows, err := n.store.FormerAuthorities(ctx, domain.String())
+	for _, der := range rows {
+		ca, failed := pki.ParseCACert(der)
+		if failed != nil {
+			return nil, failed
 		}
-		if s.By == pki.ByRoot {
-			return pki.Fingerprint{}, false
-		}
-		was, ok = s.Old, true
+		all = append(all, ca)
 	}
-	return was, ok
+	return all, err
 }
 
 // of is the one whose key that is; if it is none's, the one in office, which will refuse.
@@ -62,11 +44,6 @@ func (l issuers) of(issuer pki.Fingerprint) pki.CACert {
 		}
 	}
 	return l[0]
-}
-
-// have reports whether that key is one of theirs.
-func (l issuers) have(key pki.Fingerprint) bool {
-	return slices.ContainsFunc(l, func(ca pki.CACert) bool { return ca.Fingerprint() == key })
 }
 
 // verifyUser is [pki.CACert.VerifyUser] by whichever claims to have signed.

@@ -169,11 +169,7 @@ func (n *Node) acceptRevocation(ctx context.Context, body []byte) (fresh bool, e
 	if err != nil {
 		return false, err
 	}
-	err = r.Check(known)
-	if err == nil && r.By == pki.ByAuthority && !n.issuers(ctx, known.CA).have(r.Signer()) {
-		err = errors.New("node: a name was ended by a key that is no authority's any more")
-	}
-	if err != nil {
+	if err := r.Check(known); err != nil {
 		return false, n.otherKey(r.Domain(), err)
 	}
 	fresh, err = n.store.AddStatement(ctx, store.Statement{
@@ -216,21 +212,15 @@ func (n *Node) forgetRevoked(ctx context.Context) error {
 
 // known is what a revocation in a domain is checked by.
 func (n *Node) known(ctx context.Context, domain pki.Domain) (pki.Known, error) {
-	k := pki.Known{CA: n.authority().CA()}
+	ca := n.authority().CA()
 	if domain != n.cfg.Domain {
 		var ok bool
-		if k.CA, ok = n.directory.authority(domain); !ok {
-			return k, fmt.Errorf("%w: %s", errUnknownDomain, domain)
+		if ca, ok = n.directory.authority(domain); !ok {
+			return pki.Known{}, fmt.Errorf("%w: %s", errUnknownDomain, domain)
 		}
 	}
-	rows, err := n.store.FormerAuthorities(ctx, domain.String())
-	for _, der := range rows {
-		ca, err := pki.ParseCACert(der)
-		if err != nil {
-			return k, err
-		}
-		k.Former = append(k.Former, ca)
-	}
+	former, err := n.formerAuthorities(ctx, domain)
+	k := pki.NewKnown(ca, former, n.beliefs.line(domain))
 	c, _ := n.commitment(domain)
 	roots := c.Roots(n.beliefs.line(domain))
 	k.Root, k.FormerRoots = roots[len(roots)-1], roots[:len(roots)-1]

@@ -130,17 +130,35 @@ func (c Commitment) follow(named []Succession) (Commitment, bool) {
 	return heir, true
 }
 
-// Roots are the pinned root and those that follow, each named by the one before and no
-// other by that. The last is in office.
+// Roots are the pinned root, those before it, each of which handed over to the next with the
+// next one's word for it, and those that follow, each named by the one before and no other by
+// that. The last is in office.
 func (c Commitment) Roots(all []SignedSuccession) []Fingerprint {
 	roots := []Fingerprint{c.Root}
 	for {
 		heir, ok := c.heirOfRoot(roots[len(roots)-1], all)
 		if !ok || slices.Contains(roots, heir) {
-			return roots
+			break
 		}
 		roots = append(roots, heir)
 	}
+	for {
+		was, ok := c.formerRoot(roots, all)
+		if !ok {
+			return roots
+		}
+		roots = slices.Insert(roots, 0, was)
+	}
+}
+
+// formerRoot is one that is not among roots yet and handed over to the first of them.
+func (c Commitment) formerRoot(roots []Fingerprint, all []SignedSuccession) (was Fingerprint, ok bool) {
+	for _, s := range all {
+		if s.Office == OfficeRoot && s.Domain == c.Domain && s.New() == roots[0] && !slices.Contains(roots, s.Old) {
+			return s.Old, true
+		}
+	}
+	return Fingerprint{}, false
 }
 
 func (c Commitment) heirOfRoot(root Fingerprint, all []SignedSuccession) (heir Fingerprint, ok bool) {

@@ -321,3 +321,31 @@ func TestALineOfAuthorities(t *testing.T) {
 		t.Errorf("the heirs are %v", keysOf(heirs))
 	}
 }
+
+// The roots before the pinned one are known by whatever handed over to it, and say nothing of who
+// follows.
+func TestFormerRoots(t *testing.T) {
+	pinned := Commitment{Domain: lineDomain, Key: key('K'), Root: key('T')}
+	for _, c := range []struct {
+		all  []SignedSuccession
+		want string
+	}{
+		{nil, "T"},
+		{[]SignedSuccession{roots('R', 'S'), roots('S', 'T')}, "RST"},
+		{[]SignedSuccession{roots('S', 'T'), roots('T', 'V')}, "STV"},
+		{[]SignedSuccession{roots('R', 'S')}, "T"},
+		{[]SignedSuccession{roots('S', 'T'), roots('T', 'S')}, "TS"},
+		{[]SignedSuccession{elsewhere(roots('S', 'T'))}, "T"},
+	} {
+		var want []Fingerprint
+		for _, l := range c.want {
+			want = append(want, key(letter(l)))
+		}
+		if got := pinned.Roots(c.all); !slices.Equal(got, want) {
+			t.Errorf("%s: %v", c.want, got)
+		}
+	}
+	if heirs := pinned.Heirs([]SignedSuccession{roots('S', 'T'), hands(ByRoot, 'K', 'N', 0, 'S')}); len(heirs) > 0 {
+		t.Error("a former root has a say")
+	}
+}

@@ -162,17 +162,9 @@ func (r Revocation) check() error {
 	return nil
 }
 
-// Known is what somebody has pinned of a domain, to check a revocation or a move by.
-type Known struct {
-	CA          CACert        // its authority
-	Former      []CACert      // authorities that handed over, one to the next and the last to CA
-	Root        Fingerprint   // its offline root; zero: it has none
-	FormerRoots []Fingerprint // roots that handed over
-}
-
 // Check returns nil if the revocation holds: its certificate is signed by the
-// domain's authority or a former one, at whatever time, and what ends a name is
-// signed by one of these or by its offline root.
+// domain's authority or one before it, at whatever time, and what ends a name is
+// signed by one of these whose word still counts, or by its offline root.
 func (r Revocation) Check(k Known) error {
 	if err := r.checkBy(k); err != nil {
 		return fmt.Errorf("pki: revocation of %s: %w", r.Name(), err)
@@ -187,7 +179,7 @@ func (r Revocation) checkBy(k Known) error {
 	signer := fingerprintOf(r.signer)
 	switch r.By {
 	case ByAuthority:
-		if !slices.ContainsFunc(k.authorities(), func(ca CACert) bool { return ca.domain == r.Domain() && ca.Fingerprint() == signer }) {
+		if !slices.ContainsFunc(k.issuers(), func(ca CACert) bool { return ca.domain == r.Domain() && ca.Fingerprint() == signer }) {
 			return errors.New("it is signed by a key that is not its authority's")
 		}
 	case ByRoot:
@@ -197,9 +189,6 @@ func (r Revocation) checkBy(k Known) error {
 	}
 	return nil
 }
-
-// authorities are the one in office and those before it.
-func (k Known) authorities() []CACert { return append([]CACert{k.CA}, k.Former...) }
 
 // checkSigned looks at no clock: an expired certificate, of an expired authority too, says well
 // enough who is meant.

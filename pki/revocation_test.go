@@ -52,10 +52,15 @@ func TestWhoMayRevoke(t *testing.T) {
 	good := w.revocations(t)
 	other := must[OfflineRoot](t)(NewOfflineRoot(w.rand))
 	stranger := must[*Authority](t)(NewAuthority(w.rand, w.home.Domain(), testNow))
-	heir, _, err := w.successor.Succeed(w.rand, testNow, w.home, Fingerprint{})
+	heir, word, err := w.successor.Succeed(w.rand, testNow, w.home, Fingerprint{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, byRoot, err := w.successor.SucceedByRoot(w.rand, testNow, w.home.Commitment(), Fingerprint{}, w.offline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	former := func(words ...SignedSuccession) Known { return NewKnown(heir.CA(), []CACert{w.home.CA()}, words) }
 	forged := w.user(t, stranger, w.ann, "ann@a.test")
 	for name, c := range map[string]struct {
 		r    Revocation
@@ -70,7 +75,11 @@ func TestWhoMayRevoke(t *testing.T) {
 		"another root":                         {must[Revocation](t)(other.RevokeName(w.annCert.DER(), testNow)), w.known(), "not its offline root"},
 		"a former root":                        {good[ByRoot], Known{CA: w.home.CA(), Root: other.Fingerprint(), FormerRoots: []Fingerprint{w.offline.Fingerprint()}}, ""},
 		"the key, after the authority changed": {good[ByIdentity], Known{CA: heir.CA(), Former: []CACert{w.home.CA()}}, ""},
-		"a former authority":                   {good[ByAuthority], Known{CA: heir.CA(), Former: []CACert{w.home.CA()}}, ""},
+		"a former authority":                   {good[ByAuthority], former(word), ""},
+		"one that the root put away":           {good[ByAuthority], former(word, byRoot), "not its authority's"},
+		"one whose word is not known":          {good[ByAuthority], former(), "not its authority's"},
+		"the key, certified by what was lost":  {good[ByIdentity], former(byRoot), ""},
+		"the new authority, what was lost":     {must[Revocation](t)(heir.RevokeName(w.annCert.DER(), testNow)), former(byRoot), ""},
 		"the new authority, an old certificate": {must[Revocation](t)(heir.RevokeName(w.annCert.DER(), testNow)),
 			Known{CA: heir.CA(), Former: []CACert{w.home.CA()}}, ""},
 		"an authority that has not handed over": {good[ByIdentity], Known{CA: heir.CA()}, "by another key"},

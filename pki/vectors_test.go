@@ -199,7 +199,20 @@ func judgeRevocation(in inputs) (inputs, error) {
 	}
 	out := nameAndKey(r.Name(), r.Key())
 	out["scope"], out["issued"], out["signer"] = fmt.Sprint(r.Scope), fmt.Sprint(r.Issued.Unix()), hexOf(r.Signer())
-	return out, r.Check(Known{CA: ca, Root: Fingerprint(in.bytes("root"))})
+	k := Known{CA: ca}
+	if in["former"] != "" {
+		former, err := ParseCACert(in.bytes("former"))
+		if err != nil {
+			return nil, err
+		}
+		s, err := ParseSuccession(in.bytes("succession"))
+		if err != nil {
+			return nil, err
+		}
+		k = NewKnown(ca, []CACert{former}, []SignedSuccession{s})
+	}
+	k.Root = Fingerprint(in.bytes("root"))
+	return out, r.Check(k)
 }
 
 func judgeMove(in inputs) (inputs, error) {

@@ -245,13 +245,16 @@ func (a *Agent) knownOf(tx *vault.Tx, domain pki.Domain) (k pki.Known, err error
 	if err != nil {
 		return k, err
 	}
-	k = pki.Known{CA: line[0], Former: line[1:], Root: p.Root}
+	k = pki.Known{CA: line[0], Former: line[1:]}
 	if !pinned {
 		d, _, err := a.serverOf(tx, domain)
 		k.Root = d.Root
 		return k, err
 	}
-	return k, nil
+	all, err := successions(tx, domain)
+	roots := p.commitment(domain).Roots(all)
+	k.Root, k.FormerRoots = roots[len(roots)-1], roots[:len(roots)-1]
+	return k, err
 }
 
 // keepSuccession takes in that a key of a domain, which is in our directory, handed over. If one
