@@ -119,3 +119,34 @@ func (n *Node) hearSuccessions(ctx context.Context, domain pki.Domain, shown pki
 		}
 	}
 }
+
+// handsOver reports whether a domain's key handed over to another by itself, over any number of
+// keys between. Where the root had to, somebody else may have it, and those before.
+func (n *Node) handsOver(domain pki.Domain, was, is pki.Fingerprint) bool {
+	return slices.Contains(before(n.beliefs.line(domain), is), was)
+}
+
+// before are the keys from which one came to a key by hand-overs of their own.
+func before(all []pki.SignedSuccession, is pki.Fingerprint) (keys []pki.Fingerprint) {
+	for at := -1; at < len(keys); at++ { // keys that are found are looked at in turn
+		key := is
+		if at >= 0 {
+			key = keys[at]
+		}
+		var from []pki.Fingerprint
+		for _, s := range all {
+			if s.Office != pki.OfficeCA || s.New() != key {
+				continue
+			}
+			if s.By == pki.ByRoot {
+				from = nil
+				break
+			}
+			if s.Old != is && !slices.Contains(keys, s.Old) {
+				from = append(from, s.Old)
+			}
+		}
+		keys = append(keys, from...)
+	}
+	return keys
+}

@@ -157,22 +157,6 @@ func (p *peers) change(ctx context.Context, domain pki.Domain) error {
 	}
 }
 
-// handsOver reports whether a domain's key handed over to another by itself. Where the root
-// had to, somebody else may have it.
-func (n *Node) handsOver(domain pki.Domain, was, is pki.Fingerprint) bool {
-	byItself := false
-	for _, s := range n.beliefs.line(domain) {
-		if s.Office != pki.OfficeCA || s.Old != was || s.New() != is {
-			continue
-		}
-		if s.By == pki.ByRoot {
-			return false
-		}
-		byItself = true
-	}
-	return byItself
-}
-
 // follow countersigns a peer under the key that has followed its own. Links under the old one
 // go on, and may come anew while its certificates last; unless the offline root had to name
 // who follows.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -277,6 +278,42 @@ func TestRotateRoot(t *testing.T) {
 	must(t, err)
 	m.followed("a.test", stolen.Is, "b.test")
 	m.quiet("a.test", "b.test")
+	b := m.nodes["b.test"].node // which has pinned the new root with the new key
+	known, err := b.known(t.Context(), m.nodes["a.test"].domain)
+	must(t, err)
+	if known.Root != done.Is || !slices.Equal(known.FormerRoots, []pki.Fingerprint{done.Was}) || len(known.Former) != 0 || len(known.Lost) != 1 {
+		t.Errorf("known is the root %v, before it %v; %d authorities, %d lost", known.Root, known.FormerRoots, len(known.Former), len(known.Lost))
+	}
+}
+
+// A key hands over along the line, as far as the offline root had no hand in it.
+func TestHandsOver(t *testing.T) {
+	a := parse(t, pki.ParseDomain, "a.test")
+	var all []pki.SignedSuccession
+	root, err := pki.NewOfflineRoot(rand.Reader)
+	must(t, err)
+	first, err := pki.NewAuthority(rand.Reader, a, time.Now())
+	must(t, err)
+	first, err = first.Commit(pki.Fingerprint{}, root.Fingerprint())
+	must(t, err)
+	line := []*pki.Authority{first}
+	for i := range 4 {
+		next, err := pki.NewSuccessor(rand.Reader)
+		must(t, err)
+		was := line[len(line)-1]
+		is, s, err := next.Succeed(rand.Reader, time.Now(), was, pki.Fingerprint{})
+		if i == 1 {
+			is, s, err = next.SucceedByRoot(rand.Reader, time.Now(), was.Commitment(), pki.Fingerprint{}, root)
+		}
+		must(t, err)
+		line, all = append(line, is), append(all, s)
+	}
+	key := func(i int) pki.Fingerprint { return line[i].CA().Fingerprint() }
+	for i, want := range [][]pki.Fingerprint{{}, {key(0)}, {}, {key(2)}, {key(3), key(2)}} {
+		if got := before(all, key(i)); !slices.Equal(got, want) {
+			t.Errorf("before key %d: %v, want %v", i, got, want)
+		}
+	}
 }
 
 // A domain that has named no offline root so far gets one.
