@@ -89,7 +89,7 @@ func (n *Node) serveControl(ctx context.Context, listener net.Listener) error {
 	n.handleTrust(mux)
 	n.handleLab(mux)
 	n.handleUsers(mux)
-	n.handleRotate(mux)
+	n.handleRotate(ctx, mux)
 	server := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx }, // so what is being answered ends with it

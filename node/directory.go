@@ -34,8 +34,9 @@ type directory struct {
 	pulls chan struct{} // has room for maxPulls: one for each that is under way
 	pages chan struct{} // the same for maxPages
 
-	mu    sync.Mutex // guards known; held for a map's access only
-	known map[pki.Domain]known
+	mu      sync.Mutex // guards what follows; held for a map's access only
+	known   map[pki.Domain]known
+	signers map[pki.Fingerprint]pki.Domain // whose the authorities in known are
 }
 
 // known is what the directory holds in memory of a domain: enough to see what is not new.
@@ -45,7 +46,7 @@ type known struct {
 }
 
 func openDirectory(ctx context.Context, n *Node) (*directory, error) {
-	d := &directory{n: n, pulls: make(chan struct{}, maxPulls), pages: make(chan struct{}, maxPages), known: make(map[pki.Domain]known)}
+	d := &directory{n: n, pulls: make(chan struct{}, maxPulls), pages: make(chan struct{}, maxPages), known: make(map[pki.Domain]known), signers: make(map[pki.Fingerprint]pki.Domain)}
 	rows, err := n.store.Servers(ctx)
 	if err != nil {
 		return nil, err
@@ -63,7 +64,11 @@ func openDirectory(ctx context.Context, n *Node) (*directory, error) {
 func (d *directory) know(signed pki.SignedDescriptor) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if was := d.known[signed.Domain].ca.Fingerprint(); d.signers[was] == signed.Domain {
+		delete(d.signers, was)
+	}
 	d.known[signed.Domain] = known{signed.CA, signed.Serial}
+	d.signers[signed.CA.Fingerprint()] = signed.Domain
 }
 
 func (d *directory) find(domain pki.Domain) (known, bool) {

@@ -251,12 +251,14 @@ func (n *Node) newRoot(was pki.Commitment, h handOver) (next, root pki.Fingerpri
 // maxHandOver bounds what the operator's command hands in.
 const maxHandOver = 64 << 10
 
-// handleRotate answers who changes keys.
-func (n *Node) handleRotate(mux *http.ServeMux) {
+// handleRotate answers who changes keys. A change that was begun goes on to its end, whoever asked
+// and went away; it ends with ctx, which is the life of the node: what the next one finds on the
+// disk then is whole.
+func (n *Node) handleRotate(ctx context.Context, mux *http.ServeMux) {
 	plain := map[Role]func(context.Context) (Rotated, error){RoleServer: n.rotateServer, RoleContext: n.rotateContext}
 	for role, rotate := range plain {
-		mux.HandleFunc("POST /rotate/"+string(role), func(w http.ResponseWriter, r *http.Request) {
-			done, err := rotate(r.Context())
+		mux.HandleFunc("POST /rotate/"+string(role), func(w http.ResponseWriter, _ *http.Request) {
+			done, err := rotate(ctx)
 			respond(w, done, err)
 		})
 	}
@@ -266,7 +268,7 @@ func (n *Node) handleRotate(mux *http.ServeMux) {
 			var done Rotated
 			h, err := readHandOver(r.Body)
 			if err == nil {
-				done, err = rotate(context.WithoutCancel(r.Context()), h) // to its end, whoever goes away
+				done, err = rotate(ctx, h)
 			}
 			respond(w, done, err)
 		})

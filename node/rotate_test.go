@@ -1,9 +1,12 @@
 package node
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -314,6 +317,45 @@ func TestHandsOver(t *testing.T) {
 			t.Errorf("before key %d: %v, want %v", i, got, want)
 		}
 	}
+}
+
+// Whoever asks for another key and goes away leaves no half of a change.
+func TestRotateDetached(t *testing.T) {
+	m := newMesh(t, "a.test")
+	n := m.nodes["a.test"].node
+	mux := http.NewServeMux()
+	n.handleRotate(t.Context(), mux)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, role := range []Role{RoleServer, RoleContext} {
+		server, own := m.published("a.test"), n.contexts(t)
+		answer := httptest.NewRecorder()
+		mux.ServeHTTP(answer, httptest.NewRequestWithContext(gone, http.MethodPost, "/rotate/"+string(role), nil))
+		if answer.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", role, answer.Code, answer.Body)
+		}
+		if role == RoleServer && m.published("a.test") == server {
+			t.Error("the descriptor has the old server key")
+		}
+		if role == RoleContext && n.contexts(t).Key.Public() == own.Key.Public() {
+			t.Error("the router has the old context key")
+		}
+	}
+}
+
+// published is the server key of this period in a domain's own descriptor.
+func (m *mesh) published(domain string) pki.ServerKey {
+	m.t.Helper()
+	d, err := m.nodes[domain].node.directory.descriptor(m.t.Context(), m.nodes[domain].domain)
+	must(m.t, err)
+	return d.ServerKeys[0]
+}
+
+func (n *Node) contexts(t *testing.T) mor.OwnContext {
+	t.Helper()
+	own, err := ask(t.Context(), n.loop, func(l *loop, _ time.Time) mor.OwnContext { return l.router.Contexts()[0] })
+	must(t, err)
+	return own
 }
 
 // A domain that has named no offline root so far gets one.

@@ -126,12 +126,8 @@ func issuerOf(der []byte) pki.Domain {
 func (d *directory) signer(key pki.Fingerprint) (pki.Domain, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for domain, known := range d.known {
-		if known.ca.Fingerprint() == key {
-			return domain, true
-		}
-	}
-	return pki.Domain{}, false
+	domain, ok := d.signers[key]
+	return domain, ok
 }
 
 // foreignHome finds the authority of a visitor's home: in the directory; by the home's record

@@ -125,6 +125,31 @@ func TestVisitRefusesAnothersSignature(t *testing.T) {
 	}
 }
 
+// Whose a key is that a certificate names is known as long as it is in office, without a look at
+// all others.
+func TestSigner(t *testing.T) {
+	m := newMesh(t, "a.test")
+	n := m.nodes["a.test"].node
+	own, x := n.authority(), parse(t, pki.ParseDomain, "x.test")
+	d := &directory{n: n, known: make(map[pki.Domain]known), signers: make(map[pki.Fingerprint]pki.Domain)}
+	want := func(key pki.Fingerprint, domain string) {
+		t.Helper()
+		if got, ok := d.signer(key); got.String() != domain || ok != (domain != "") {
+			t.Errorf("%s: %s", key, got)
+		}
+	}
+	first, second := authorityOf(t, x, bytes.Repeat([]byte{1}, ed25519.SeedSize)), authorityOf(t, x, bytes.Repeat([]byte{2}, ed25519.SeedSize))
+	for i, by := range []*pki.Authority{own, first, second, second} {
+		d.know(pki.SignedDescriptor{Descriptor: pki.Descriptor{Domain: by.Domain(), CA: by.CA(), Serial: uint64(i)}})
+	}
+	want(own.CA().Fingerprint(), "a.test")
+	want(first.CA().Fingerprint(), "")
+	want(second.CA().Fingerprint(), "x.test")
+	if len(d.signers) != len(d.known) {
+		t.Errorf("%d keys of %d domains", len(d.signers), len(d.known))
+	}
+}
+
 // A proof that was recorded, or that an evil node relays to another one, is good nowhere (row
 // Y15); a certificate that has run out is not good for a home that only is not there.
 func TestVisitRefusesRelayedProofs(t *testing.T) {
