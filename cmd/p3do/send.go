@@ -31,6 +31,9 @@ it. The states:
   stored         bob's server has it safely
   acknowledged   bob's program has it
 
+What you write is not signed: bob knows that it is from you, and can prove it to
+nobody, for he could have made it up himself.
+
 The line begins with what is known of bob's key: see p3do read --help. If another
 key is shown for him or his server, or nobody confirms that of his server, nothing
 is sent and the exit status is 4.

@@ -39,7 +39,9 @@ func TestDisksShowNothing(t *testing.T) {
 	l := newBigLab(t, 5)
 	code := l.field(l.run(0, "p3dod", "user", "invite", "--for", "brown-lapwing", "--json", "--dir", l.node("b.test").Dir), "code")
 	l.p3do(0, "heron", "new", heron)
-	l.p3do(0, "lapwing", "new", lapwing, "--invite", code)
+	paper := filepath.Join(t.TempDir(), "invitation") // none of the folders that are searched
+	l.must(os.WriteFile(paper, []byte(code+"\n"), 0o600))
+	l.p3do(0, "lapwing", "new", lapwing, "--invite", paper)
 	l.p3do(0, "heron", "send", lapwing, greeting, "--wait", "60s")
 	l.reads("lapwing", heron, greeting, "--requests", "--quiet")
 	l.p3do(0, "lapwing", "send", heron, answer, "--wait", "60s")

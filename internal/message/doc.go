@@ -14,8 +14,8 @@
 // The seal is HPKE (RFC 9180) with MLKEM768X25519, HKDF-SHA-256 and AES-256-GCM, in
 // base mode. Inside, a MAC over everything is keyed with the X25519 secret of both auth
 // keys and a secret of this HPKE encryption, and names the recipient. Either of the two
-// could have computed it: it convinces the recipient and nobody else (row C13). No message
-// is signed. What is signed is a statement that never changes: which two keys are an
+// could have computed it: it convinces the recipient and nobody else (row C13), and [Forge]
+// is how the recipient does it. No message is signed. What is signed is a statement that never changes: which two keys are an
 // identity's.
 //
 // Open believes the certificate of nobody: it shows that the writer holds the private

@@ -36,6 +36,12 @@ func Seal(rand io.Reader, from *PrivateKeys, to Keys, name pki.Name, c Content) 
 	if c.Auth != from.keys.Auth {
 		return nil, fmt.Errorf("%w: not the sender's auth key", ErrContent)
 	}
+	return c.seal(rand, from, to.Auth, to, name)
+}
+
+// seal encrypts c to somebody, and authenticates it by one of the two, of whom other is the auth
+// key of the other.
+func (c Content) seal(rand io.Reader, one *PrivateKeys, other [AuthSize]byte, to Keys, name pki.Name) ([]byte, error) {
 	if err := c.valid(); err != nil {
 		return nil, err
 	}
@@ -48,7 +54,7 @@ func Seal(rand io.Reader, from *PrivateKeys, to Keys, name pki.Name, c Content) 
 		return nil, err
 	}
 	body := c.padded()
-	mac, err := from.mac(to.Auth, parties{c.Auth, to.Auth, name}, sealer, body)
+	mac, err := one.mac(other, parties{c.Auth, to.Auth, name}, sealer, body)
 	if err != nil {
 		return nil, err
 	}
