@@ -79,6 +79,7 @@ type Lab struct {
 
 	ViewPace Duration `toml:"view_pace"` // least time between two views of ours; 0: as elsewhere
 	Watch    Duration `toml:"watch"`     // between two looks at the record of each domain; 0: as elsewhere
+	Certify  Duration `toml:"certify"`   // how long what we sign for users is good; 0: as elsewhere
 
 	Death // writes are counted from the start of the node
 }
@@ -173,6 +174,8 @@ func (c Config) validate() error {
 	fault(bad && !c.Lab.Enabled, "lab.loss and lab.delay are for a lab: they want lab.enabled = true")
 	fault(c.Lab.ViewPace < 0 || c.Lab.Watch < 0, "lab.view_pace or lab.watch is negative")
 	fault((c.Lab.ViewPace > 0 || c.Lab.Watch > 0) && !c.Lab.Enabled, "lab.view_pace and lab.watch are for a lab: they want lab.enabled = true")
+	fault(c.Lab.Certify < 0 || c.Lab.Certify > Duration(pki.UserLifetime), "lab.certify is not 0 to %v", pki.UserLifetime)
+	fault(c.Lab.Certify > 0 && !c.Lab.Enabled, "lab.certify is for a lab: it wants lab.enabled = true")
 	fault(c.Lab.Death != Death{} && !c.Lab.Enabled, "lab.die_after_writes and lab.die_before_write are for a lab: they want lab.enabled = true")
 	fault(c.Lab.Enabled && !c.onLoopback(), "lab.enabled wants listen.link and listen.keyserver on a loopback address")
 	return errors.Join(faults...)
@@ -234,11 +237,19 @@ func (c Config) viewPace() time.Duration {
 	return viewPace
 }
 
+// certify is how long what we sign for users is good.
+func (c Config) certify() time.Duration {
+	if life := time.Duration(c.Lab.Certify); life > 0 {
+		return life
+	}
+	return pki.UserLifetime
+}
+
 func (c Config) labText() string {
 	if !c.Lab.Enabled {
 		return ""
 	}
-	return fmt.Sprintf(labText, c.Lab.Loss, time.Duration(c.Lab.Delay), c.Lab.Seed, time.Duration(c.Lab.ViewPace), time.Duration(c.Lab.Watch), c.Lab.AfterWrite, c.Lab.BeforeWrite)
+	return fmt.Sprintf(labText, c.Lab.Loss, time.Duration(c.Lab.Delay), c.Lab.Seed, time.Duration(c.Lab.ViewPace), time.Duration(c.Lab.Watch), time.Duration(c.Lab.Certify), c.Lab.AfterWrite, c.Lab.BeforeWrite)
 }
 
 const labText = `
@@ -252,6 +263,9 @@ seed = %d
 # It may be quicker to say what it sees of others, and to look. "0s": no quicker.
 view_pace = %q
 watch = %q
+
+# What it signs for users may be good for less long. "0s": as elsewhere.
+certify = %q
 
 # It may kill itself right after, or right before, the write of this number that it makes
 # durable, counted from its start. 0: never.

@@ -140,7 +140,7 @@ func (n *Node) register(ctx context.Context, from net.Addr, raw, invite []byte) 
 	if err := n.reserve(ctx, from, request, invite); err != nil {
 		return nil, err
 	}
-	cert, err := n.authority().SignUser(cryptorand.Reader, time.Now(), request, pki.UserLifetime)
+	cert, err := n.authority().SignUser(cryptorand.Reader, time.Now(), request, n.cfg.certify())
 	if err != nil {
 		return nil, fmt.Errorf("node: signing a user's key: %w", err)
 	}
@@ -227,9 +227,9 @@ func (n *Node) publish(ctx context.Context, user pki.UserCert, raw []byte) error
 
 func (n *Node) lookup(ctx context.Context, who asker, name pki.Name) (session.Found, error) {
 	card, copied, err := n.card(ctx, who, name)
-	var forged *forgedError
-	if errors.As(err, &forged) {
-		return session.Found{Card: forged.card}, nil
+	var bad *badCardError
+	if errors.As(err, &bad) {
+		return session.Found{Card: bad.card}, nil
 	}
 	return session.Found{Card: card.Raw(), Away: copied}, err
 }

@@ -44,7 +44,7 @@ func (n *Node) card(ctx context.Context, who asker, name pki.Name) (card pki.Sig
 	}
 	var changed *pki.KeyChangedError
 	switch {
-	case errors.As(err, new(*forgedError)): // and not "does not answer": a sender would go on with older keys
+	case errors.As(err, new(*badCardError)): // and not "does not answer": a sender would go on with older keys
 		return pki.SignedCard{}, false, err
 	case errors.As(err, &changed):
 		told := session.Errorf(session.WrongKey, "%s's key server shows another key than the one that is known", name.Domain())
@@ -177,16 +177,19 @@ func newestCard(newest pki.SignedCard, found <-chan pki.SignedCard, most int) pk
 	return newest
 }
 
-// A forgedError says that a key server answered with a card that its home did not sign. Its user
-// gets the card all the same: she judges for herself, and may know who signed it.
-type forgedError struct {
+// A badCardError says that a key server answered with a card that its home did not sign, or that
+// has run out. Whoever asked gets the card all the same: she judges for herself, and may know who
+// signed it.
+type badCardError struct {
 	card []byte
 	why  error
 }
 
-func (e *forgedError) Error() string { return "node: card not signed by its home: " + e.why.Error() }
+func (e *badCardError) Error() string {
+	return "node: a card that its home does not vouch for now: " + e.why.Error()
+}
 
-func (e *forgedError) Unwrap() error { return e.why }
+func (e *badCardError) Unwrap() error { return e.why }
 
 // foreignCard asks the key servers of at for a user of home, and verifies what they say.
 func (n *Node) foreignCard(ctx context.Context, home, at pki.SignedDescriptor, name pki.Name) (pki.SignedCard, error) {
@@ -199,7 +202,7 @@ func (n *Node) foreignCard(ctx context.Context, home, at pki.SignedDescriptor, n
 		case err == nil:
 			card, err = n.vouched(issuers, raw)
 		case len(raw) > 0:
-			err = &forgedError{raw, err}
+			err = &badCardError{raw, err}
 		}
 		if err == nil {
 			return card, nil
@@ -209,19 +212,19 @@ func (n *Node) foreignCard(ctx context.Context, home, at pki.SignedDescriptor, n
 	return pki.SignedCard{}, failed
 }
 
-// vouched verifies a card under its home's keys. A card that has only run out is no forgery; one
-// whose key was revoked is none, whoever still has it.
+// vouched verifies a card under its home's keys. One that they do not vouch for, or not now, is a
+// *badCardError; one whose key was revoked is none, whoever still has it.
 func (n *Node) vouched(home issuers, raw []byte) (pki.SignedCard, error) {
 	card, err := home.verifyCard(raw, time.Now())
 	switch {
-	case err != nil && !errors.Is(err, pki.ErrTime):
-		return card, &forgedError{raw, err}
-	case err == nil && n.revoked(card.Certificate.Name(), card.Certificate.Key().Fingerprint()):
+	case err != nil:
+		return card, &badCardError{raw, err}
+	case n.revoked(card.Certificate.Name(), card.Certificate.Key().Fingerprint()):
 		return pki.SignedCard{}, fmt.Errorf("%w: its key was revoked", keyserver.ErrNotFound)
 	case err == nil && n.endUnlisted(card) > 0:
 		n.log.Info("a device was removed by its user: its links were ended")
 	}
-	return card, err
+	return card, nil
 }
 
 func (n *Node) ownCard(ctx context.Context, name pki.Name) (pki.SignedCard, error) {
@@ -235,7 +238,10 @@ func (n *Node) ownCard(ctx context.Context, name pki.Name) (pki.SignedCard, erro
 	if n.revoked(name, row.Fingerprint) { // and about to be dropped
 		return pki.SignedCard{}, notFound(keyserver.ErrNotFound, name)
 	}
-	return n.ownIssuers(ctx).verifyCard(row.Card, time.Now())
+	if card, err := n.ownIssuers(ctx).verifyCard(row.Card, time.Now()); !errors.Is(err, pki.ErrTime) {
+		return card, err
+	}
+	return pki.SignedCard{}, &badCardError{row.Card, pki.ErrTime}
 }
 
 func notFound(err error, name pki.Name) error {

@@ -194,7 +194,7 @@ func (n *Node) SignUser(ctx context.Context, raw []byte) (Signed, error) {
 	if err := pki.CheckPin(pinned, key, name.String()); err != nil {
 		return Signed{}, fmt.Errorf("%w: the name %s is taken by another key", ErrInput, name)
 	}
-	cert, err := n.authority().SignUser(cryptorand.Reader, time.Now(), request, pki.UserLifetime)
+	cert, err := n.authority().SignUser(cryptorand.Reader, time.Now(), request, n.cfg.certify())
 	if err != nil {
 		return Signed{}, fmt.Errorf("node: signing a user's key: %w", err)
 	}

@@ -40,6 +40,9 @@ func typed(err error) *cli.Failure {
 
 func changed(err error) *cli.Failure {
 	var card *agent.CardError
+	if errors.As(err, &card) && card.Lapsed() {
+		return cli.Fail(cli.KeyChanged, fmt.Sprintf("p3do check %s   (when they were there again: their program renews it; or is your clock right?)", card.Name), "%v. Nothing was sent.", card)
+	}
 	if errors.As(err, &card) {
 		return cli.Fail(cli.KeyChanged, "p3do status   (ask them by another way what has happened; what is here stays)", "%v. Nothing was sent.", card)
 	}

@@ -134,10 +134,15 @@ func (l *bigLab) until(what string, patience time.Duration, done func() error) {
 	l.t.Fatalf("waiting for %s: %v", what, err)
 }
 
-// run runs a program that must end with that status, and returns what it says.
-func (l *bigLab) run(status int, program string, args ...string) string {
+func (l *bigLab) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...)
 	cmd.Dir, cmd.Env = l.dir, l.env
+	return cmd
+}
+
+// run runs a program that must end with that status, and returns what it says.
+func (l *bigLab) run(status int, program string, args ...string) string {
+	cmd := l.command(program, args...)
 	text, err := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() != status {
 		l.t.Errorf("%s %s: %v: %s", program, strings.Join(args, " "), err, text)
@@ -184,13 +189,17 @@ func (l *bigLab) kill(domain string) {
 	})
 }
 
-// restart starts a node that was killed, where it was. It ends with this test.
-func (l *bigLab) restart(domain string) {
+// restart starts a node that was killed, where it was, perhaps with another configuration. It
+// ends with this test.
+func (l *bigLab) restart(domain string, change ...func(*node.Config)) {
 	l.t.Helper()
 	n := l.node(domain)
 	path := filepath.Join(n.Dir, node.ConfigFile)
 	c, err := node.ReadConfig(path)
 	l.must(err)
+	for _, f := range change {
+		f(&c)
+	}
 	c.Listen = node.Listen{Link: n.Link, KeyServer: n.KeyServer}
 	l.must(os.WriteFile(path, []byte(c.Text()), 0o600))
 	l.must(node.ForgetRunning(n.Dir))
@@ -199,9 +208,12 @@ func (l *bigLab) restart(domain string) {
 	l.must(err)
 	cmd.Stderr = io.Discard
 	l.must(cmd.Start())
+	n.PID = cmd.Process.Pid
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
 	l.t.Cleanup(func() {
 		alive.Close()
-		_ = cmd.Wait() // how it ends is another test's
+		<-ended // how is another test's
 	})
 	l.until(domain+" to serve", scriptWait, func() error {
 		_, err := node.ReadRunning(n.Dir)

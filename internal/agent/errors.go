@@ -154,7 +154,14 @@ type CardError struct {
 	Cause error
 }
 
+// Lapsed tells whether the card would be good at another time: its owner has not renewed it, or
+// our clock is wrong.
+func (e *CardError) Lapsed() bool { return errors.Is(e.Cause, pki.ErrTime) }
+
 func (e *CardError) Error() string {
+	if e.Lapsed() {
+		return fmt.Sprintf("%s does not vouch for the key of %s now: %v", e.Name.Domain(), e.Name, e.Cause)
+	}
 	return fmt.Sprintf("what is shown for %s is not to be trusted: %v", e.Name, e.Cause)
 }
 

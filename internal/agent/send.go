@@ -260,8 +260,10 @@ func (a *Agent) mayWrite(name pki.Name, shown pki.Fingerprint) (p person, err er
 // enough. That she was asked for is noted like a card: the home is not asked again before long.
 func (a *Agent) unlooked(name pki.Name, why error) (correspondent, error) {
 	var refused *session.Error
+	var card *CardError
 	silent := errors.As(why, &refused) && refused.Code == session.Unavailable
-	if !silent && !a.withdrawn(name, why) {
+	lapsed := errors.As(why, &card) && card.Lapsed() // she has been away for long, and is who she was
+	if !silent && !lapsed && !a.withdrawn(name, why) {
 		return correspondent{}, why
 	}
 	to, ok, err := a.known(name)
