@@ -158,7 +158,7 @@ func TestFaultsOutsideALab(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a")
 	_, err := Init(dir, DefaultConfig(parse(t, pki.ParseDomain, "a.test")), time.Now(), nil)
 	must(t, err)
-	_, err = Open(t.Context(), dir, Options{Dial: dial.Direct(), Faults: &link.Faults{Delay: 1}})
+	_, err = Open(t.Context(), dir, Options{Dial: dial.Direct(), Public: dial.Public(), Faults: &link.Faults{Delay: 1}})
 	wantText(t, err, "for a lab")
 	_, err = Open(t.Context(), dir, Options{})
 	wantText(t, err, "Options.Dial is missing")
