@@ -25,7 +25,7 @@ func TestInitOfALostDomain(t *testing.T) {
 	must(t, os.Remove(authority))
 	must(t, os.WriteFile(filepath.Join(dir, "node.db"), nil, 0o600))
 	status := run(t.Context(), args, streams)
-	for _, says := range []string{"the keys of the domain are missing", "install -m 600 COPY " + authority, "move " + dir + " away"} {
+	for _, says := range []string{"the keys of the domain are missing", "install -m 600 COPY " + authority, "p3dod rotate --key ca --lost --dir " + dir} {
 		if status != cli.Input || !strings.Contains(errs.String(), says) {
 			t.Errorf("status %d, no %q: %s", status, says, errs.String())
 		}
