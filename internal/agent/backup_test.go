@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,7 +24,7 @@ import (
 // fresh is a folder that is not there yet and needs no network.
 func fresh(t *testing.T) Config {
 	t.Helper()
-	return Config{Home: filepath.Join(t.TempDir(), "folder"), Passphrase: []byte("secret"), Dial: dial.Direct()}
+	return Config{Home: filepath.Join(t.TempDir(), "folder"), Passphrase: []byte("secret"), Dial: dial.Direct(), weak: true}
 }
 
 // keyonly is a pseudonym without a home, in a fresh folder.
@@ -37,6 +38,7 @@ func keyonly(t *testing.T) *Agent {
 
 // What follows from a root is the same for ever: a backup on paper depends on it.
 func TestRootIsForever(t *testing.T) {
+	t.Parallel()
 	root := make([]byte, rootSize)
 	for i := range root {
 		root[i] = byte(i)
@@ -63,6 +65,7 @@ func TestRootIsForever(t *testing.T) {
 
 // A pseudonym without a home: it is somebody, and can do nothing with others.
 func TestKeyonly(t *testing.T) {
+	t.Parallel()
 	a := keyonly(t)
 	self, err := a.Self()
 	must(t, err)
@@ -95,6 +98,7 @@ func TestKeyonly(t *testing.T) {
 
 // 24 words make the same identity in another folder, and nobody else's.
 func TestRestoreWords(t *testing.T) {
+	t.Parallel()
 	a := keyonly(t)
 	text, err := a.BackupWords()
 	must(t, err)
@@ -133,6 +137,7 @@ func lastWord(text string) string {
 
 // What a backup file was made wrong by is said, and no folder is made of it.
 func TestBackupFile(t *testing.T) {
+	t.Parallel()
 	a := keyonly(t)
 	var file bytes.Buffer
 	must(t, a.backup(&file, []byte("paper"), 10))
@@ -285,6 +290,24 @@ func TestBackupTooLong(t *testing.T) {
 		must(t, errors.Join(err, w.Close()))
 		if is, most := file.Len(), sealedSize(size); is > most || is < most-512 {
 			t.Errorf("%d bytes are %d, and %d at most", size, is, most)
+		}
+	}
+}
+
+// Only the tests of this package make folders whose passphrase costs nothing to try: 64 MiB and three
+// passes it costs everybody else. The file says so, as package vault has it.
+func TestFoldersAreStrong(t *testing.T) {
+	t.Parallel()
+	for weak, want := range map[bool][2]uint32{(Config{}).weak: {3, 64 << 10}, true: {1, 8}} {
+		cfg := fresh(t)
+		cfg.weak = weak
+		a, err := NewKeyonly(cfg)
+		must(t, errors.Join(err, a.Close()))
+		raw, err := os.ReadFile(filepath.Join(cfg.Home, "vault"))
+		must(t, err)
+		const at = 8 + 2 // magic and version
+		if is := [2]uint32{binary.BigEndian.Uint32(raw[at:]), binary.BigEndian.Uint32(raw[at+4:])}; is != want {
+			t.Errorf("weak %t: passes and KiB %d", weak, is)
 		}
 	}
 }

@@ -68,6 +68,8 @@ type Config struct {
 
 	Durable func(writes uint64) // hears of what was written to the folder, as vault.Config says; default: nobody does
 	Writing func(write uint64)  // and of what is about to be
+
+	weak bool // the tests of this package make folders whose passphrase costs nothing to try
 }
 
 // token is what the home takes of an invitation; nil if there is none.
@@ -80,7 +82,7 @@ func (c Config) token() []byte {
 
 // vault is how the folder is opened or made.
 func (c Config) vault() vault.Config {
-	return vault.Config{Dir: c.Home, Durable: c.Durable, Writing: c.Writing}
+	return vault.Config{Dir: c.Home, Durable: c.Durable, Writing: c.Writing, Weak: c.weak}
 }
 
 func (c Config) withDefaults() (Config, error) {

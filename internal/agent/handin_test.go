@@ -40,6 +40,7 @@ func (s *scissors) cut() {
 // A text that is in the outbox was sent, whatever becomes of the link then: an error would
 // have its writer write it again.
 func TestLinkEndsWhileSending(t *testing.T) {
+	t.Parallel()
 	m := here(t)
 	bob, _ := m.user(t, "b.test")
 	link, sending := new(scissors), false

@@ -3,10 +3,13 @@ package agent
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -31,6 +34,10 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		return
+	}
+	flag.Parse()
+	if most := flag.Lookup("test.parallel"); most.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = flag.Set(most.Name, "8") // the tests wait for disks and nodes, and compute little
 	}
 	code := m.Run()
 	if err := theMesh.end(); err != nil {
@@ -103,7 +110,7 @@ func (m *mesh) agree(ctx context.Context, domains []pki.Domain) error {
 			return err
 		}
 		a, err := New(ctx, Config{
-			Home: filepath.Join(m.dir, fmt.Sprintf("probe%d", i)), Passphrase: []byte("secret"), DNS: m.dns, Dial: dial.Direct(),
+			Home: filepath.Join(m.dir, fmt.Sprintf("probe%d", i)), Passphrase: []byte("secret"), DNS: m.dns, Dial: dial.Direct(), weak: true,
 		}, name)
 		if err != nil {
 			return err
@@ -247,7 +254,7 @@ func (m *mesh) name(t testing.TB, domain string) pki.Name {
 // config is of a fresh folder.
 func (m *mesh) config(t testing.TB) Config {
 	t.Helper()
-	return Config{Home: filepath.Join(t.TempDir(), "folder"), Passphrase: []byte("secret"), DNS: m.dns, Dial: dial.Direct()}
+	return Config{Home: filepath.Join(t.TempDir(), "folder"), Passphrase: []byte("secret"), DNS: m.dns, Dial: dial.Direct(), weak: true}
 }
 
 // user makes somebody new at a domain.

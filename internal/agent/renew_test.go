@@ -30,11 +30,12 @@ func TestRenewalsAreSpread(t *testing.T) {
 	w.now = w.now.Truncate(time.Second)
 	first := w.user(w.domains["a.test"]).cert
 	life, _ := termOf(first)
+	whole := life.until.Sub(life.from) // 30 days, and what it is dated back
 	for what, c := range map[string]struct {
 		at          func(n int) (time.Time, error)
 		least, most time.Duration
 	}{
-		"users": {func(n int) (time.Time, error) { return selfOf(n).renews(first) }, 15 * day, 25 * day},
+		"users": {func(n int) (time.Time, error) { return selfOf(n).renews(first) }, whole / 2, whole * 5 / 6},
 		"cards": {func(n int) (time.Time, error) { return selfOf(n).recards(first, life.from) }, 5 * day, 10 * day},
 		"one user's cards": {func(n int) (time.Time, error) {
 			at, err := selfOf(1).recards(first, life.from.Add(time.Duration(n)*time.Second))

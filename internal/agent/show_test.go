@@ -75,7 +75,7 @@ func said(m Message) string { return fmt.Sprintf("%s %t", m.Text, m.Again) }
 
 // offline is a folder that needs no network to be read.
 func offline(folder string) Config {
-	return Config{Home: folder, Passphrase: []byte("secret"), Dial: dial.Direct()}
+	return Config{Home: folder, Passphrase: []byte("secret"), Dial: dial.Direct(), weak: true}
 }
 
 // inbox makes a folder with n texts in it that nobody has shown, "1" to "n".

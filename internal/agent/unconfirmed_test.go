@@ -60,6 +60,7 @@ func TestMetWhileUnconfirmed(t *testing.T) {
 
 // What a contact states by a clock that is ahead counts as stated now.
 func TestStatedAhead(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	var c contact
 	c.stated(message.Content{At: now.Add(24 * time.Hour)}, now)

@@ -11,6 +11,7 @@ import (
 
 // Wipe destroys one folder or all, and says that there is nothing the second time.
 func TestWipe(t *testing.T) {
+	t.Parallel()
 	cfg := fresh(t)
 	cfg.Home = filepath.Join(filepath.Dir(cfg.Home), "ann[1]") // is no pattern
 	home := cfg.Home

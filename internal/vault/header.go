@@ -41,7 +41,10 @@ type cost struct {
 	threads   uint8
 }
 
-// productCost is the cost of every vault that Create makes: 64 MiB and three
+// weakCost is the least there is, for Config.Weak.
+var weakCost = cost{time: 1, memoryKiB: 8, threads: 1}
+
+// productCost is the cost of every other vault that Create makes: 64 MiB and three
 // passes, the second recommended option of RFC 9106 section 4; a fifth of a
 // second or so.
 var productCost = cost{time: 3, memoryKiB: 64 << 10, threads: 4}

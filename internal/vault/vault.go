@@ -90,6 +90,10 @@ type Config struct {
 	// before the next generation gets the file's name. A write that fails has no number: the
 	// next has it.
 	Writing func(write uint64)
+
+	// Weak has Create make a vault whose passphrase costs next to nothing to try: for the tests of
+	// what is in it, which open hundreds. It is of no use to anybody else.
+	Weak bool
 }
 
 // Create makes the folder dir (mode 0700) unless it exists, and a new empty
@@ -101,6 +105,9 @@ func Create(dir string, passphrase []byte) (*Vault, error) {
 
 // Create is the function [Create] with all that a Config says.
 func (c Config) Create(passphrase []byte) (*Vault, error) {
+	if c.Weak {
+		return c.create(passphrase, weakCost)
+	}
 	return c.create(passphrase, productCost)
 }
 
