@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"time"
 
 	"github.com/p3do/p3do/internal/invitation"
@@ -99,13 +98,11 @@ func (n *Node) inherit(ctx context.Context, request pki.UserRequest, from [32]by
 	return key, n.store.SetPin(ctx, from, store.Pin{Kind: pinUser, Subject: request.Name().String(), Key: key})
 }
 
-// invitedFor tells whether an invitation is for that very name, and not for any that is free. It
-// looks at all of them, and costs less than the request did.
+// invitedFor tells whether an invitation is for that very name, and not for any that is free.
 func (n *Node) invitedFor(ctx context.Context, name pki.Name, invite []byte) bool {
 	if len(invite) != invitation.TokenSize {
 		return false
 	}
-	hash := sha256.Sum256(invite)
-	all, err := n.store.Invitations(ctx)
-	return err == nil && slices.ContainsFunc(all, func(i store.Invitation) bool { return i.Hash == hash && i.Name == name.String() })
+	i, err := n.store.Invitation(ctx, sha256.Sum256(invite))
+	return err == nil && i.Name == name.String()
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/pki"
 )
@@ -113,7 +114,10 @@ func (n *Node) succeed(ctx context.Context, h handOver) (Rotated, error) {
 	if err := n.store.AddFormer(ctx, n.cfg.Domain.String(), done.Was, old.CA().DER()); err != nil {
 		return Rotated{}, err
 	}
-	if _, err := n.acceptSuccession(ctx, s.Raw()); err != nil {
+	if _, err := n.acceptSuccession(ctx, s.Raw()); errors.Is(err, store.ErrFull) {
+		return Rotated{}, fmt.Errorf("%w: the key was replaced %d times within %d days, and others need the way to it so long",
+			ErrInput, maxOwnSuccessions, int(successionLife.Hours()/24))
+	} else if err != nil {
 		return Rotated{}, err
 	}
 	if err := n.keys.write(authorityFile, fresh.Marshal()); err != nil {

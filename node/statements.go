@@ -22,6 +22,11 @@ const (
 	maxRevocations    = 10_000    // of the users of one domain
 	maxSuccessions    = 64        // of one domain
 	maxOwnSuccessions = 32        // of these by its own keys: a thief of one leaves room for the root
+
+	// successionLife is how old a step of the way to a domain's key is before it may give way
+	// to a new one: as long as anything that the key before had certified may be taken. Who
+	// was away for longer goes by what a quorum vouches for.
+	successionLife = pki.UserLifetime + takenFor
 )
 
 // How many bytes of each kind there may be of all domains together. Our own and our peers' count,
@@ -275,7 +280,8 @@ func (n *Node) commitment(domain pki.Domain) (pki.Commitment, bool) {
 }
 
 // dropIdle makes room: it forgets those hand-overs of a domain that do not count any more, and
-// are no step of the way that led to the pinned key. Those of the root stay.
+// are no step of the way that led to the pinned key, or one that is long past. Those of the root
+// stay.
 func (n *Node) dropIdle(ctx context.Context, c pki.Commitment) error {
 	rows, err := n.store.FormerAuthorities(ctx, c.Domain.String())
 	if err != nil {
@@ -295,7 +301,8 @@ func (n *Node) dropIdle(ctx context.Context, c pki.Commitment) error {
 	all := n.beliefs.line(c.Domain)
 	for _, s := range all {
 		onward := s.New() != c.Key && c.Admits(all, s)
-		if onward || s.Office == pki.OfficeRoot || s.By == pki.ByRoot || way[s.Old] && way[s.New()] {
+		step := way[s.Old] && way[s.New()] && (s.New() == c.Key || time.Since(s.Issued) < successionLife)
+		if onward || s.Office == pki.OfficeRoot || s.By == pki.ByRoot || step {
 			continue
 		}
 		if err := n.store.DropStatement(ctx, uint8(pki.StatementSuccession), c.Domain.String(), s.Says()); err != nil {

@@ -438,3 +438,51 @@ func TestRoomForStatements(t *testing.T) {
 		}
 	}
 }
+
+// A domain may change its key again and again: steps that are long past make room for new ones.
+// Those of the last year stay, and so does the last one.
+func TestLongLine(t *testing.T) {
+	m := newMesh(t, "a.test")
+	n := m.nodes["a.test"].node
+	for what, age := range map[string]time.Duration{"recent": successionLife - time.Hour, "past": successionLife + time.Hour} {
+		t.Run(what, func(t *testing.T) {
+			domain := parse(t, pki.ParseDomain, what+".test")
+			began := time.Now().Add(-age)
+			authority, err := pki.NewAuthority(rand.Reader, domain, began)
+			must(t, err)
+			p := pinned{Pin: pki.Pin{Subject: domain.String(), Key: authority.CA().Fingerprint(), Trust: pki.FirstSeen}, since: began}
+			n.beliefs.setPin(domain, p)
+			take := func(at time.Time) (s pki.SignedSuccession, err error) {
+				next, err := pki.NewSuccessor(rand.Reader)
+				must(t, err)
+				was := authority.CA().Fingerprint()
+				authority, s, err = next.Succeed(rand.Reader, at, authority, pki.Fingerprint{})
+				must(t, err)
+				if _, err = n.accept(t.Context(), s.Statement().Marshal()); err == nil {
+					p.Key, p.Former = s.New(), append(p.Former, was)
+					n.beliefs.setPin(domain, p)
+				}
+				return s, err
+			}
+			var last pki.SignedSuccession
+			for range maxOwnSuccessions {
+				last, err = take(began)
+				must(t, err)
+			}
+			_, err = take(time.Now())
+			if what == "recent" {
+				wantErr(t, err, store.ErrFull)
+				return
+			}
+			must(t, err)
+			if held := n.beliefs.line(domain); len(held) != 2 || held[0].Says() != last.Says() {
+				t.Errorf("%d steps are held", len(held))
+			}
+			for range 2 * maxOwnSuccessions {
+				if _, err = take(began.Add(-time.Hour)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -77,6 +77,15 @@ func (s *Store) TakeInvitation(ctx context.Context, hash [32]byte, name string, 
 	return i, taken && err == nil, err
 }
 
+// Invitation returns the invitation of exactly that hash, or [ErrNotFound].
+func (s *Store) Invitation(ctx context.Context, hash [32]byte) (Invitation, error) {
+	row, err := s.read.Invitation(oneRow(ctx), hash[:])
+	if err != nil {
+		return Invitation{}, notFound(err)
+	}
+	return invitationOf(row), nil
+}
+
 // Invitations returns all that are remembered, the oldest first.
 func (s *Store) Invitations(ctx context.Context) ([]Invitation, error) {
 	rows, err := s.read.Invitations(ctx)

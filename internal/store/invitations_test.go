@@ -39,6 +39,11 @@ func TestTakeInvitation(t *testing.T) {
 	if _, _, err := s.TakeInvitation(ctx, [32]byte{4}, "", one, now); !errors.Is(err, ErrNotFound) {
 		t.Errorf("one that nobody made: %v", err)
 	}
+	if i, err := s.Invitation(ctx, [32]byte{2}); err != nil || i.Name != "ann@a.test" || i.Taker != two {
+		t.Errorf("%+v, %v", i, err)
+	}
+	_, err := s.Invitation(ctx, [32]byte{4})
+	wantErr(t, err, ErrNotFound)
 	if all, err := s.Invitations(ctx); err != nil || len(all) != 3 {
 		t.Errorf("%+v, %v", all, err)
 	}

@@ -176,17 +176,82 @@ func TestParametersAscend(t *testing.T) {
 	}
 }
 
-// No query may walk over users: one row by exact name or fingerprint, or the
-// operator's comparison of own rows with the ring.
+// listing are the queries that read more people than one who is named exactly, each with its
+// reason. What is for the operator alone stands in the files that may call it: what answers the
+// control socket in his folder, the doctor that he runs, and the node's own start.
+var listing = map[string]struct {
+	reason string
+	method string   // of Store; empty: nothing comes out
+	files  []string // of node
+}{
+	"OnlyInRing":     {"the two copies of keys compared; the operator reads the difference", "CompareRing", []string{"node.go", "doctorstore.go"}},
+	"UsersNotInRing": {"the same", "CompareRing", []string{"node.go", "doctorstore.go"}},
+	"OwnUsersAfter":  {"p3dod user list; the operator has the file anyway", "OwnUsers", []string{"users.go"}},
+	"Invitations":    {"p3dod user list --invited; their names were typed by the operator", "Invitations", []string{"invites.go"}},
+	"Pins":           {"the pins of domains; those of users have another kind, which no file but the named one could ask for", "Pins", []string{"beliefs.go"}},
+
+	"DropOldestCachedUser": {"drops a copy, and says nothing", "", nil},
+}
+
+// No query of any file may walk over people: it names one exactly, by name, fingerprint or hash,
+// but for the listing ones, which only those call who may.
 func TestNoQueryListsUsers(t *testing.T) {
-	src, err := os.ReadFile("queries/keys.sql")
+	people := regexp.MustCompile(`(?:FROM|JOIN)\s+(users|ring|pins|quotas|invitations)\b`)
+	exact := regexp.MustCompile(`WHERE (kind = \$1 AND )?(name|subject|fingerprint|hash) = \$[12]\b`)
+	files, err := filepath.Glob("queries/*.sql")
 	must(t, err)
-	allowed := map[string]bool{"User": true, "UserByFingerprint": true, "OnlyInRing": true,
-		"UsersNotInRing": true, "DropOldestCachedUser": true}
-	for _, q := range strings.Split(string(src), "-- name: ")[1:] {
-		name := strings.Fields(q)[0]
-		if strings.Contains(q, "FROM users") && !allowed[name] {
-			t.Errorf("query %s reads users", name)
+	seen := make(map[string]bool)
+	for _, file := range files {
+		src, err := os.ReadFile(file)
+		must(t, err)
+		for _, q := range strings.Split(string(src), "-- name: ")[1:] {
+			name, body, _ := strings.Cut(q, "\n")
+			name = strings.Fields(name)[0]
+			seen[name] = true
+			_, listed := listing[name]
+			reads := people.MatchString(body) && strings.Contains(body, "SELECT")
+			if name == "ServersNotInRing" || name == "CertificatesNotInRing" { // read servers, and certificates of servers
+				continue
+			}
+			if reads && !listed && !exact.MatchString(body) {
+				t.Errorf("%s: query %s reads users", file, name)
+			}
+			if listed && !reads {
+				t.Errorf("%s: query %s reads no users", file, name)
+			}
+		}
+	}
+	for name, of := range listing {
+		if !seen[name] {
+			t.Errorf("there is no query %s", name)
+		}
+		if of.method != "" {
+			onlyIn(t, of.method, of.files)
+		}
+	}
+}
+
+// onlyIn fails if a method of the Store that lists people is called elsewhere than in these files
+// of node.
+func onlyIn(t *testing.T, method string, files []string) {
+	t.Helper()
+	for _, pattern := range []string{"../../node/*.go", "../../keyserver/*.go", "../*/*.go", "../../cmd/*/*.go"} {
+		all, err := filepath.Glob(pattern)
+		must(t, err)
+		if len(all) == 0 {
+			t.Fatalf("there is nothing in %s", pattern)
+		}
+		for _, file := range all {
+			own := strings.HasPrefix(file, "../store/")
+			allowed := filepath.Dir(file) == "../../node" && slices.Contains(files, filepath.Base(file))
+			if own || allowed || strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			src, err := os.ReadFile(file)
+			must(t, err)
+			if regexp.MustCompile(`\b(s|store)\.` + method + `\(`).Match(src) {
+				t.Errorf("%s calls %s", file, method)
+			}
 		}
 	}
 }
