@@ -11,6 +11,7 @@
 //	loop.go, scribe.go            the goroutine that owns the router, and carries out its output;
 //	                              the one that makes its marks durable
 //	peers.go, peerlink.go         links with the nodes of other domains: contexts, Asks, news
+//	statements.go, move.go        what is said of keys, and goes from node to node
 //	directory.go, lookup.go       server descriptors of all, the card of one
 //	desk.go, spool.go             users: registration, look-up, mailboxes, receipts
 //	control.go, status.go         what the operator sees and asks, over a local socket

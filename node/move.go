@@ -27,6 +27,9 @@ func (n *Node) acceptMove(ctx context.Context, body []byte) (fresh bool, err err
 	if held, err := n.holdsMove(ctx, m); held || err != nil {
 		return false, err
 	}
+	if held, err := n.holdsMove(ctx, m); held || err != nil {
+		return false, err
+	}
 	if err := n.checkMove(ctx, m); err != nil {
 		return false, err
 	}

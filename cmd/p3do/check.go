@@ -70,7 +70,14 @@ func (c *command) check(ctx context.Context, s agent.Subject, k checking) (err e
 	if err != nil {
 		return unchecked(err, s)
 	}
-	text := summary(s, r)
+	text := ""
+	if r.Subject != s.String() {
+		text = fmt.Sprintf("%s moved to %s, signed by the old identity.\n", s, r.Subject)
+		if s, err = agent.ParseSubject(r.Subject); err != nil {
+			return err
+		}
+	}
+	text += summary(s, r)
 	if k.why {
 		text += "\n" + why(s, r)
 	}

@@ -26,6 +26,10 @@ const newHelp = `Make a name of your own at a server
                                        says which keys to believe before anybody is
                                        asked
   p3do new ann@a.test --invite FILE    the same from a file
+  p3do new ann@c.test --move           leave your server for another one, as who you
+                                       are. Those who know you find you there, by
+                                       your old name, too, and your old server is not
+                                       needed for it
   p3do new --keyonly                   keys and no name: a pseudonym that needs no
                                        server and no network, until you give it a
                                        name by "p3do new"
@@ -38,10 +42,10 @@ const maxInvitation = 8 << 10
 
 func (c *command) newCommand() *cobra.Command {
 	var invite string
-	var keyonly bool
+	var keyonly, move bool
 	cmd := c.subcommand("new NAME@DOMAIN", newHelp, cobra.MaximumNArgs(1), func(ctx context.Context, args []string) error {
 		switch {
-		case keyonly && (len(args) > 0 || invite != ""):
+		case keyonly && (len(args) > 0 || invite != "" || move):
 			return cli.Fail(cli.Input, "p3do new --keyonly", "--keyonly is without a name and without an invitation.")
 		case keyonly:
 			return c.createKeyonly()
@@ -56,9 +60,13 @@ func (c *command) newCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if move {
+			return c.move(ctx, name, i)
+		}
 		return c.create(ctx, name, i)
 	})
 	cmd.Flags().StringVar(&invite, "invite", "", "you were invited: the invitation is in `FILE`; - asks for it")
+	cmd.Flags().BoolVar(&move, "move", false, "leave the name that you have for this one")
 	cmd.Flags().BoolVar(&keyonly, "keyonly", false, "a pseudonym without a server")
 	return cmd
 }

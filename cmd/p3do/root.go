@@ -173,5 +173,10 @@ func (c *command) warnAll(a *agent.Agent) {
 
 // warn says something on the side.
 func (c *command) warn(err error) {
-	fmt.Fprintf(c.stderr, "p3do: warning: %v\n", err) // nobody is left to tell if this fails
+	word := "warning"
+	var moved *agent.MovedError
+	if errors.As(err, &moved) {
+		word = "note" // nothing is wrong
+	}
+	fmt.Fprintf(c.stderr, "p3do: %s: %v\n", word, err) // nobody is left to tell if this fails
 }

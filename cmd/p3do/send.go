@@ -36,7 +36,8 @@ nobody, for he could have made it up himself.
 
 The line begins with what is known of bob's key: see p3do read --help. If another
 key is shown for him or his server, or nobody confirms that of his server, nothing
-is sent and the exit status is 4.
+is sent and the exit status is 4. Who has moved to another server, and signed that
+by the key that is known, is found there by the old name as well.
 
 If it has not come as far as --until when --wait is over, the exit status is 7
 and it is tried again whenever p3do runs, for a week.`
@@ -197,6 +198,7 @@ func (c *command) send(ctx context.Context, to pki.Name, text string, s sending)
 		return s.routeError(err)
 	}
 	c.warnAll(a)
+	to = status.To // who has moved has another name
 	standing, err := a.Standing(to)
 	if err != nil {
 		return err

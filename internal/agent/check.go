@@ -46,6 +46,8 @@ type Report struct {
 	Offline bool            `json:"offline"`        // the key server of her home did not answer
 	Home    *DomainReport   `json:"home"`           // of her domain, or of the domain itself
 
+	MovedFrom pki.Name `json:"moved_from,omitzero"` // the name by which she was known before; it may be the one that was asked for
+
 	name    pki.Name
 	problem error // why nothing may be sent, or what speaks against the key
 }
@@ -82,7 +84,8 @@ func (r Report) Problem() error { return r.problem }
 // heard by now. Errors: that of Connect, if nothing is known here of the subject either; a
 // *NoUserError, a *NoServerError, a *CardError.
 func (a *Agent) Check(ctx context.Context, s Subject) (Report, error) {
-	shown, err := a.ask(ctx, s)
+	was := s.Name
+	s, shown, err := a.ask(ctx, s)
 	var trust *TrustError
 	if err != nil && !errors.As(err, &trust) {
 		known, failed := a.met(s)
@@ -90,21 +93,40 @@ func (a *Agent) Check(ctx context.Context, s Subject) (Report, error) {
 			return Report{}, errors.Join(err, failed)
 		}
 	}
-	return a.report(s, shown)
+	r, err := a.report(s, shown)
+	if s.Name != was {
+		r.MovedFrom = was
+	}
+	return r, err
 }
 
-// ask has the directory and the statements renewed, and the card of a name looked up. It
-// returns the identity key in that.
-func (a *Agent) ask(ctx context.Context, s Subject) (shown pki.Fingerprint, err error) {
+// ask has the directory and the statements renewed, and the card of a name looked up: of the one
+// that its key has now. It returns that as a subject, and the identity key in the card.
+func (a *Agent) ask(ctx context.Context, s Subject) (now Subject, shown pki.Fingerprint, err error) {
 	if err := a.Connect(ctx); err != nil {
-		return shown, err
+		return s, shown, err
 	}
 	if err := a.refreshDirectory(ctx, time.Second); err != nil {
-		return shown, a.homeError(err)
+		return s, shown, a.homeError(err)
 	}
 	if s.Name.IsZero() {
-		return shown, nil
+		return s, shown, nil
 	}
+	for range 2 { // who is not known is known by her card
+		name, _, err := a.currently(s.Name, shown)
+		if err != nil || name == s.Name && !shown.IsZero() {
+			return s, shown, err
+		}
+		s = Subject{name, name.Domain()}
+		if shown, err = a.asked(ctx, s); err != nil {
+			return s, shown, err
+		}
+	}
+	return s, shown, nil
+}
+
+// asked is the identity key in the card of a name.
+func (a *Agent) asked(ctx context.Context, s Subject) (shown pki.Fingerprint, err error) {
 	card, err := a.look(ctx, s.Name)
 	var refused *session.Error
 	if errors.As(err, &refused) && refused.Code == session.Unavailable {
@@ -178,7 +200,7 @@ func trustOf(s standing) Trust {
 func ofPerson(p person) Report {
 	r := Report{
 		Subject: p.name.String(), Trust: p.standing().Trust, Key: p.key(), Words: spelt(p.key()),
-		Ended: p.ended, Offline: p.offline, name: p.name,
+		Ended: p.ended, Offline: p.offline, name: p.name, MovedFrom: p.contact.Was,
 	}
 	if p.changed() {
 		r.Shown = p.evidence.Home
@@ -233,7 +255,7 @@ var ErrWords = errors.New("these are not the words of any key that is known, or 
 // place of any other. Words of the domain's key, given for a name, are taken for the domain's.
 // Errors beside those of Check: ErrWords.
 func (a *Agent) Accept(ctx context.Context, s Subject, owns words.Prefix) (Report, error) {
-	shown, err := a.ask(ctx, s)
+	s, shown, err := a.ask(ctx, s)
 	var trust *TrustError
 	if err != nil && !errors.As(err, &trust) && !passing(err) {
 		return Report{}, err

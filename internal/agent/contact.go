@@ -55,6 +55,15 @@ func (a *Agent) meet(tx *vault.Tx, name pki.Name, identity, by pki.Fingerprint) 
 		return contact{}, err
 	}
 	c = contact{Identity: identity, Trust: trust, Mine: mine, Met: a.now()}
+	if trust > pki.Untrusted {
+		old, moved, err := inherited(tx, name, identity)
+		if err != nil {
+			return contact{}, err
+		}
+		if moved {
+			c = old
+		}
+	}
 	return c, save(tx, prefixContact+name.String(), c)
 }
 
@@ -160,6 +169,12 @@ func (a *Agent) reachable() (all []named, err error) {
 			return map[bool]int{true: -1, false: 1}[x.Chosen]
 		}
 		return x.Met.Compare(y.Met)
+	})
+	seen := make(map[string]bool) // whoever has two names has the same mailboxes under both
+	all = slices.DeleteFunc(all, func(n named) bool {
+		again := seen[string(n.Mine)]
+		seen[string(n.Mine)] = true
+		return again
 	})
 	return all[:min(len(all), maxClaimed)], err
 }

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -53,7 +54,7 @@ func (a *Agent) learn(ctx context.Context) error {
 			return err
 		}
 		err := a.vault.Update(func(tx *vault.Tx) error {
-			err := a.judgeAll(tx)
+			err := errors.Join(a.judgeAll(tx), a.settleMoves(tx))
 			again = !has(tx, prefixFeed+a.where().String()) // somebody new is on the list
 			return err
 		})

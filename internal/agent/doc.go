@@ -23,8 +23,8 @@
 // # What it trusts
 //
 // No key is believed because somebody's own server shows it. The node that the user is connected
-// to hands out what every domain says of the others: signed views, revocations and successions
-// (package pki). All of it is kept, verified, and is the evidence by which [pki.Judge] judges
+// to hands out what every domain says of the others: signed views, revocations,
+// successions and moves (package pki). All of it is kept, verified, and is the evidence by which [pki.Judge] judges
 // every domain; nobody is asked about a contact.
 //
 // Whose word counts is on a list: whom the invitation names; if these are fewer than two, whom the
@@ -97,6 +97,9 @@
 // her (identity.go). So 24 words are enough to be her again ([Agent.BackupWords],
 // [RestoreWords]); a file has her contacts and pins, too ([Agent.Backup], [Restore]). A
 // pseudonym needs no home ([NewKeyonly]), and may get one later.
+//
+// She may leave her home for another one ([Move]), and stays who she is: her key signs it, and who has
+// pinned that finds her under the new name ([MovedError]). The old home is not needed for it.
 //
 // The key that can end the identity key does not follow from the root. It lies in the vault,
 // where it harms nobody: who can read it there has the identity key anyway, and can do worse.

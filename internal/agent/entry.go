@@ -41,9 +41,9 @@ type entry struct {
 
 // A stop is a node where letters for us may be.
 type stop struct {
-	Domain  pki.Domain `json:"domain"`
-	Used    time.Time  `json:"used"`    // when we were last connected to it because we wanted to or had to
-	Fetched time.Time  `json:"fetched"` // when what waits there was last fetched from elsewhere
+	Domain  pki.Domain `json:"domain,omitzero"` // none: there is no entry, only stops that were one
+	Used    time.Time  `json:"used"`            // when we were last connected to it because we wanted to or had to
+	Fetched time.Time  `json:"fetched"`         // when what waits there was last fetched from elsewhere
 }
 
 // spool tells whether letters may still come there.
@@ -78,13 +78,14 @@ func (e *entry) due(now time.Time, abroad bool) (due []pki.Domain) {
 	return due
 }
 
-// entry returns the node that we chose beside the home; ok is false if there is none.
+// entry returns the node that we chose beside the home; ok is false if there is none, though there
+// may be stops.
 func (a *Agent) entry() (e entry, ok bool, err error) {
 	err = a.vault.View(func(tx *vault.Tx) error {
 		e, ok, err = load[entry](tx, keyEntry)
 		return err
 	})
-	return e, ok, err
+	return e, ok && !e.Domain.IsZero(), err
 }
 
 // spools are the servers that keep what is written to us, best first: where we are connected,
@@ -154,8 +155,8 @@ func (a *Agent) stale() (bool, error) {
 	if aged, err := a.aged(); err != nil || aged {
 		return aged, err
 	}
-	e, ok, err := a.entry()
-	return ok && a.now().Sub(a.since).Abs() >= entryEvery && (a.abroad() || len(e.due(a.now(), false)) > 0), err
+	e, _, err := a.entry()
+	return a.now().Sub(a.since).Abs() >= entryEvery && (a.abroad() || len(e.due(a.now(), false)) > 0), err
 }
 
 // cardedThere tells whether the node that the link leads to has a card of ours that will do:

@@ -92,6 +92,9 @@ func (e *announcedError) Unwrap() error { return e.changed }
 // Errors: ErrNoHome, a *HomeError if the home cannot be reached, a *pki.KeyChangedError if it shows
 // another key than the pinned one, a *session.Error if it refuses.
 func (a *Agent) Connect(ctx context.Context) error {
+	if err := a.renamed(); err != nil {
+		return err
+	}
 	if a.connected() {
 		if stale, err := a.stale(); err != nil || !stale {
 			return err
@@ -273,7 +276,10 @@ func (a *Agent) enter(ctx context.Context) error {
 	if _, err := a.authority(id.Name.Domain()); err != nil { // the home may show two
 		return err
 	}
-	return a.claim(ctx)
+	if err := a.claim(ctx); err != nil {
+		return err
+	}
+	return a.announce(ctx)
 }
 
 // login logs in, at home with a certificate that is renewed if need be, elsewhere with the one

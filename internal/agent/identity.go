@@ -30,6 +30,8 @@ type identity struct {
 	Carded      []byte    `json:"carded"`             // the certificate in that card
 	Keyonly     bool      `json:"keyonly,omitempty"`  // was made without a home
 	Restored    bool      `json:"restored,omitempty"` // from words: what it had before, we do not know
+
+	Left []pki.Name `json:"left,omitempty"` // names that it had before, the last first
 }
 
 // begun tells whether there is a home that has not registered the identity yet, or has not
@@ -48,6 +50,7 @@ func (id identity) open(name pki.Name) bool {
 // self is what never changes of an identity, parsed.
 type self struct {
 	name     pki.Name
+	left     []pki.Name // names that it had before
 	root     secret32
 	key      pki.IdentityKey
 	keys     *message.PrivateKeys
@@ -83,7 +86,7 @@ func (id identity) self() (s self, err error) {
 			return self{}, err
 		}
 	}
-	s = self{name: id.Name, root: id.Root}
+	s = self{name: id.Name, left: id.Left, root: id.Root}
 	copy(s.requests[:], raw[labelRequests])
 	copy(s.replies[:], raw[labelReplies])
 	if s.key, err = pki.ParseIdentityKey(raw[labelIdentity]); err != nil {

@@ -28,7 +28,10 @@ func (a *Agent) believe() error {
 			return err
 		case pinned && len(id.Certificate) > 0:
 			err = pki.CheckPin(known.Key, i.Home.Key, i.Home.Domain.String())
+		case len(id.Certificate) > 0: // by another home: whose word counts, she knows
+			err = a.rely(tx, i.Home.Domain, i.Home.Key)
 		default:
+			tx.Delete(keyList)
 			err = a.rely(tx, i.Home.Domain, i.Home.Key)
 		}
 		if err == nil {
@@ -38,10 +41,8 @@ func (a *Agent) believe() error {
 	})
 }
 
-// rely pins the key of our home by an invitation, and forgets by what it was known before, and whose
-// word counted.
+// rely pins the key of a home by an invitation, and forgets by what it was known before.
 func (a *Agent) rely(tx *vault.Tx, home pki.Domain, key pki.Fingerprint) error {
-	tx.Delete(keyList)
 	if d, ok, err := a.serverOf(tx, home); err != nil {
 		return err
 	} else if ok && d.CA.Fingerprint() != key {

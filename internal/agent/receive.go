@@ -63,7 +63,7 @@ func (a *Agent) take(ctx context.Context, item session.Item) (done bool, err err
 		a.counts.Unopened++
 		return true, nil
 	}
-	m, err := message.Open(a.self.keys, a.self.name, letter.Sealed[:])
+	m, err := a.open(letter.Sealed[:])
 	if err != nil || m.ID != letter.ID {
 		a.counts.Unopened++ // in silence: whoever sent it learns nothing
 		return true, nil
@@ -78,6 +78,16 @@ func (a *Agent) take(ctx context.Context, item session.Item) (done bool, err err
 		return a.held(item, m, err)
 	}
 	return done, err
+}
+
+// open opens what was sealed to us, under the name that we have, or one that we had.
+func (a *Agent) open(sealed []byte) (m message.Content, err error) {
+	for _, name := range append([]pki.Name{a.self.name}, a.self.left...) {
+		if m, err = message.Open(a.self.keys, name, sealed); err == nil {
+			break
+		}
+	}
+	return m, err
 }
 
 // accept takes in a message of somebody who is vouched for. What it leads to is one
@@ -98,10 +108,9 @@ func (a *Agent) accept(ctx context.Context, item session.Item, m message.Content
 			return err
 		}
 		if m.Kind == message.Acknowledgement && !has(tx, prefixContact+m.Name.String()) {
-			a.counts.Unasked++ // whoever was written to is known
-			done = true
+			done = true // whoever was written to is known, if perhaps by an older name
 			release(tx, item)
-			return nil
+			return a.acknowledged(tx, m, from)
 		}
 		c, err := a.meet(tx, m.Name, from.Key().Fingerprint(), from.Issuer())
 		if err != nil {

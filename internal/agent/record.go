@@ -36,6 +36,9 @@ import (
 //	renewal                renewal: how asking for a fresh certificate went
 //	notice/NAME            notice: a contact who has ended her key, until the user is told
 //	contact/NAME           contact
+//	moved/FINGERPRINT/NAME a signed move, raw: the key has left that name for another one
+//	settle/FINGERPRINT/NAME of a move of a contact: the new name, which is to get her pin
+//	leaving/NAME           leaving: a name that we left, which not all have been told
 //	card/NAME              looked: a card that was looked up
 //	held/HASH              heldItem: an item that is left at the home, by the SHA-256 of its bytes
 //	outbox/ID              outgoing: a message on its way
@@ -70,6 +73,9 @@ const (
 	prefixNotice  = "notice/"
 	prefixTally   = "tally/"
 	prefixContact = "contact/"
+	prefixMoved   = "moved/"
+	prefixSettle  = "settle/"
+	prefixLeaving = "leaving/"
 	prefixCard    = "card/"
 	prefixHeld    = "held/"
 	prefixOutbox  = "outbox/"
@@ -189,6 +195,8 @@ type contact struct {
 	Stated   time.Time       `json:"stated"`
 	Met      time.Time       `json:"met"`
 	Chosen   bool            `json:"chosen,omitempty"` // by us: written to, added, verified or invited; else a stranger
+	Was      pki.Name        `json:"was,omitzero"`     // the name that her key had when we met, if it has this one since
+	Told     pki.Name        `json:"told,omitzero"`    // the name of which we were told that she moved to it
 }
 
 // A looked is somebody's card as it was looked up, and verified then.

@@ -122,7 +122,7 @@ func (a *Agent) renew(ctx context.Context, id identity, ca pki.CACert, known pki
 
 func keepCertificate(tx *vault.Tx, fresh pki.UserCert) error {
 	id, _, err := load[identity](tx, keyIdentity)
-	if err != nil {
+	if err != nil || id.Name != fresh.Name() { // we have moved
 		return err
 	}
 	id.Certificate = fresh.DER()

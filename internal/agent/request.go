@@ -41,10 +41,11 @@ func (a *Agent) Add(ctx context.Context, name pki.Name) (added Added, err error)
 	if err := a.Connect(ctx); err != nil {
 		return added, err
 	}
-	to, err := a.correspondent(ctx, name)
+	to, err := a.addressee(ctx, name)
 	if err != nil {
 		return added, err
 	}
+	name = to.name
 	err = a.vault.Update(func(tx *vault.Tx) error {
 		c, err := a.acquaint(tx, to)
 		if err != nil {
@@ -106,6 +107,9 @@ func requests(tx *vault.Tx) (all []request, err error) {
 // makes some if it can.
 func (a *Agent) crowded(tx *vault.Tx, m message.Content, identity pki.Fingerprint) (bool, error) {
 	c, met, err := load[contact](tx, prefixContact+m.Name.String())
+	if err == nil && !met {
+		c, _, err = inherited(tx, m.Name, identity) // a contact who has moved is none
+	}
 	if err != nil || c.Chosen || m.Kind != message.Text || has(tx, gotKey(identity, m.ID)) {
 		return false, err
 	}

@@ -57,7 +57,7 @@ func (a *Agent) Revoke(ctx context.Context, via pki.Domain) (HandedIn, error) {
 	in := HandedIn{Name: r.Name(), Key: r.Key().Fingerprint()}
 	var failed error
 	for _, domain := range nodes {
-		err := a.handTo(ctx, domain, r, via)
+		err := a.handTo(ctx, domain, via, func(ctx context.Context, c *session.Client) error { return c.Revoke(ctx, r.Raw()) })
 		if err == nil {
 			if in.At = append(in.At, domain); len(in.At) == handedTo {
 				break
@@ -74,7 +74,7 @@ func (a *Agent) Revoke(ctx context.Context, via pki.Domain) (HandedIn, error) {
 	return in, a.vault.Update(func(tx *vault.Tx) error { return a.keepRevocation(tx, r.Raw()) })
 }
 
-// takers are the nodes that may be given a revocation, the home first and the others in no order.
+// takers are the nodes that may be given a statement, the home first and the others in no order.
 func (a *Agent) takers(via pki.Domain) ([]pki.Domain, error) {
 	if !via.IsZero() {
 		return []pki.Domain{via}, nil
@@ -102,9 +102,9 @@ func (a *Agent) takers(via pki.Domain) ([]pki.Domain, error) {
 	return all[:min(len(all), handedMost)], err
 }
 
-// handTo gives a revocation to the node of domain. DNS is asked for the home, and for what was
+// handTo says something to the node of domain, without a login. DNS is asked for the home, and for what was
 // typed, and for nobody else.
-func (a *Agent) handTo(ctx context.Context, domain pki.Domain, r pki.Revocation, via pki.Domain) error {
+func (a *Agent) handTo(ctx context.Context, domain, via pki.Domain, say func(context.Context, *session.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, handTime)
 	defer cancel()
 	if domain == via || domain == a.home() {
@@ -112,7 +112,7 @@ func (a *Agent) handTo(ctx context.Context, domain pki.Domain, r pki.Revocation,
 		if err != nil {
 			return err
 		}
-		return hand(ctx, conn, r)
+		return hand(ctx, conn, say)
 	}
 	known, _, err := a.descriptor(domain)
 	if err != nil {
@@ -122,13 +122,13 @@ func (a *Agent) handTo(ctx context.Context, domain pki.Domain, r pki.Revocation,
 	if err != nil {
 		return err
 	}
-	return hand(ctx, conn, r)
+	return hand(ctx, conn, say)
 }
 
-// hand gives a revocation to the node at the other end of conn, and closes that.
-func hand(ctx context.Context, conn *link.Conn, r pki.Revocation) error {
+// hand says something to the node at the other end of conn, and closes that.
+func hand(ctx context.Context, conn *link.Conn, say func(context.Context, *session.Client) error) error {
 	client := session.NewClient(conn)
-	err := client.Revoke(ctx, r.Raw())
+	err := say(ctx, client)
 	_ = client.Close(ctx) // nothing waits to leave
 	return err
 }
@@ -160,7 +160,7 @@ func HandIn(ctx context.Context, cfg Config, at pki.Domain, r pki.Revocation) (H
 		return HandedIn{}, err
 	}
 	if err == nil {
-		err = hand(ctx, conn, r)
+		err = hand(ctx, conn, func(ctx context.Context, c *session.Client) error { return c.Revoke(ctx, r.Raw()) })
 	}
 	if err != nil {
 		return HandedIn{}, handError(err)

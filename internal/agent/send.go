@@ -36,7 +36,7 @@ func (a *Agent) Plan(ctx context.Context, to pki.Name, w Way) (route mor.Route, 
 	if err := a.Connect(ctx); err != nil {
 		return nil, err
 	}
-	c, err := a.correspondent(ctx, to)
+	c, err := a.addressee(ctx, to)
 	if err != nil {
 		return nil, err
 	}
@@ -67,19 +67,26 @@ func (a *Agent) Send(ctx context.Context, to pki.Name, text string, w Way) (Stat
 	if err := a.Connect(ctx); err != nil {
 		return Status{}, err
 	}
-	c, err := a.correspondent(ctx, to)
+	c, err := a.addressee(ctx, to)
 	if err != nil {
 		return Status{}, err
 	}
 	var copies []mor.Submission
+	var moved *MovedError
 	err = a.withRoutes(ctx, func() error {
 		return a.vault.Update(func(tx *vault.Tx) (err error) {
+			if moved, err = a.newsOf(tx, to, c.name); err != nil {
+				return err
+			}
 			copies, err = a.enqueue(tx, c, draft{kind: kindText, text: text, way: w})
 			return err
 		})
 	})
 	if err != nil {
 		return Status{}, err
+	}
+	if moved != nil {
+		a.warning["where "+to.String()+" is"] = moved
 	}
 	id := copies[0].Message
 	if err := a.handIn(ctx, copies); err != nil {
@@ -138,6 +145,29 @@ type correspondent struct {
 	address mor.Address
 	by      pki.Fingerprint // the authority that certified her now; zero: nobody was asked
 	card    *pki.SignedCard // nil: what we know of her is from her messages
+}
+
+// addressee finds out how to write to somebody under the name that her key has now. By which key she
+// is known the pin says, or else her card: if that is of a key that has moved on, it is followed.
+func (a *Agent) addressee(ctx context.Context, name pki.Name) (correspondent, error) {
+	now, key, err := a.currently(name, pki.Fingerprint{})
+	if err != nil {
+		return correspondent{}, err
+	}
+	if now == name {
+		to, err := a.correspondent(ctx, name)
+		if err != nil {
+			return to, err
+		}
+		if now, key, err = a.currently(name, to.id); err != nil || now == name || key != to.id {
+			return to, err
+		}
+	}
+	to, err := a.correspondent(ctx, now)
+	if err != nil {
+		return to, err
+	}
+	return to, sameKey(to, key)
 }
 
 // correspondent finds out how to write to somebody: by her card, which the home looks up

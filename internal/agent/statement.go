@@ -104,6 +104,8 @@ func (a *Agent) keepStatements(tx *vault.Tx, page session.Stated) error {
 			err = a.keepRevocation(tx, raw)
 		case pki.StatementSuccession:
 			err = a.keepSuccession(tx, raw)
+		case pki.StatementMove:
+			err = a.keepMove(tx, raw)
 		}
 		if err != nil {
 			return err

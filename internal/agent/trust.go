@@ -28,6 +28,8 @@ type Standing struct {
 	Peers   []pki.Domain `json:"peers"`             // that confirm the key of her home
 	Offline bool         `json:"offline,omitempty"` // her home did not answer when it was last asked, or she said so
 	Ended   bool         `json:"ended,omitempty"`   // her domain has ended the name; the key is hers as before
+
+	Was pki.Name `json:"moved_from,omitzero"` // the name by which we knew her before she had this one
 }
 
 // String is the standing as people read it: "vouched (2 peers)".
@@ -40,6 +42,9 @@ func (s Standing) String() string {
 		text = "vouched (1 peer)"
 	case s.Trust == Vouched && len(s.Peers) > 0:
 		text = fmt.Sprintf("vouched (%d peers)", len(s.Peers))
+	}
+	if !s.Was.IsZero() {
+		text = fmt.Sprintf("moved from %s, %s", s.Was, text)
 	}
 	if s.Ended {
 		text += ", name ended by its domain"
@@ -116,7 +121,7 @@ func (p person) changed() bool {
 
 // standing is all this in a word.
 func (p person) standing() Standing {
-	s := Standing{Trust: FirstSeen, Peers: slices.Clone(p.home.verdict.For), Offline: p.offline, Ended: p.ended}
+	s := Standing{Trust: FirstSeen, Peers: slices.Clone(p.home.verdict.For), Offline: p.offline, Ended: p.ended, Was: p.contact.Was}
 	if s.Peers == nil {
 		s.Peers = []pki.Domain{}
 	}

@@ -92,6 +92,7 @@ func (w *world) learn() {
 		return w.a.keepStatements(tx, session.Stated{Statements: w.feed})
 	}))
 	must(w.t, w.a.vault.Update(w.a.judgeAll))
+	must(w.t, w.a.vault.Update(w.a.settleMoves))
 	w.feed = nil
 }
 
