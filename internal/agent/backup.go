@@ -13,6 +13,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/p3do/p3do/internal/strictjson"
 	"github.com/p3do/p3do/internal/vault"
 	"github.com/p3do/p3do/internal/words"
 	"github.com/p3do/p3do/pki"
@@ -68,7 +69,7 @@ func fleeting(key string) bool {
 }
 
 type savedFolder struct {
-	V       int           `json:"p3do-backup"`
+	V       int           `json:"p3do_backup"`
 	Made    time.Time     `json:"made"`
 	Records []savedRecord `json:"records"`
 }
@@ -243,7 +244,7 @@ func openBackup(file io.Reader, passphrase []byte) (saved savedFolder, id identi
 	if err != nil {
 		return savedFolder{}, identity{}, err
 	}
-	if err := strict(raw, &saved); err != nil {
+	if err := strictjson.Unmarshal(raw, &saved); err != nil {
 		return savedFolder{}, identity{}, ErrNoBackup
 	}
 	if saved.V < backupVersion {

@@ -251,7 +251,7 @@ func TestRevocable(t *testing.T) {
 	ca, err := ann.authority(ann.self.name.Domain())
 	must(t, err)
 	must(t, parsed.Check(pki.Known{CA: ca}))
-	for _, bad := range []string{"", "{}", strings.Replace(string(raw), "key v1", "key v2", 1), string(raw) + "x", strings.Replace(string(raw), "words", "word", 1)} {
+	for _, bad := range []string{"", "{}", strings.Replace(string(raw), "{", `{"what":"twice",`, 1), strings.Replace(string(raw), "key v1", "key v2", 1), string(raw) + "x", strings.Replace(string(raw), "words", "word", 1)} {
 		if _, err := ParseRevocable([]byte(bad)); !errors.Is(err, ErrNoRevocable) {
 			t.Errorf("%.40q: %v", bad, err)
 		}

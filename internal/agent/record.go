@@ -1,13 +1,12 @@
 package agent
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
+	"github.com/p3do/p3do/internal/strictjson"
 	"github.com/p3do/p3do/internal/vault"
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/mor/onion"
@@ -113,7 +112,7 @@ func load[R any](tx *vault.Tx, key string) (r R, ok bool, err error) {
 
 func parseRecord[R any](raw []byte) (r R, err error) {
 	var v versioned
-	if err := strict(raw, &v); err != nil {
+	if err := strictjson.Unmarshal(raw, &v); err != nil {
 		return r, fmt.Errorf("agent: a record in the folder is malformed: %w", err)
 	}
 	if v.V < recordVersion {
@@ -122,22 +121,10 @@ func parseRecord[R any](raw []byte) (r R, err error) {
 	if v.V != recordVersion {
 		return r, fmt.Errorf("agent: the folder has a record of version %d; this program knows %d", v.V, recordVersion)
 	}
-	if err := strict(v.R, &r); err != nil {
+	if err := strictjson.Unmarshal(v.R, &r); err != nil {
 		return r, fmt.Errorf("agent: a record in the folder is malformed: %w", err)
 	}
 	return r, nil
-}
-
-func strict(raw []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the record")
-	}
-	return nil
 }
 
 // save writes the record at key.

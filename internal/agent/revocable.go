@@ -1,12 +1,12 @@
 package agent
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/p3do/p3do/internal/strictjson"
 	"github.com/p3do/p3do/internal/words"
 	"github.com/p3do/p3do/pki"
 )
@@ -57,7 +57,7 @@ func (r Revocable) Marshal() ([]byte, error) {
 // ParseRevocable reads what Marshal wrote. Errors: ErrNoRevocable, and those of
 // words.ParseRevocation.
 func ParseRevocable(raw []byte) (r Revocable, err error) {
-	if len(raw) > MaxRevocable || strict(bytes.TrimSpace(raw), &r) != nil || r.Label != revocableLabel {
+	if len(raw) > MaxRevocable || strictjson.Unmarshal(raw, &r) != nil || r.Label != revocableLabel {
 		return Revocable{}, ErrNoRevocable
 	}
 	_, err = words.ParseRevocation(r.Words)
