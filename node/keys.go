@@ -1,8 +1,8 @@
 package node
 
 import (
-	"bytes"
 	"crypto/rand"
+	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -239,7 +239,7 @@ func (k keyring) replaceServer(now time.Time) error {
 			}
 		case err != nil:
 			return err
-		case !bytes.Equal(late, old): // else an earlier try ended here
+		case subtle.ConstantTimeCompare(late, old) == 0: // else an earlier try ended here
 			continue
 		}
 		_, err = k.newServer(period)

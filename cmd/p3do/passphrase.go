@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -94,7 +95,7 @@ func ask(tty *os.File, prompt string) ([]byte, error) {
 
 func confirm(tty *os.File, first []byte) error {
 	second, err := ask(tty, "Again: ")
-	if err == nil && !bytes.Equal(first, second) {
+	if err == nil && subtle.ConstantTimeCompare(first, second) == 0 {
 		err = cli.Fail(cli.Input, "p3do new yourname@some.server", "these were two different passphrases.")
 	}
 	return err

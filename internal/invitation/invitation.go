@@ -1,8 +1,8 @@
 package invitation
 
 import (
-	"bytes"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base32"
 	"errors"
 	"fmt"
@@ -118,11 +118,11 @@ func Parse(text string) (Invitation, error) {
 		return Invitation{}, ErrMalformed
 	}
 	body, sum := raw[:len(raw)-checksumSize], sha256.Sum256(raw[:len(raw)-checksumSize])
-	if !bytes.Equal(raw[len(body):], sum[:checksumSize]) {
+	if subtle.ConstantTimeCompare(raw[len(body):], sum[:checksumSize]) == 0 {
 		return Invitation{}, ErrMalformed
 	}
 	i, ok := parse(body)
-	if !ok || i.check() != nil || i.String() != text {
+	if !ok || i.check() != nil || subtle.ConstantTimeCompare([]byte(i.String()), []byte(text)) == 0 {
 		return Invitation{}, ErrMalformed
 	}
 	return i, nil
