@@ -13,7 +13,8 @@ import (
 )
 
 const serveHelp = `Run the node until it is interrupted. It then lets out what is under way and leaves
-nothing behind. What it logs, on standard error, names no user.`
+nothing behind. What it logs, on standard error, names no user. Its memory stays out of
+the swap space where the kernel lets it; where not, the log says so once.`
 
 func serveCommand(f *flags) *cobra.Command {
 	var endWithStdin bool
@@ -28,7 +29,11 @@ func serveCommand(f *flags) *cobra.Command {
 		if err := secret.NoDumps(); err != nil {
 			log.Warn("a crash may leave secrets on the disk", "err", err)
 		}
-		n, err := node.Open(ctx, f.dir, node.Options{Dial: dial.Direct(), Public: dial.Public(), Log: log})
+		swaps := secret.LockAll()
+		if swaps != nil {
+			log.Warn("memory, and with it the keys, may be written to the swap space", "err", swaps)
+		}
+		n, err := node.Open(ctx, f.dir, node.Options{Dial: dial.Direct(), Public: dial.Public(), Log: log, Swaps: swaps != nil})
 		if err != nil {
 			return failure(err, "p3dod doctor --dir "+f.dir)
 		}
