@@ -52,9 +52,9 @@ func (c *command) backupCommand() *cobra.Command {
 		case b.restore && b.revocation, b.name != "" && (!b.restore || file != ""), b.revocation && file == "":
 			return cli.Fail(cli.Input, "p3do help backup", "these do not go together.")
 		case b.restore && file != "":
-			return c.restoreFile(file)
+			return c.restoreFile(ctx, file)
 		case b.restore:
-			return c.restoreWords(b.name)
+			return c.restoreWords(ctx, b.name)
 		case b.revocation:
 			return c.saveRevocation(ctx, file)
 		case file != "":
@@ -156,13 +156,13 @@ func unwritten(err error, command, file string) error {
 	return err
 }
 
-func (c *command) restoreFile(name string) error {
+func (c *command) restoreFile(ctx context.Context, name string) error {
 	file, err := os.Open(name)
 	if err != nil {
 		return cli.Fail(cli.Input, "p3do backup --restore FILE", "%v.", err)
 	}
 	defer file.Close()
-	cfg, err := c.emptyFolder()
+	cfg, err := c.emptyFolder(ctx)
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (c *command) restoreFile(name string) error {
 }
 
 // restoreWords makes the identity of the words that are typed, or come in.
-func (c *command) restoreWords(typed string) error {
+func (c *command) restoreWords(ctx context.Context, typed string) error {
 	var name pki.Name
 	if typed != "" {
 		var err error
@@ -190,12 +190,12 @@ func (c *command) restoreWords(typed string) error {
 			return err
 		}
 	}
-	cfg, err := c.emptyFolder()
+	cfg, err := c.emptyFolder(ctx)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(c.stderr, "Your 24 words:")
-	text, err := c.lines(words.SecretWords)
+	text, err := c.secretLines(ctx, words.SecretWords)
 	if err != nil {
 		return err
 	}
@@ -217,13 +217,13 @@ func (c *command) restoreWords(typed string) error {
 }
 
 // emptyFolder is how a folder is made for a backup. What is there stays.
-func (c *command) emptyFolder() (agent.Config, error) {
+func (c *command) emptyFolder(ctx context.Context) (agent.Config, error) {
 	home, err := c.folder()
 	if err != nil {
 		return agent.Config{}, err
 	}
 	_, missing := os.Stat(home)
-	return c.config(missing != nil)
+	return c.config(ctx, missing != nil)
 }
 
 // sealedUnder is the passphrase of a backup file: that of the folder, as it was typed for that,

@@ -30,7 +30,7 @@ func (c *command) move(ctx context.Context, name pki.Name, invite *invitation.In
 	if _, err := os.Stat(home); errors.Is(err, os.ErrNotExist) {
 		return agent.ErrNoIdentity // before a passphrase is asked for
 	}
-	cfg, err := c.config(false)
+	cfg, err := c.config(ctx, false)
 	if err != nil {
 		return err
 	}

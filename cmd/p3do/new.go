@@ -48,7 +48,7 @@ func (c *command) newCommand() *cobra.Command {
 		case keyonly && (len(args) > 0 || invite != "" || move):
 			return cli.Fail(cli.Input, "p3do new --keyonly", "--keyonly is without a name and without an invitation.")
 		case keyonly:
-			return c.createKeyonly()
+			return c.createKeyonly(ctx)
 		case len(args) == 0:
 			return cli.Fail(cli.Input, "p3do new yourname@some.server", "what shall the name be?")
 		}
@@ -119,8 +119,8 @@ func readInvitation(from io.Reader) (invitation.Invitation, error) {
 	}
 }
 
-func (c *command) createKeyonly() (err error) {
-	cfg, err := c.emptyFolder()
+func (c *command) createKeyonly(ctx context.Context) (err error) {
+	cfg, err := c.emptyFolder(ctx)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (c *command) createKeyonly() (err error) {
 func (c *command) create(ctx context.Context, name pki.Name, invite *invitation.Invitation) (err error) {
 	ctx, cancel := c.limited(ctx, defaultTimeout)
 	defer cancel()
-	cfg, err := c.emptyFolder() // an existing folder has its passphrase already
+	cfg, err := c.emptyFolder(ctx) // an existing folder has its passphrase already
 	if err != nil {
 		return err
 	}

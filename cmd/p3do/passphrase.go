@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -10,9 +11,8 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/term"
-
 	"github.com/p3do/p3do/internal/cli"
+	"github.com/p3do/p3do/internal/secret"
 	"github.com/p3do/p3do/internal/words"
 )
 
@@ -21,7 +21,7 @@ const maxPassphrase = 1024
 
 // passphrase reads the passphrase: from the file that P3DO_PASSPHRASE_FILE names, without
 // the newline at its end, or from the terminal without showing it, twice if it is a new one.
-func (c *command) passphrase(again bool) ([]byte, error) {
+func (c *command) passphrase(ctx context.Context, again bool) ([]byte, error) {
 	if name := os.Getenv("P3DO_PASSPHRASE_FILE"); name != "" {
 		return passphraseIn("P3DO_PASSPHRASE_FILE", name)
 	}
@@ -29,9 +29,9 @@ func (c *command) passphrase(again bool) ([]byte, error) {
 	if err != nil {
 		return nil, cli.Fail(cli.Input, "P3DO_PASSPHRASE_FILE=FILE p3do whoami", "there is no terminal to ask for the passphrase.")
 	}
-	passphrase, err := ask(tty, "Passphrase: ")
+	passphrase, err := ask(ctx, tty, "Passphrase: ")
 	if err == nil && again {
-		err = confirm(tty, passphrase)
+		err = confirm(ctx, tty, passphrase)
 	}
 	return passphrase, errors.Join(err, tty.Close())
 }
@@ -53,10 +53,29 @@ func (c *command) lines(count int) (string, error) {
 			return text.String(), nil
 		case err != nil:
 			return "", fmt.Errorf("reading what is typed: %w", err)
-		case len(strings.Fields(strings.ReplaceAll(text.String(), "-", " "))) >= count:
+		case wordsIn(text.String()) >= count:
 			return text.String(), nil
 		}
 	}
+}
+
+func wordsIn(text string) int { return len(strings.Fields(strings.ReplaceAll(text, "-", " "))) }
+
+// secretLines is lines of what nobody may see: a terminal does not show it.
+func (c *command) secretLines(ctx context.Context, count int) (string, error) {
+	tty, ok := secret.Terminal(c.stdin)
+	if !ok {
+		return c.lines(count)
+	}
+	var text strings.Builder
+	for wordsIn(text.String()) < count && text.Len() <= words.MaxText {
+		line, err := secret.Ask(ctx, tty, c.stderr, fmt.Sprintf("%d of %d (not shown): ", wordsIn(text.String()), count))
+		if err != nil {
+			return "", err
+		}
+		text.Write(append(line, '\n'))
+	}
+	return text.String(), nil
 }
 
 // passphraseIn reads it from the file that the environment names by variable.
@@ -78,12 +97,8 @@ func passphraseIn(variable, name string) ([]byte, error) {
 	return passphrase, nil
 }
 
-func ask(tty *os.File, prompt string) ([]byte, error) {
-	if _, err := fmt.Fprint(tty, prompt); err != nil {
-		return nil, fmt.Errorf("asking for the passphrase: %w", err)
-	}
-	passphrase, err := term.ReadPassword(int(tty.Fd()))
-	fmt.Fprintln(tty) // the newline that was typed is not shown either
+func ask(ctx context.Context, tty *os.File, prompt string) ([]byte, error) {
+	passphrase, err := secret.Ask(ctx, tty, tty, prompt)
 	if err != nil {
 		return nil, fmt.Errorf("asking for the passphrase: %w", err)
 	}
@@ -93,8 +108,8 @@ func ask(tty *os.File, prompt string) ([]byte, error) {
 	return passphrase, nil
 }
 
-func confirm(tty *os.File, first []byte) error {
-	second, err := ask(tty, "Again: ")
+func confirm(ctx context.Context, tty *os.File, first []byte) error {
+	second, err := ask(ctx, tty, "Again: ")
 	if err == nil && subtle.ConstantTimeCompare(first, second) == 0 {
 		err = cli.Fail(cli.Input, "p3do new yourname@some.server", "these were two different passphrases.")
 	}

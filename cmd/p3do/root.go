@@ -91,12 +91,12 @@ func (c *command) limited(ctx context.Context, otherwise time.Duration) (context
 }
 
 // config is how the agent of the user's folder is opened. again asks for a new passphrase.
-func (c *command) config(again bool) (agent.Config, error) {
+func (c *command) config(ctx context.Context, again bool) (agent.Config, error) {
 	home, err := c.folder()
 	if err != nil {
 		return agent.Config{}, err
 	}
-	passphrase, err := c.passphrase(again)
+	passphrase, err := c.passphrase(ctx, again)
 	if err != nil {
 		return agent.Config{}, err
 	}
@@ -118,7 +118,7 @@ func (c *command) openBy(ctx context.Context) (*agent.Agent, []byte, error) {
 	if _, err := os.Stat(home); errors.Is(err, os.ErrNotExist) {
 		return nil, nil, agent.ErrNoIdentity // before a passphrase is asked for
 	}
-	cfg, err := c.config(false)
+	cfg, err := c.config(ctx, false)
 	if err != nil {
 		return nil, nil, err
 	}

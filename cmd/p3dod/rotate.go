@@ -13,6 +13,7 @@ import (
 
 	"github.com/p3do/p3do/internal/cli"
 	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/internal/secret"
 	"github.com/p3do/p3do/node"
 )
 
@@ -81,7 +82,7 @@ func rotate(c *cobra.Command, f *flags, r node.Rotation, wordsFrom string) error
 	return reportRotated(c, f, r, done)
 }
 
-// readWords reads the words of an offline file that is there.
+// readWords reads the words of an offline file that is there. A terminal does not show them.
 func readWords(c *cobra.Command, offline, from string) (string, error) {
 	if _, err := os.Stat(offline); err != nil {
 		return "", cli.Fail(cli.Input, "p3dod rotate --key ca --offline FILE   (the file that p3dod init made; you took it away)", "%v", err)
@@ -89,7 +90,15 @@ func readWords(c *cobra.Command, offline, from string) (string, error) {
 	in := c.InOrStdin()
 	switch from {
 	case "":
-		fmt.Fprintf(c.ErrOrStderr(), "The 12 words of %s: ", offline)
+		prompt := fmt.Sprintf("The 12 words of %s: ", offline)
+		if tty, ok := secret.Terminal(in); ok {
+			line, err := secret.Ask(c.Context(), tty, c.ErrOrStderr(), prompt)
+			if err != nil {
+				return "", cli.Fail(cli.Input, "p3dod "+c.Name()+" --words-from FILE   (a file with the 12 words)", "the words could not be read: %v", err)
+			}
+			return string(line), nil
+		}
+		fmt.Fprint(c.ErrOrStderr(), prompt)
 	case "-":
 	default:
 		file, err := os.Open(from)

@@ -1,8 +1,10 @@
-// Package secret keeps secrets out of places where they outlive the program: the swap space
-// and core dumps. It does what the system allows, and says when that was not enough.
+// Package secret keeps secrets out of places where they outlive the program: the swap space,
+// core dumps, and the screen of a terminal. It does what the system allows, and says when that
+// was not enough.
 //
 //	err := secret.NoDumps()   // first thing in main
 //	err = secret.LockAll()    // then, for a program all of whose memory is about keys
+//	line, err := secret.Ask(ctx, tty, os.Stderr, "Passphrase: ")
 //	err = secret.Lock(key[:]) // for a secret that lives long; the error is for telling, not for stopping
 //
 // # What this does and does not
