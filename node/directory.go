@@ -36,13 +36,15 @@ type directory struct {
 
 	mu      sync.Mutex // guards what follows; held for a map's access only
 	known   map[pki.Domain]known
+	changes uint64                         // how often what statements of a domain are judged by has changed
 	signers map[pki.Fingerprint]pki.Domain // whose the authorities in known are
 }
 
 // known is what the directory holds in memory of a domain: enough to see what is not new.
 type known struct {
-	ca     pki.CACert
-	serial uint64
+	ca      pki.CACert
+	serial  uint64
+	changed uint64 // which of the changes was the last of this domain
 }
 
 func openDirectory(ctx context.Context, n *Node) (*directory, error) {
@@ -64,11 +66,36 @@ func openDirectory(ctx context.Context, n *Node) (*directory, error) {
 func (d *directory) know(signed pki.SignedDescriptor) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if was := d.known[signed.Domain].ca.Fingerprint(); d.signers[was] == signed.Domain {
+	is := d.known[signed.Domain]
+	was := is.ca.Fingerprint()
+	if d.signers[was] == signed.Domain {
 		delete(d.signers, was)
 	}
-	d.known[signed.Domain] = known{signed.CA, signed.Serial}
+	if was != signed.CA.Fingerprint() {
+		d.changes++
+		is.changed = d.changes
+	}
+	is.ca, is.serial = signed.CA, signed.Serial
+	d.known[signed.Domain] = is
 	d.signers[signed.CA.Fingerprint()] = signed.Domain
+}
+
+// change notes that more is known by which statements of a domain in it are judged.
+func (d *directory) change(domain pki.Domain) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if is, ok := d.known[domain]; ok {
+		d.changes++
+		is.changed = d.changes
+		d.known[domain] = is
+	}
+}
+
+// now is the number of the last change.
+func (d *directory) now() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.changes
 }
 
 func (d *directory) find(domain pki.Domain) (known, bool) {
@@ -88,6 +115,15 @@ func (d *directory) full() bool {
 func (d *directory) authority(domain pki.Domain) (pki.CACert, bool) {
 	k, ok := d.find(domain)
 	return k.ca, ok
+}
+
+// authorityKey is the key that a domain is known by; zero if it is not.
+func (n *Node) authorityKey(domain pki.Domain) pki.Fingerprint {
+	ca, ok := n.directory.authority(domain)
+	if !ok {
+		return pki.Fingerprint{}
+	}
+	return ca.Fingerprint()
 }
 
 // publishOwn signs our descriptor anew if what it says has changed or it is half way
@@ -338,6 +374,9 @@ func (d *directory) keep(ctx context.Context, signed pki.SignedDescriptor) (chan
 			return true, err
 		}
 		d.n.sayAnew()
+		if err := d.n.refollow(ctx); err != nil {
+			return true, err
+		}
 	}
 	if _, err := d.n.bench.settle(ctx, signed.Domain); err != nil {
 		return true, err

@@ -26,8 +26,8 @@ const (
 
 // A cursor is how far we have read what a peer holds. It outlives links, but no restart.
 type cursor struct {
-	last   int64                          // the peer's number of the last statement that we have had
-	missed map[pki.Domain]pki.Fingerprint // whose statements could not be judged by the key that was known: this one
+	last   int64                 // the peer's number of the last statement that we have had
+	missed map[pki.Domain]uint64 // whose statements could not be judged, by what was known after this change of the directory
 
 	again int64     // to be read on from once more, since something after it came too soon,
 	due   time.Time // at this time; zero: nothing did
@@ -72,7 +72,7 @@ func (c *cursors) take(peer pki.Domain) *cursor {
 	defer c.mu.Unlock()
 	at, ok := c.all[peer]
 	if !ok {
-		return &cursor{missed: make(map[pki.Domain]pki.Fingerprint)}
+		return &cursor{missed: make(map[pki.Domain]uint64)}
 	}
 	delete(c.all, peer)
 	return at
@@ -88,7 +88,8 @@ func (c *cursors) give(peer pki.Domain, at *cursor) {
 }
 
 // follow asks the peer for the statements that we have not had from it: when the link is new,
-// when the peer has news, when a domain has become known that it spoke of, and now and then.
+// when the peer has news, when a domain has become known that it spoke of, and now and then; after
+// a question that had no answer, soon.
 func (p *peerLink) follow(ctx context.Context) {
 	select {
 	case <-ctx.Done():
@@ -97,10 +98,17 @@ func (p *peerLink) follow(ctx context.Context) {
 	}
 	at := p.n.cursors.take(p.domain)
 	defer p.n.cursors.give(p.domain, at)
-	for ctx.Err() == nil {
-		p.note("following", p.catchUp(ctx, at))
+	for again := askAgain; ctx.Err() == nil; {
+		err := p.catchUp(ctx, at)
+		p.note("following", err)
 		wait(ctx, askSpacing) // whatever the peer may do
-		timer := time.NewTimer(at.pause(time.Now()))
+		pause := at.pause(time.Now())
+		if err == nil {
+			again = askAgain
+		} else {
+			pause, again = min(pause, again), min(2*again, askEvery)
+		}
+		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
@@ -134,20 +142,11 @@ func (p *peerLink) catchUp(ctx context.Context, at *cursor) error {
 // knowsMore reports whether something that we could not judge can be judged by now.
 func (n *Node) knowsMore(at *cursor) bool {
 	for domain, then := range at.missed {
-		if n.authorityKey(domain) != then {
+		if is, ok := n.directory.find(domain); ok && is.changed > then {
 			return true
 		}
 	}
 	return false
-}
-
-// authorityKey is the key that a domain is known by; zero if it is not.
-func (n *Node) authorityKey(domain pki.Domain) pki.Fingerprint {
-	ca, ok := n.directory.authority(domain)
-	if !ok {
-		return pki.Fingerprint{}
-	}
-	return ca.Fingerprint()
 }
 
 // askStatements asks for one page.
@@ -163,13 +162,17 @@ func (p *peerLink) askStatements(ctx context.Context, since int64) (statementPag
 	}
 	timer := time.NewTimer(askAgain)
 	defer timer.Stop()
-	select {
-	case page := <-p.pages:
-		return page, nil
-	case <-timer.C:
-		return statementPage{}, fmt.Errorf("node: %s does not say what statements it has", p.domain)
-	case <-ctx.Done():
-		return statementPage{}, ctx.Err()
+	for {
+		select {
+		case page := <-p.pages:
+			if page.Since == since { // else it answers an earlier question, late
+				return page, nil
+			}
+		case <-timer.C:
+			return statementPage{}, fmt.Errorf("node: %s does not say what statements it has", p.domain)
+		case <-ctx.Done():
+			return statementPage{}, ctx.Err()
+		}
 	}
 }
 
@@ -178,12 +181,13 @@ func (p *peerLink) takeStatements(ctx context.Context, at *cursor, raws [][]byte
 	refused := 0
 	var first error
 	for _, raw := range raws {
+		then := p.n.directory.now() // what becomes known while it is judged comes too late for it
 		_, err := p.n.accept(ctx, raw)
 		var soon *tooSoonError
 		switch {
 		case err == nil || ctx.Err() != nil || errors.Is(err, pki.ErrTime):
 		case errors.Is(err, errUnknownDomain):
-			p.n.miss(at, raw)
+			miss(at, raw, then)
 		case errors.As(err, &soon):
 			at.later(time.Now().Add(soon.left))
 		default:
@@ -197,11 +201,11 @@ func (p *peerLink) takeStatements(ctx context.Context, at *cursor, raws [][]byte
 	}
 }
 
-// miss remembers whom a statement is about that could not be judged.
-func (n *Node) miss(at *cursor, raw []byte) {
+// miss remembers whom a statement is about that could not be judged after that change.
+func miss(at *cursor, raw []byte, then uint64) {
 	for _, domain := range subjectsOf(raw) {
-		if len(at.missed) < maxMissed {
-			at.missed[domain] = n.authorityKey(domain)
+		if _, ok := at.missed[domain]; !ok && len(at.missed) < maxMissed {
+			at.missed[domain] = then
 		}
 	}
 }
@@ -243,7 +247,7 @@ func (p *peerLink) serveStatements(ctx context.Context) {
 		case since := <-p.wanted:
 			raws, last, more, err := p.n.statementsAfter(ctx, since, maxStatementPage)
 			if err == nil {
-				err = p.send(peerMessage{Statements: &statementPage{Statements: raws, Last: last, More: more}})
+				err = p.send(peerMessage{Statements: &statementPage{Since: since, Statements: raws, Last: last, More: more}})
 			}
 			p.note("answering for statements", err)
 		case der := <-p.crossed:

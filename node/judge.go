@@ -317,6 +317,7 @@ func (b *bench) pin(ctx context.Context, d pki.SignedDescriptor, p, was pinned, 
 		return fmt.Errorf("node: pinning %s: %w", d.Domain, err)
 	}
 	b.n.beliefs.setPin(d.Domain, p)
+	b.n.directory.change(d.Domain)
 	b.n.sayAnew()
 	return b.n.refollow(ctx)
 }

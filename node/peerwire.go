@@ -63,6 +63,7 @@ type sinceQuery struct {
 
 // statementPage is the answer: some of them, in their order.
 type statementPage struct {
+	Since      int64    `json:"since"`      // what was asked for
 	Statements [][]byte `json:"statements"` // pki.Statement, maxStatementPage and maxStatementBytes at most
 	Last       int64    `json:"last"`       // number of the last one; what was asked for if there is none
 	More       bool     `json:"more"`
@@ -73,7 +74,7 @@ func (p statementPage) valid() bool {
 	for _, raw := range p.Statements {
 		size += len(raw)
 	}
-	return len(p.Statements) <= maxStatementPage && size <= maxStatementBytes && p.Last >= 0
+	return len(p.Statements) <= maxStatementPage && size <= maxStatementBytes && p.Since >= 0 && p.Last >= 0
 }
 
 // contextID is a mor.ContextID as text: 22 characters of base64url (RFC 4648, section 5),

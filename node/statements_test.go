@@ -317,7 +317,7 @@ func TestHostileStatements(t *testing.T) {
 	if since := z.asked(); since != 1000 {
 		t.Errorf("asked from %d", since)
 	}
-	z.say(peerMessage{Statements: &statementPage{Last: 1000, More: true}}) // and so on for ever
+	z.say(peerMessage{Statements: &statementPage{Since: 1000, Last: 1000, More: true}}) // and so on for ever
 	m.until("the log to say that it is refused", func() error {
 		for _, text := range []string{"statements refused", "count=62", "statements that do not get on"} {
 			if !strings.Contains(m.log.String(), text) {
@@ -387,8 +387,8 @@ func TestViewsInMasses(t *testing.T) {
 	if got := serial("z.test"); got == many && time.Since(begun) < pace {
 		t.Fatal("each of them was taken")
 	}
-	for z.asked() != 0 { // until it asks again, from before they came
-		z.say(peerMessage{Statements: &statementPage{Last: 100}})
+	for since := z.asked(); since != 0; since = z.asked() { // until it asks again, from before they came
+		z.say(peerMessage{Statements: &statementPage{Since: since, Last: 100}})
 	}
 	z.say(peerMessage{Statements: &statementPage{Statements: all[len(all)-1:], Last: 100}})
 	m.until("the last view to be taken", func() error {

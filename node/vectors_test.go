@@ -78,10 +78,10 @@ func acceptedMessages() (list []vector) {
 	number := func(n int64) *int64 { return &n }
 	same("a question for all statements", `{"since":{"seq":0}}`, outcome{Message: "since", Number: number(0)})
 	same("a question for those after the greatest number", `{"since":{"seq":9223372036854775807}}`, outcome{Message: "since", Number: number(math.MaxInt64)})
-	same("two statements, and more of them", `{"statements":{"statements":["AQA=","AgD/"],"last":7,"more":true}}`,
+	same("two statements, and more of them", `{"statements":{"since":0,"statements":["AQA=","AgD/"],"last":7,"more":true}}`,
 		outcome{Message: "statements", Number: number(7), Statements: []string{"0100", "0200ff"}, More: true})
-	same("no statements", `{"statements":{"statements":[],"last":7,"more":false}}`, outcome{Message: "statements", Number: number(7)})
-	same("64 statements", `{"statements":{"statements":[`+manyOf("AQ==", 64)+`],"last":64,"more":false}}`,
+	same("no statements", `{"statements":{"since":7,"statements":[],"last":7,"more":false}}`, outcome{Message: "statements", Number: number(7)})
+	same("64 statements", `{"statements":{"since":0,"statements":[`+manyOf("AQ==", 64)+`],"last":64,"more":false}}`,
 		outcome{Message: "statements", Number: number(64), Statements: strings.Fields(strings.Repeat("01 ", 64))})
 	return list
 }
@@ -132,7 +132,7 @@ func refusedMessages() (list []vector) {
 	add("a number that is not whole", `{"since":{"seq":0.5}}`)
 	add("a number that is too great", `{"since":{"seq":9223372036854775808}}`)
 	add("statements with a negative number", `{"statements":{"statements":[],"last":-1,"more":false}}`)
-	add("65 statements", `{"statements":{"statements":[`+manyOf("AQ==", 65)+`],"last":65,"more":false}}`)
+	add("65 statements", `{"statements":{"since":0,"statements":[`+manyOf("AQ==", 65)+`],"last":65,"more":false}}`)
 	add("a statement in base64url", `{"statements":{"statements":["AP_-"],"last":1,"more":false}}`)
 	return list
 }
