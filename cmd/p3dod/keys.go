@@ -64,7 +64,19 @@ func getKey(c *cobra.Command, f *flags, subject, server string) (node.Key, error
 	if errors.Is(err, keyserver.ErrNotFound) {
 		return node.Key{}, err
 	}
-	return key, failure(err, "p3dod keys get "+subject+" --server DOMAIN")
+	return key, twoKeys(err, subject, at)
+}
+
+// twoKeys says, of an error that tells of two keys, who says which: all that is fetched is held
+// against what DNS says.
+func twoKeys(err error, subject string, at pki.Domain) error {
+	hint := "p3dod keys get " + subject + " --server DOMAIN"
+	var changed *pki.KeyChangedError
+	if !errors.As(err, &changed) {
+		return failure(err, hint)
+	}
+	return cli.Fail(cli.KeyChanged, hint+"   (and ask whoever runs "+changed.Subject+" which is theirs)",
+		"two keys of %s: DNS says %s, and the key server of %s says %s.", changed.Subject, changed.Pinned, at, changed.Shown)
 }
 
 // parseSubject reads a name, or a domain of which the name is then zero.
