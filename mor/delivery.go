@@ -163,6 +163,7 @@ const (
 	Full    ReceiptStatus = 2 // the mailbox takes no more; try again later
 	Unknown ReceiptStatus = 3 // nobody owns this address here
 	Refused ReceiptStatus = 4 // a stranger's letter without the work, or of another day
+	Used    ReceiptStatus = 5 // the address takes one letter (an invitation), and has taken another
 )
 
 // A Receipt is a spool's answer, sent over the letter's SURB.
@@ -185,7 +186,7 @@ func ParseReceipt(payload []byte) (Receipt, error) {
 		return Receipt{}, ErrReceipt
 	}
 	r := Receipt{Status: ReceiptStatus(payload[1]), ID: MessageID(payload[2 : 2+MessageIDSize])}
-	if r.Status < Stored || r.Status > Refused {
+	if r.Status < Stored || r.Status > Used {
 		return Receipt{}, ErrReceipt
 	}
 	for _, b := range payload[2+MessageIDSize:] {

@@ -45,7 +45,7 @@ func TestLetter(t *testing.T) {
 }
 
 func TestReceipt(t *testing.T) {
-	for status := mor.Stored; status <= mor.Refused; status++ {
+	for status := mor.Stored; status <= mor.Used; status++ {
 		r := mor.Receipt{ID: mor.MessageID{9}, Status: status}
 		if got, err := mor.ParseReceipt(r.Marshal()); err != nil || got != r {
 			t.Errorf("%v: %v", got, err)
@@ -54,7 +54,7 @@ func TestReceipt(t *testing.T) {
 	for name, edit := range map[string]func([]byte) []byte{
 		"another version": func(b []byte) []byte { b[0]++; return b },
 		"status 0":        func(b []byte) []byte { b[1] = 0; return b },
-		"status 5":        func(b []byte) []byte { b[1] = 5; return b },
+		"status 6":        func(b []byte) []byte { b[1] = 6; return b },
 		"padding":         func(b []byte) []byte { b[len(b)-1] = 1; return b },
 		"too few":         func(b []byte) []byte { return b[:len(b)-1] },
 	} {

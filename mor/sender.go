@@ -30,16 +30,17 @@ const (
 // A State is how far a message has come, as its sender knows it.
 type State string
 
-// The states of a message, in order. Only Acknowledged and Expired are final.
+// The states of a message, in order. Only Acknowledged, Expired and UsedUp are final.
 const (
 	Queued       State = "queued"       // in the outbox
 	Sent         State = "sent"         // our node took it
 	StoredThere  State = "stored"       // the recipient's spool has it durably
 	Acknowledged State = "acknowledged" // the recipient's device has it durably
 	Expired      State = "expired"      // given up after LetterLifetime
+	UsedUp       State = "used up"      // it was for an address that takes one letter, and has taken another
 )
 
-func (s State) final() bool { return s == Acknowledged || s == Expired }
+func (s State) final() bool { return s == Acknowledged || s == Expired || s == UsedUp }
 
 // An Address is where a recipient can be written to.
 type Address struct {
@@ -47,14 +48,18 @@ type Address struct {
 	Secret   [32]byte      // shared with a contact: the mailbox of a day is derived from it
 	Identity pki.Fingerprint
 	Spools   []pki.Domain // servers that keep the mailbox, in order of preference
+	Once     bool         // Mailbox is that of an invitation, which takes one letter, and no work
 }
 
+// fixed reports whether the mailbox is the same on all days.
+func (a Address) fixed() bool { return a.Secret == [32]byte{} }
+
 // stranger reports whether a is a requests address, which wants work.
-func (a Address) stranger() bool { return a.Secret == [32]byte{} }
+func (a Address) stranger() bool { return a.fixed() && !a.Once }
 
 // at is the mailbox of a on day.
 func (a Address) at(day Day) onion.Mailbox {
-	if a.stranger() {
+	if a.fixed() {
 		return a.Mailbox
 	}
 	return DayMailbox(a.Secret, day)
@@ -232,8 +237,11 @@ func openReceipt(w Waiting, body []byte) (Receipt, error) {
 }
 
 // receipted: stored ends the fast retransmission, and the next copy is for the second
-// spool, if there is one; everything else goes on trying.
+// spool, if there is one; that an invitation was used ends all; everything else goes on trying.
 func (s *Sender) receipted(now time.Time, o *Outgoing, status ReceiptStatus) {
+	if status == Used && o.To.Once {
+		o.State, o.Waiting = UsedUp, nil
+	}
 	if status == Stored && o.State != StoredThere {
 		o.State, o.Attempts = StoredThere, 1
 		o.Next = now.Add(s.jitter(backoff(o)))

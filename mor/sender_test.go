@@ -235,6 +235,29 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// That an invitation was used ends the message that takes it, and no other: a spool cannot end what
+// was sent elsewhere. Such a letter wants no work.
+func TestUsedUp(t *testing.T) {
+	for once, want := range map[bool]mor.State{true: mor.UsedUp, false: mor.Sent} {
+		p := newPost("a", "b", "c", "d", "e")
+		to := p.bob("b")
+		if once {
+			to = mor.Address{Mailbox: onion.Mailbox{5}, Identity: to.Identity, Spools: to.Spools, Once: true}
+		}
+		out, _, err := p.Send(start, letterTo(to))
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied := out.Submit[0]
+		p.Submitted(start, copied.Message, nil)
+		id, body := p.receipt(t, copied, mor.Used)
+		out, receipt, ok := p.TakeReceipt(start, id, body)
+		if !ok || receipt.Status != mor.Used || out.Save[0].State != want || out.Wake.IsZero() != once {
+			t.Errorf("%t: %t, %+v, %s", once, ok, receipt, out.Save[0].State)
+		}
+	}
+}
+
 // refuseReceipts shows that a forged receipt is refused and does not use up the true one.
 func (p *post) refuseReceipts(t *testing.T, id onion.SURBID, body []byte) {
 	t.Helper()

@@ -238,7 +238,7 @@ func (n *Node) claim(ctx context.Context, user pki.UserCert, mailboxes []session
 	addresses := make([]store.Address, len(mailboxes))
 	for i, m := range mailboxes {
 		switch m.Kind {
-		case session.Requests, session.Contact, session.Replies:
+		case session.Requests, session.Contact, session.Replies, session.Invitation:
 		default:
 			return session.Errorf(session.BadRequest, "a mailbox of kind %q", m.Kind)
 		}

@@ -98,6 +98,8 @@ func (n *Node) admit(ctx context.Context, d mor.Delivery, l mor.Letter) (mor.Rec
 		return mor.Full, nil
 	case errors.Is(err, store.ErrNoMailbox):
 		return mor.Unknown, nil
+	case errors.Is(err, store.ErrUsed):
+		return mor.Used, nil
 	}
 	return mor.Stored, err
 }

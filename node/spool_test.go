@@ -33,7 +33,7 @@ var owner = pki.Fingerprint{1}
 func mailboxes(t testing.TB, n *Node) {
 	t.Helper()
 	var all []store.Address
-	for _, kind := range []store.MailboxKind{store.Requests, store.Contact, store.Replies} {
+	for _, kind := range []store.MailboxKind{store.Requests, store.Contact, store.Replies, store.Once} {
 		all = append(all, store.Address{Mailbox: mailboxOf(kind), Kind: kind, UntilDay: store.Day(time.Now()) + 1})
 	}
 	must(t, n.store.Claim(t.Context(), owner, all))
@@ -106,6 +106,8 @@ func TestAdmission(t *testing.T) {
 	}{
 		{"to nobody", onion.Mailbox{9}, nil, mor.Unknown},
 		{"to a contact", mailboxOf(store.Contact), nil, mor.Stored},
+		{"by an invitation", mailboxOf(store.Once), nil, mor.Stored},
+		{"by the same invitation", mailboxOf(store.Once), nil, mor.Used},
 		{"to replies", mailboxOf(store.Replies), nil, mor.Refused},
 		{"by a stranger without work", requests, nil, mor.Refused},
 		{"by a stranger with work", requests, work, mor.Stored},

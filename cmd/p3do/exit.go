@@ -120,7 +120,10 @@ func ofMessage(err error) *cli.Failure {
 		route      *mor.RouteError
 		unfinished *agent.UnfinishedError
 	)
+	var invited *agent.InvitedError
 	switch {
+	case errors.As(err, &invited):
+		return cli.Fail(cli.Refused, fmt.Sprintf("ask %s for a new one (p3do add --invite)", invited.By.Local()), "%v.", invited)
 	case errors.As(err, &nobody):
 		return cli.Fail(cli.Input, "p3do send NAME@DOMAIN TEXT   (look at the spelling)", "%v.", nobody)
 	case errors.As(err, &tooLong):

@@ -71,43 +71,49 @@ func (c *command) newCommand() *cobra.Command {
 	return cmd
 }
 
-// invitation reads an invitation from a file, or for "-" from what is typed or comes in; nil if there
-// is none. It is a secret until it is used, so it is not taken from the command line, which everybody
-// on the machine can read.
+// invitation reads an invitation to a server; nil if there is none.
 func (c *command) invitation(from string, name pki.Name) (*invitation.Invitation, error) {
-	hint := "p3do new " + name.String() + " --invite -   (and then the whole of it)"
 	if from == "" {
 		return nil, nil
 	}
-	var i invitation.Invitation
-	var err error
-	switch {
-	case invitation.Looks(from):
-		return nil, cli.Fail(cli.Input, hint, "an invitation is a secret, and others can read what you type on a command line: put it into a file, or wait until you are asked.")
-	case from == "-":
-		fmt.Fprintln(c.stderr, "Your invitation:")
-		i, err = readInvitation(c.stdin)
-	default:
-		file, failed := os.Open(from)
-		if failed != nil {
-			return nil, cli.Fail(cli.Input, hint, "%v.", failed)
-		}
-		defer file.Close()
-		i, err = readInvitation(file)
-	}
+	i, err := readSecret(c, from, "p3do new "+name.String()+" --invite -   (and then the whole of it)", invitation.Parse)
 	if err != nil {
-		return nil, cli.Fail(cli.Input, hint, "%v.", err)
+		return nil, err
 	}
 	return &i, nil
 }
 
+// readSecret reads an invitation from a file, or for "-" from what is typed or comes in. It is a
+// secret until it is used, so it is not taken from the command line, which everybody on the machine
+// can read.
+func readSecret[I any](c *command, from, hint string, parse func(string) (I, error)) (i I, err error) {
+	switch {
+	case invitation.Looks(from):
+		return i, cli.Fail(cli.Input, hint, "an invitation is a secret, and others can read what you type on a command line: put it into a file, or wait until you are asked.")
+	case from == "-":
+		fmt.Fprintln(c.stderr, "Your invitation:")
+		i, err = readInvitation(c.stdin, parse)
+	default:
+		file, failed := os.Open(from)
+		if failed != nil {
+			return i, cli.Fail(cli.Input, hint, "%v.", failed)
+		}
+		defer file.Close()
+		i, err = readInvitation(file, parse)
+	}
+	if err != nil {
+		return i, cli.Fail(cli.Input, hint, "%v.", err)
+	}
+	return i, nil
+}
+
 // readInvitation reads lines until they are an invitation: who types it need not say that she is done.
-func readInvitation(from io.Reader) (invitation.Invitation, error) {
+func readInvitation[I any](from io.Reader, parse func(string) (I, error)) (I, error) {
 	in := bufio.NewReader(io.LimitReader(from, maxInvitation))
 	for text := ""; ; {
 		line, failed := in.ReadString('\n')
 		text += line
-		i, err := invitation.Parse(text)
+		i, err := parse(text)
 		switch {
 		case err == nil:
 			return i, nil

@@ -59,7 +59,7 @@ var (
 func fleeting(key string) bool {
 	for _, prefix := range []string{
 		keyFetched, keyNext, prefixCard, prefixServer, prefixHeld, prefixOutbox, prefixSealed, prefixSURB, prefixRelay,
-		prefixSent, prefixInbox, prefixUnread, prefixRequest, prefixGot,
+		prefixSent, prefixInbox, prefixUnread, prefixRequest, prefixTaken, prefixGot,
 	} {
 		if strings.HasPrefix(key, prefix) {
 			return true

@@ -139,6 +139,11 @@ func (a *Agent) unclaimed(today mor.Day) (wanted []session.Mailbox, names []pki.
 			{Address: a.self.replies, Kind: session.Replies, Until: uint32(today) + longKept},
 		}
 		names = []pki.Name{{}} // of ourselves
+		invited, err := a.invitedMailboxes()
+		if err != nil {
+			return nil, nil, err
+		}
+		wanted = append(wanted, invited...)
 	}
 	reachable, err := a.reachable()
 	for _, r := range reachable {

@@ -84,7 +84,8 @@
 // (row R4, request.go), and bounded there: 100 texts that were not shown, 10 of one stranger, and 500
 // strangers, of whom the one silent longest, for 40 days at least, makes room. What is beyond is left
 // at the home as if its writer were not known, and not acknowledged until there is room. A stranger
-// becomes a contact when she is written to, added ([Agent.Add]) or verified, and what of hers was not
+// becomes a contact when she is written to, added ([Agent.Add]), verified, or has taken an invitation
+// of ours ([Agent.Invite], [Agent.Take]), and what of hers was not
 // shown waits with the contacts' from then on; [Agent.Drop] forgets her.
 //
 // Before a message is copied again the directory is fetched anew, if it is more than a minute

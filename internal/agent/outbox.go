@@ -71,7 +71,7 @@ func (a *Agent) saveOutgoing(tx *vault.Tx, k kind, to pki.Name, o mor.Outgoing) 
 // finished tells whether nothing more is to be done for a message. Nobody acknowledges an
 // acknowledgement: it is at its end when it is stored.
 func finished(k kind, s mor.State) bool {
-	return s == mor.Acknowledged || s == mor.Expired || k == kindAck && s == mor.StoredThere
+	return s == mor.Acknowledged || s == mor.Expired || s == mor.UsedUp || k == kindAck && s == mor.StoredThere
 }
 
 // change lets a Sender do one thing to the message id, if it is still on its way.

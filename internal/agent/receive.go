@@ -100,19 +100,15 @@ func (a *Agent) accept(ctx context.Context, item session.Item, m message.Content
 	var copies []mor.Submission
 	err = a.vault.Update(func(tx *vault.Tx) error {
 		copies = nil
-		crowded, err := a.crowded(tx, m, from.Key().Fingerprint())
-		if err == nil && crowded {
-			done, err = a.hold(tx, item, "")
-		}
-		if err != nil || crowded {
+		var invited string
+		var in bool
+		if in, invited, done, err = a.door(tx, item, m, from); err != nil || !in {
 			return err
 		}
-		if m.Kind == message.Acknowledgement && !has(tx, prefixContact+m.Name.String()) {
-			done = true // whoever was written to is known, if perhaps by an older name
-			release(tx, item)
-			return a.acknowledged(tx, m, from)
-		}
 		c, err := a.meet(tx, m.Name, from.Key().Fingerprint(), from.Issuer())
+		if err == nil {
+			err = welcomed(tx, invited, m.Name, &c)
+		}
 		if err != nil {
 			return err
 		}
@@ -136,6 +132,27 @@ func (a *Agent) accept(ctx context.Context, item session.Item, m message.Content
 		return done, err
 	}
 	return done, a.handIn(ctx, copies)
+}
+
+// door tells whether a message may come in, before anything of its writer is kept, and which
+// invitation of ours it shows. done: it is not left at the home either.
+func (a *Agent) door(tx *vault.Tx, item session.Item, m message.Content, from pki.UserCert) (in bool, invited string, done bool, err error) {
+	if m.Kind == message.Acknowledgement {
+		if in = has(tx, prefixContact+m.Name.String()); !in { // whoever was written to is known, if perhaps by an older name
+			release(tx, item)
+			err = a.acknowledged(tx, m, from)
+		}
+		return in, "", true, err
+	}
+	by := from.Key().Fingerprint()
+	if invited, err = a.welcome(tx, m, by); err != nil || invited != "" {
+		return err == nil, invited, false, err
+	}
+	crowded, err := a.crowded(tx, m, by)
+	if err == nil && crowded {
+		done, err = a.hold(tx, item, "")
+	}
+	return err == nil && !crowded, "", done, err
 }
 
 // keysOf looks up the sender's card if the message has no room for her seal key and it is

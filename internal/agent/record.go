@@ -48,6 +48,8 @@ import (
 //	inbox/NUMBER           Message
 //	unread/NUMBER          there until the message is shown: nothing, or "showing" while it is, raw
 //	request/NUMBER         the same, of a stranger's message
+//	invited/MAILBOX        invited: an invitation of ours
+//	taken/MAILBOX          takenOne: an invitation that we have taken
 //	got/FINGERPRINT/ID     got: a text that came, so that it comes only once
 //	next                   the number of the next message
 const (
@@ -85,6 +87,8 @@ const (
 	prefixInbox   = "inbox/"
 	prefixUnread  = "unread/"
 	prefixRequest = "request/"
+	prefixInvited = "invited/"
+	prefixTaken   = "taken/"
 	prefixGot     = "got/"
 )
 
@@ -206,6 +210,7 @@ type outgoing struct {
 	Secret   secret32        `json:"secret"`
 	Identity pki.Fingerprint `json:"identity"`
 	Spools   []pki.Domain    `json:"spools"`
+	Once     bool            `json:"once,omitempty"`
 	Hops     int             `json:"hops"`
 	Via      []pki.Domain    `json:"via"`
 	Reply    []byte          `json:"reply"`
@@ -265,7 +270,7 @@ func saveDoubts(tx *vault.Tx, changed []mor.Doubt) error {
 // record returns o as it is kept.
 func record(k kind, to pki.Name, o mor.Outgoing) outgoing {
 	r := outgoing{
-		Kind: k, To: to, Mailbox: o.To.Mailbox[:], Secret: o.To.Secret[:], Identity: o.To.Identity, Spools: o.To.Spools,
+		Kind: k, To: to, Mailbox: o.To.Mailbox[:], Secret: o.To.Secret[:], Identity: o.To.Identity, Spools: o.To.Spools, Once: o.To.Once,
 		Hops: o.Hops, Via: o.Via, Reply: o.Reply[:], State: o.State, Created: o.Created, Next: o.Next,
 		Attempts: o.Attempts, Copies: o.Copies, Last: o.Last,
 	}
@@ -280,7 +285,7 @@ func (r outgoing) outgoing(id mor.MessageID, sealed []byte) mor.Outgoing {
 	o := mor.Outgoing{
 		ID: id, Sealed: sealed, Hops: r.Hops, Via: r.Via, State: r.State, Created: r.Created, Next: r.Next,
 		Attempts: r.Attempts, Copies: r.Copies, Last: r.Last,
-		To: mor.Address{Secret: r.Secret.array(), Identity: r.Identity, Spools: r.Spools},
+		To: mor.Address{Secret: r.Secret.array(), Identity: r.Identity, Spools: r.Spools, Once: r.Once},
 	}
 	copy(o.To.Mailbox[:], r.Mailbox)
 	copy(o.Reply[:], r.Reply)

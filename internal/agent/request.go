@@ -110,7 +110,7 @@ func (a *Agent) crowded(tx *vault.Tx, m message.Content, identity pki.Fingerprin
 	if err == nil && !met {
 		c, _, err = inherited(tx, m.Name, identity) // a contact who has moved is none
 	}
-	if err != nil || c.Chosen || m.Kind != message.Text || has(tx, gotKey(identity, m.ID)) {
+	if err != nil || c.Chosen || has(tx, gotKey(identity, m.ID)) {
 		return false, err
 	}
 	all, err := requests(tx)

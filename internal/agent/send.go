@@ -337,7 +337,8 @@ func (c contact) correspondent(name pki.Name) (correspondent, bool) {
 type draft struct {
 	kind  kind
 	text  string
-	about mor.MessageID // of an acknowledgement
+	about mor.MessageID // of an acknowledgement, or a hello
+	hello bool
 	way   Way
 }
 
@@ -402,6 +403,9 @@ func (a *Agent) outgoing(tx *vault.Tx, c contact, to correspondent, d draft) (mo
 	}
 	if d.kind == kindAck {
 		content.Kind = message.Acknowledgement
+	}
+	if d.hello {
+		content.Kind = message.Hello
 	}
 	if content.ID, err = a.messageID(); err != nil {
 		return mor.Outgoing{}, err

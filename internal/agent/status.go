@@ -30,7 +30,7 @@ func rank(s mor.State) int {
 		return 1
 	case mor.StoredThere:
 		return 2
-	case mor.Acknowledged, mor.Expired:
+	case mor.Acknowledged, mor.Expired, mor.UsedUp:
 		return 3
 	}
 	return 0

@@ -1,5 +1,5 @@
 // Package invitation is the code by which the operator of a server invites somebody to take a
-// name there: a text to copy, or to show as a QR code.
+// name there, or a user invites somebody to write to her: a text to copy, or to show as a QR code.
 //
 // An [Invitation] holds a token, which the server takes once, and what its bearer has to
 // believe before she has asked anybody: the key of the server's domain, and those of up to
@@ -22,6 +22,21 @@
 //	1     number of others, 0 to 4
 //	      each: 1+n domain | 32 fingerprint, ascending by domain
 //	4     the first bytes of the SHA-256 of all before
+//
+// A [Personal] names who invites, and holds a secret from which her mailbox for one letter follows,
+// and what the letter has to show:
+//
+//	1     version, 2
+//	32    secret, random
+//	8     until when, Unix seconds, at most 2^40
+//	2+n   name of who invites
+//	32    fingerprint of her identity key
+//	32    fingerprint of the authority of her home
+//	1     number of others, as above
+//	4     the first bytes of the SHA-256 of all before
+//
+//	mailbox = HKDF-Expand(SHA-256, secret, "p3do invitation mailbox", 32)
+//	proof   = HKDF-Expand(SHA-256, secret, "p3do invitation proof" | fingerprint of the taker 32, 16)
 //
 // As text that is "P3DO1" and base32 (RFC 4648, section 6) without padding.
 package invitation

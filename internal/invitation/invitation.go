@@ -63,7 +63,7 @@ type Invitation struct {
 // New makes an invitation with a token of 16 bytes of rand.
 func New(rand io.Reader, home Known, others []Known) (i Invitation, err error) {
 	i = Invitation{Home: home, Others: slices.Clone(others)}
-	slices.SortFunc(i.Others, func(a, b Known) int { return strings.Compare(a.Domain.String(), b.Domain.String()) })
+	slices.SortFunc(i.Others, byDomain)
 	if err := i.check(); err != nil {
 		return Invitation{}, err
 	}
@@ -73,13 +73,17 @@ func New(rand io.Reader, home Known, others []Known) (i Invitation, err error) {
 	return i, nil
 }
 
+func byDomain(a, b Known) int { return strings.Compare(a.Domain.String(), b.Domain.String()) }
+
 // check holds the rules that the layout alone does not.
-func (i Invitation) check() error {
-	if i.Home.Domain.IsZero() || i.Home.Key.IsZero() || len(i.Others) > MaxOthers {
+func (i Invitation) check() error { return checked(i.Home, i.Others) }
+
+func checked(home Known, others []Known) error {
+	if home.Domain.IsZero() || home.Key.IsZero() || len(others) > MaxOthers {
 		return errors.New("invitation: it wants a home with a key, and at most four others")
 	}
-	for n, other := range i.Others {
-		if other.Key.IsZero() || other.Domain == i.Home.Domain || n > 0 && other.Domain.String() <= i.Others[n-1].Domain.String() {
+	for n, other := range others {
+		if other.Key.IsZero() || other.Domain == home.Domain || n > 0 && other.Domain.String() <= others[n-1].Domain.String() {
 			return errors.New("invitation: others want keys, and each domain is named once")
 		}
 	}
@@ -92,13 +96,21 @@ func (i Invitation) String() string {
 	b.AddUint8(version)
 	b.AddBytes(i.Token[:])
 	i.Home.add(&b)
-	b.AddUint8(uint8(len(i.Others)))
-	for _, other := range i.Others {
-		other.add(&b)
-	}
-	raw := b.BytesOrPanic() // unreachable panic: domains are shorter than 256 bytes
+	addAll(&b, i.Others)
+	return encode(b.BytesOrPanic()) // unreachable panic: domains are shorter than 256 bytes
+}
+
+// encode is the text of what is in an invitation.
+func encode(raw []byte) string {
 	sum := sha256.Sum256(raw)
 	return prefix + base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(append(raw, sum[:checksumSize]...))
+}
+
+func addAll(b *cryptobyte.Builder, others []Known) {
+	b.AddUint8(uint8(len(others)))
+	for _, other := range others {
+		other.add(b)
+	}
 }
 
 func (k Known) add(b *cryptobyte.Builder) {
@@ -108,40 +120,55 @@ func (k Known) add(b *cryptobyte.Builder) {
 
 // Parse reads a code: in capitals or not, with spaces, line breaks and "-" anywhere.
 func Parse(text string) (Invitation, error) {
-	if len(text) > MaxText {
-		return Invitation{}, ErrMalformed
-	}
-	text = normal(text)
-	code, found := strings.CutPrefix(text, prefix)
-	raw, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(code)
-	if !found || err != nil || len(raw) < checksumSize {
-		return Invitation{}, ErrMalformed
-	}
-	body, sum := raw[:len(raw)-checksumSize], sha256.Sum256(raw[:len(raw)-checksumSize])
-	if subtle.ConstantTimeCompare(raw[len(body):], sum[:checksumSize]) == 0 {
-		return Invitation{}, ErrMalformed
+	body, err := decode(text)
+	if err != nil {
+		return Invitation{}, err
 	}
 	i, ok := parse(body)
-	if !ok || i.check() != nil || subtle.ConstantTimeCompare([]byte(i.String()), []byte(text)) == 0 {
+	if !ok || i.check() != nil || subtle.ConstantTimeCompare([]byte(i.String()), []byte(normal(text))) == 0 {
 		return Invitation{}, ErrMalformed
 	}
 	return i, nil
 }
 
+// decode is the inverse of encode, but for how the text is written.
+func decode(text string) ([]byte, error) {
+	if len(text) > MaxText {
+		return nil, ErrMalformed
+	}
+	text = normal(text)
+	code, found := strings.CutPrefix(text, prefix)
+	raw, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(code)
+	if !found || err != nil || len(raw) < checksumSize {
+		return nil, ErrMalformed
+	}
+	body, sum := raw[:len(raw)-checksumSize], sha256.Sum256(raw[:len(raw)-checksumSize])
+	if subtle.ConstantTimeCompare(raw[len(body):], sum[:checksumSize]) == 0 {
+		return nil, ErrMalformed
+	}
+	return body, nil
+}
+
 func parse(body []byte) (i Invitation, ok bool) {
 	s := cryptobyte.String(body)
-	var v, n uint8
-	if !s.ReadUint8(&v) || v != version || !s.CopyBytes(i.Token[:]) || !i.Home.read(&s) || !s.ReadUint8(&n) || n > MaxOthers {
-		return Invitation{}, false
+	var v uint8
+	ok = s.ReadUint8(&v) && v == version && s.CopyBytes(i.Token[:]) && i.Home.read(&s) && readAll(&s, &i.Others)
+	return i, ok && s.Empty()
+}
+
+func readAll(s *cryptobyte.String, others *[]Known) bool {
+	var n uint8
+	if !s.ReadUint8(&n) || n > MaxOthers {
+		return false
 	}
 	for range n {
 		var other Known
-		if !other.read(&s) {
-			return Invitation{}, false
+		if !other.read(s) {
+			return false
 		}
-		i.Others = append(i.Others, other)
+		*others = append(*others, other)
 	}
-	return i, s.Empty()
+	return true
 }
 
 func (k *Known) read(s *cryptobyte.String) bool {

@@ -36,13 +36,14 @@ type Kind uint8
 const (
 	Text            Kind = 1 // for a person to read
 	Acknowledgement Kind = 2 // of a text that is durable on the recipient's device
+	Hello           Kind = 3 // a text by whoever was invited to write
 )
 
 // A Content is what is said, by whom, and where to answer.
 type Content struct {
 	Kind  Kind
 	ID    mor.MessageID // of this message, as in its letter
-	About mor.MessageID // Acknowledgement: of the message that is acknowledged
+	About mor.MessageID // Acknowledgement: of the message that is acknowledged; Hello: what shows the invitation
 	At    time.Time     // by the sender's clock, whole seconds, UTC
 	Text  string        // Text: UTF-8, not empty
 
@@ -131,13 +132,15 @@ func (c Content) fit() (Content, error) {
 // valid reports why c cannot be a content.
 func (c Content) valid() error {
 	switch {
-	case c.Kind == Text && (c.Text == "" || !utf8.ValidString(c.Text)):
+	case (c.Kind == Text || c.Kind == Hello) && (c.Text == "" || !utf8.ValidString(c.Text)):
 		return fmt.Errorf("%w: a text that is empty or not UTF-8", ErrContent)
 	case c.Kind == Text && c.About != mor.MessageID{}:
 		return fmt.Errorf("%w: a text about a message", ErrContent)
 	case c.Kind == Acknowledgement && (c.Text != "" || c.About == mor.MessageID{}):
 		return fmt.Errorf("%w: an acknowledgement of nothing, or with a text", ErrContent)
-	case c.Kind != Text && c.Kind != Acknowledgement:
+	case c.Kind == Hello && c.About == mor.MessageID{}:
+		return fmt.Errorf("%w: a hello that shows no invitation", ErrContent)
+	case c.Kind != Text && c.Kind != Acknowledgement && c.Kind != Hello:
 		return fmt.Errorf("%w: kind %d", ErrContent, c.Kind)
 	case c.Name.IsZero() || len(c.Certificate) == 0 || len(c.Certificate) > pki.MaxCertificateSize:
 		return fmt.Errorf("%w: no name or no certificate", ErrContent)

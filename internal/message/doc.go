@@ -31,9 +31,9 @@
 //
 //	mac         32   HMAC-SHA-256 over all that follows
 //	version      1   1
-//	kind         1   1 text, 2 acknowledgement
+//	kind         1   1 text, 2 acknowledgement, 3 hello
 //	id          16   of this message; the letter that carries it has the same
-//	about       16   of the message that is acknowledged; else zeros
+//	about       16   of the message that is acknowledged; of a hello its proof; else zeros
 //	at           8   Unix seconds by the sender's clock
 //	secret      32   the recipient's right to write back
 //	auth        32   X25519 public key of the sender

@@ -182,6 +182,8 @@ const (
 	Requests MailboxKind = "requests" // strangers, with work
 	Contact  MailboxKind = "contact"  // whoever knows the address
 	Replies  MailboxKind = "replies"  // replies over the user's own SURBs
+
+	Invitation MailboxKind = "invitation" // whoever knows the address, once: all copies of one letter
 )
 
 // A Mailbox is an address that its user claims.

@@ -58,6 +58,9 @@ var (
 	// ErrNoMailbox says that nobody claimed the address, or not for that day.
 	ErrNoMailbox = errors.New("store: no such mailbox")
 
+	// ErrUsed says that a mailbox that takes one item has taken another.
+	ErrUsed = errors.New("store: invitation was used")
+
 	// ErrNewer says that a newer version of this program wrote the file.
 	ErrNewer = errors.New("store: file was written by a newer version")
 

@@ -18,6 +18,8 @@ const (
 	Requests MailboxKind = "requests" // public: strangers write here
 	Contact  MailboxKind = "contact"  // known to one contact, for one day
 	Replies  MailboxKind = "replies"  // given along with a message
+
+	Once MailboxKind = "invitation" // takes the letters of one id
 )
 
 // Address is a mailbox address that its owner claimed.
@@ -61,7 +63,7 @@ func (s *Store) claim(ctx context.Context, owner [32]byte, addresses []Address, 
 		return ErrTooLarge
 	}
 	for _, a := range addresses {
-		if a.Kind != Requests && a.Kind != Contact && a.Kind != Replies {
+		if a.Kind != Requests && a.Kind != Contact && a.Kind != Replies && a.Kind != Once {
 			return fmt.Errorf("store: mailbox kind %q is unknown", a.Kind)
 		}
 	}
@@ -125,7 +127,8 @@ func (s *Store) Mailbox(ctx context.Context, address [32]byte) (owner [32]byte, 
 // Deposit puts an item into the queue of its mailbox's owner; it is durable
 // when Deposit returns. The same (Mailbox, Kind, ID) a second time stores
 // nothing: fresh is false. [ErrNoMailbox]: nobody claimed the address for the
-// day of it.At. [ErrFull]: [MaxItems] wait for that owner already, and she has
+// day of it.At. [ErrUsed]: it is that of an invitation, and has taken an item of another
+// ID. [ErrFull]: [MaxItems] wait for that owner already, and she has
 // forgotten none of them: else the oldest that only a device of hers did not
 // fetch makes room.
 func (s *Store) Deposit(ctx context.Context, it Item) (fresh bool, err error) {
@@ -150,6 +153,13 @@ func deposit(ctx context.Context, q *db.Queries, it Item, limit int64) (fresh bo
 	}
 	if err != nil {
 		return false, err
+	}
+	if MailboxKind(m.Kind) == Once {
+		if used, err := q.DeliveredOthers(ctx, db.DeliveredOthersParams{Mailbox: it.Mailbox[:], ID: it.ID[:]}); err != nil {
+			return false, err
+		} else if used > 0 {
+			return false, ErrUsed
+		}
 	}
 	n, err := q.AddDelivered(ctx, db.AddDeliveredParams{
 		Mailbox: it.Mailbox[:], Kind: int64(it.Kind), ID: it.ID[:], Until: it.At.Add(ItemLife).Unix(),

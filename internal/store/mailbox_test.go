@@ -48,6 +48,34 @@ func TestClaimIsCapped(t *testing.T) {
 	must(t, put(2, Contact, 6))
 }
 
+// The mailbox of an invitation takes one item, and takes it for taken ever after, also when its
+// owner has it; what does not fit takes nothing.
+func TestOneItem(t *testing.T) {
+	s := open(t)
+	ctx := t.Context()
+	must(t, s.Claim(ctx, fp(1), []Address{box(10, Once), box(11, Contact)}))
+	put := func(b, n int, limit int64) (bool, error) {
+		return s.deposit(ctx, Item{Mailbox: fp(b), Kind: 1, ID: id(n), At: noon}, limit)
+	}
+	if _, err := put(11, 9, MaxItems); err != nil {
+		t.Fatal(err)
+	}
+	_, err := put(10, 1, 1)
+	want(t, err, ErrFull)
+	for _, first := range []bool{true, false} {
+		fresh, err := put(10, 2, MaxItems)
+		if must(t, err); fresh != first {
+			t.Errorf("fresh: %t", fresh)
+		}
+	}
+	_, err = put(10, 3, MaxItems)
+	want(t, err, ErrUsed)
+	must(t, s.Forget(ctx, fp(1), 1, 2, 3))
+	must(t, s.Claim(ctx, fp(1), []Address{box(10, Once)}))
+	_, err = put(10, 3, MaxItems)
+	want(t, err, ErrUsed)
+}
+
 func TestDepositWaitsUntilForgotten(t *testing.T) {
 	s := open(t)
 	ctx := t.Context()

@@ -93,6 +93,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countVisitorsOfStmt, err = db.PrepareContext(ctx, countVisitorsOf); err != nil {
 		return nil, fmt.Errorf("error preparing query CountVisitorsOf: %w", err)
 	}
+	if q.deliveredOthersStmt, err = db.PrepareContext(ctx, deliveredOthers); err != nil {
+		return nil, fmt.Errorf("error preparing query DeliveredOthers: %w", err)
+	}
 	if q.devicesStmt, err = db.PrepareContext(ctx, devices); err != nil {
 		return nil, fmt.Errorf("error preparing query Devices: %w", err)
 	}
@@ -448,6 +451,11 @@ func (q *Queries) Close() error {
 	if q.countVisitorsOfStmt != nil {
 		if cerr := q.countVisitorsOfStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countVisitorsOfStmt: %w", cerr)
+		}
+	}
+	if q.deliveredOthersStmt != nil {
+		if cerr := q.deliveredOthersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deliveredOthersStmt: %w", cerr)
 		}
 	}
 	if q.devicesStmt != nil {
@@ -907,6 +915,7 @@ type Queries struct {
 	countStatementsStmt          *sql.Stmt
 	countVisitorsStmt            *sql.Stmt
 	countVisitorsOfStmt          *sql.Stmt
+	deliveredOthersStmt          *sql.Stmt
 	devicesStmt                  *sql.Stmt
 	dropAllReadStmt              *sql.Stmt
 	dropCertificatesStmt         *sql.Stmt
@@ -1015,6 +1024,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countStatementsStmt:          q.countStatementsStmt,
 		countVisitorsStmt:            q.countVisitorsStmt,
 		countVisitorsOfStmt:          q.countVisitorsOfStmt,
+		deliveredOthersStmt:          q.deliveredOthersStmt,
 		devicesStmt:                  q.devicesStmt,
 		dropAllReadStmt:              q.dropAllReadStmt,
 		dropCertificatesStmt:         q.dropCertificatesStmt,

@@ -131,6 +131,22 @@ func (q *Queries) CountItems(ctx context.Context, arg CountItemsParams) (int64, 
 	return result.RowsAffected()
 }
 
+const deliveredOthers = `-- name: DeliveredOthers :one
+SELECT COUNT(*) FROM delivered WHERE mailbox = $1 AND id <> $2
+`
+
+type DeliveredOthersParams struct {
+	Mailbox []byte
+	ID      []byte
+}
+
+func (q *Queries) DeliveredOthers(ctx context.Context, arg DeliveredOthersParams) (int64, error) {
+	row := q.queryRow(ctx, q.deliveredOthersStmt, deliveredOthers, arg.Mailbox, arg.ID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const dropDelivered = `-- name: DropDelivered :execrows
 DELETE FROM delivered WHERE until <= $1
 `

@@ -21,6 +21,9 @@ SELECT address, owner, kind, until_day FROM mailboxes WHERE address = $1;
 INSERT INTO delivered (mailbox, kind, id, until) VALUES ($1, $2, $3, $4)
 ON CONFLICT (mailbox, kind, id) DO NOTHING;
 
+-- name: DeliveredOthers :one
+SELECT COUNT(*) FROM delivered WHERE mailbox = $1 AND id <> $2;
+
 -- name: AddItem :exec
 INSERT INTO items (owner, seq, mailbox, kind, id, body, at) VALUES ($1, $2, $3, $4, $5, $6, $7);
 

@@ -140,7 +140,7 @@ func (w *world) malformations(text, ack []byte) (vectors []vector, err error) {
 	}{
 		{"version 2", "an unknown version", text, atVersion, 2},
 		{"kind 0", "no kind", text, atKind, 0},
-		{"kind 3", "an unknown kind", text, atKind, 3},
+		{"kind 4", "an unknown kind", text, atKind, 4},
 		{"text about", "a text that acknowledges something", text, atAbout, 1},
 		{"acknowledgement of nothing", "about is zeros", zeroed(ack, atAbout, 16), 0, 1},
 		{"acknowledgement with a text", "an acknowledgement says nothing else", text, atKind, 2},
