@@ -102,7 +102,7 @@ func ofFolder(err error) *cli.Failure {
 	case errors.As(err, &taken) && taken.Begun:
 		return cli.Fail(cli.Input, "p3do new "+taken.Name.String(), "%v.", taken)
 	case errors.As(err, &taken):
-		return cli.Fail(cli.Input, "p3do --home ANOTHER-FOLDER new yourname@some.server", "%v.", taken)
+		return cli.Fail(cli.Input, "p3do --home ANOTHER-FOLDER new yourname@some.server   (or, to leave that name for another: p3do new yourname@some.server --move)", "%v.", taken)
 	case errors.Is(err, agent.ErrEarlier):
 		return cli.Fail(cli.Input, "p3do --home ANOTHER-FOLDER new yourname@some.server   (what is in this one stays; the p3do that made it reads it)", "%v.", agent.ErrEarlier)
 	case errors.Is(err, vault.ErrPassphrase):

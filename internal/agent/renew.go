@@ -151,7 +151,7 @@ type ExpiryError struct {
 }
 
 func (e *ExpiryError) Error() string {
-	return fmt.Sprintf("%s vouches for you until %s only (%s), and has not renewed that: it is asked again whenever you are connected to it; if it is gone for good, take a name at another server",
+	return fmt.Sprintf("%s vouches for you until %s only (%s), and has not renewed that: it is asked again whenever you are connected to it; if it is gone for good, take your key to another server (p3do new NAME --move)",
 		e.Home, e.Expires.Format(time.DateOnly), Days(e.DaysLeft))
 }
 
