@@ -75,7 +75,7 @@ func committed(a *pki.Authority, keep func(Offline) error) (*pki.Authority, erro
 	if keep == nil {
 		return a, nil
 	}
-	o, err := NewOffline(a.Domain())
+	o, err := NewOffline(a.Domain(), a.CA().Fingerprint())
 	if err != nil {
 		return nil, err
 	}

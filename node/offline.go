@@ -24,6 +24,7 @@ import (
 // words are 128 bits that nobody chose, so scrypt need not be dear.
 type Offline struct {
 	Domain pki.Domain
+	Key    pki.Fingerprint // of the authority that Next is to follow; zero in a file of an earlier version
 	Root   pki.OfflineRoot
 	Next   pki.Successor
 
@@ -31,6 +32,7 @@ type Offline struct {
 	// signed once must be signed the same again, or the domain would have two heirs.
 	newRoot *pki.OfflineRoot
 	after   *pki.Successor
+	tried   bool // Next is in office in place of a key that was lost, and can still be put there again
 }
 
 const (
@@ -58,8 +60,8 @@ func OfflinePath(dir string) string {
 	return clean + "-offline.age"
 }
 
-// NewOffline makes both keys of a domain.
-func NewOffline(domain pki.Domain) (Offline, error) {
+// NewOffline makes both keys of a domain, whose authority has that fingerprint.
+func NewOffline(domain pki.Domain, key pki.Fingerprint) (Offline, error) {
 	root, err := pki.NewOfflineRoot(rand.Reader)
 	if err != nil {
 		return Offline{}, fmt.Errorf("node: making the offline root: %w", err)
@@ -68,7 +70,14 @@ func NewOffline(domain pki.Domain) (Offline, error) {
 	if err != nil {
 		return Offline{}, fmt.Errorf("node: making a successor: %w", err)
 	}
-	return Offline{Domain: domain, Root: root, Next: next}, nil
+	return Offline{Domain: domain, Key: key, Root: root, Next: next}, nil
+}
+
+// promoted is the file once Next is in office for good.
+func (o Offline) promoted() Offline {
+	o.Key, o.Next = o.Next.Fingerprint(), *o.after
+	o.after, o.tried = nil, false
+	return o
 }
 
 // NewWords makes the 12 words of an offline file.
@@ -82,10 +91,12 @@ func NewWords() string {
 type offlineFile struct {
 	Version int    `json:"p3do_offline"`
 	Domain  string `json:"domain"`
+	Key     string `json:"key,omitempty"`      // fingerprint
 	Root    []byte `json:"root"`               // seed
 	Next    []byte `json:"next"`               // seed
 	NewRoot []byte `json:"new_root,omitempty"` // seed
 	After   []byte `json:"after,omitempty"`    // seed
+	Tried   bool   `json:"tried,omitempty"`
 }
 
 // CreateOffline writes the file where there is none, fs.ErrExist otherwise.
@@ -110,7 +121,10 @@ func (o Offline) seal(typed string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrWords, err)
 	}
-	f := offlineFile{Version: offlineVersion, Domain: o.Domain.String(), Root: o.Root.Seed(), Next: o.Next.Seed()}
+	f := offlineFile{Version: offlineVersion, Domain: o.Domain.String(), Root: o.Root.Seed(), Next: o.Next.Seed(), Tried: o.tried}
+	if !o.Key.IsZero() {
+		f.Key = o.Key.String()
+	}
 	if o.newRoot != nil {
 		f.NewRoot = o.newRoot.Seed()
 	}
@@ -183,6 +197,9 @@ func parseOffline(raw []byte) (o Offline, err error) {
 		return Offline{}, ErrOffline
 	}
 	o.Domain, err = pki.ParseDomain(f.Domain)
+	if err == nil && f.Key != "" {
+		o.Key, err = pki.ParseFingerprint(f.Key)
+	}
 	if err == nil {
 		o.Root, err = pki.ParseOfflineRoot(f.Root)
 	}
@@ -197,7 +214,7 @@ func parseOffline(raw []byte) (o Offline, err error) {
 	if err == nil && len(f.After) > 0 {
 		var after pki.Successor
 		after, err = pki.ParseSuccessor(f.After)
-		o.after = &after
+		o.after, o.tried = &after, f.Tried
 	}
 	if err != nil {
 		return Offline{}, ErrOffline

@@ -16,11 +16,11 @@ import (
 // What is taken away opens under its words as people type them, and under no others; it is
 // never written over by CreateOffline, and shows nothing.
 func TestOffline(t *testing.T) {
-	o, err := NewOffline(parse(t, pki.ParseDomain, "a.test"))
+	o, err := NewOffline(parse(t, pki.ParseDomain, "a.test"), pki.Fingerprint{7})
 	must(t, err)
 	after, err := pki.NewSuccessor(rand.Reader)
 	must(t, err)
-	o.after = &after
+	o.after, o.tried = &after, true
 	path, typed := filepath.Join(t.TempDir(), "offline.age"), NewWords()
 	must(t, CreateOffline(path, typed, o))
 	wantErr(t, CreateOffline(path, typed, o), fs.ErrExist)
@@ -32,7 +32,7 @@ func TestOffline(t *testing.T) {
 	}
 	read, err := ReadOffline(path, "  "+strings.ToUpper(typed)+"\n")
 	must(t, err)
-	if read.Domain != o.Domain || read.Root.Fingerprint() != o.Root.Fingerprint() || read.Next.Fingerprint() != o.Next.Fingerprint() ||
+	if read.Domain != o.Domain || read.Key != o.Key || !read.tried || read.Root.Fingerprint() != o.Root.Fingerprint() || read.Next.Fingerprint() != o.Next.Fingerprint() ||
 		read.after.Fingerprint() != after.Fingerprint() || read.newRoot != nil {
 		t.Error("read something else")
 	}

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -25,11 +24,11 @@ func (m *mesh) lose(domain string, all bool) {
 	}
 }
 
-func lostKey(r *Rotation) { r.Lost, r.Dial = true, dial.Direct() }
+func lostKey(r *Rotation) { r.Lost = true }
 
 // An authority whose key is gone is followed by the key that it had committed itself to, by that
 // one's own word; everybody follows, and countersigns, without hands. It can be done twice, and
-// from nothing but the offline file, the configuration and DNS; and the key after it, as always.
+// from nothing but the offline file and the configuration; and the key after it, as always.
 func TestRotateLost(t *testing.T) {
 	t.Parallel()
 	m := newMesh(t, "a.test", "b.test", "c.test")
@@ -53,10 +52,6 @@ func TestRotateLost(t *testing.T) {
 	if first.Was != was || first.Is != o.Next.Fingerprint() {
 		t.Errorf("%+v", first)
 	}
-	m.rewrite("a.test", func(now *Offline) { // as if it had ended before that
-		after := now.Next
-		now.after, now.Next = &after, o.Next
-	})
 	if again, err := m.rotate("a.test", RoleCA, lostKey); err != nil || !again.Resumed || again.Is != first.Is {
 		t.Errorf("%+v %v", again, err)
 	}
@@ -89,21 +84,81 @@ func TestRotateLostByAnother(t *testing.T) {
 	m := newMesh(t, "a.test")
 	m.offline("a.test")
 	m.lose("a.test", false)
-	other, err := NewOffline(m.nodes["a.test"].domain)
+	other, err := NewOffline(m.nodes["a.test"].domain, pki.Fingerprint{1})
 	must(t, err)
 	m.rewrite("a.test", func(o *Offline) { *o = other })
-	for _, all := range []bool{false, true} {
-		if all {
-			m.lose("a.test", true)
-		}
-		_, err = m.rotate("a.test", RoleCA, lostKey)
-		wantErr(t, err, ErrInput)
-		wantText(t, err, "is not the one that goes with the key that is lost")
-	}
+	_, err = m.rotate("a.test", RoleCA, lostKey)
+	wantErr(t, err, ErrInput)
+	wantText(t, err, "is not the one that goes with the key that is lost")
+	_, err = m.rotate("a.test", RoleCA, lostKey, func(r *Rotation) { r.Old = pki.Fingerprint{2} })
+	wantErr(t, err, ErrInput)
+	wantText(t, err, "by the database of the node")
+	m.lose("a.test", true)
+	_, err = m.rotate("a.test", RoleCA, lostKey, func(r *Rotation) { r.Old = pki.Fingerprint{2} })
+	wantErr(t, err, ErrInput)
+	wantText(t, err, "and --old is another")
 	if _, err := (Rotation{Dir: m.nodes["a.test"].dir}).keys().authority(); err == nil {
 		t.Error("an authority was written")
 	}
 	if o := m.rewrite("a.test", func(*Offline) {}); o.after != nil || o.Next.Fingerprint() == (pki.Fingerprint{}) {
 		t.Error("the offline file was changed")
+	}
+}
+
+// Without the database nobody is asked which key was lost, and so nobody can lie: the offline file
+// knows it, or the operator has to say it. If what she said was wrong the same file serves again.
+func TestRotateLostAsksNobody(t *testing.T) {
+	t.Parallel()
+	m := newMesh(t, "a.test", "b.test")
+	m.federate("a.test", "b.test")
+	m.confirmed("a.test", "b.test")
+	a := m.offline("a.test")
+	was, wrong := m.authority("a.test").CA().Fingerprint(), pki.Fingerprint{7}
+	_, record, err := Record(a.dir)
+	must(t, err)
+	m.lose("a.test", true)
+	record.Fingerprint = wrong // and with the successor that everybody can read
+	must(t, m.dns.Set(a.domain, record))
+	held := m.rewrite("a.test", func(o *Offline) { o.Key = pki.Fingerprint{} })
+	_, err = m.rotate("a.test", RoleCA, lostKey)
+	wantErr(t, err, ErrOld)
+	say := func(key pki.Fingerprint) func(*Rotation) { return func(r *Rotation) { r.Old = key } }
+	first, err := m.rotate("a.test", RoleCA, lostKey, say(wrong))
+	must(t, err)
+	_, err = m.rotate("a.test", RoleCA, lostKey, say(was))
+	wantErr(t, err, ErrInput)
+	wantText(t, err, "To try it with another key move ")
+	m.lose("a.test", true)
+	second, err := m.rotate("a.test", RoleCA, lostKey, say(was))
+	must(t, err)
+	if first.Was != wrong || second.Was != was || first.Is != second.Is || second.Is != held.Next.Fingerprint() {
+		t.Errorf("%+v\n%+v", first, second)
+	}
+	m.again("a.test")
+	m.followed("a.test", second.Is, "b.test")
+}
+
+// An offline file knows whom its successor is to follow, from when it was made; and after a theft
+// the operator has to confirm it, for an older copy might put the stolen key back into office.
+func TestRotateLostByTheFile(t *testing.T) {
+	t.Parallel()
+	m := newMesh(t, "a.test")
+	m.offline("a.test")
+	was := m.authority("a.test").CA().Fingerprint()
+	m.lose("a.test", true)
+	stolen := func(r *Rotation) { r.Lost, r.Stolen = true, true }
+	_, err := m.rotate("a.test", RoleCA, stolen)
+	wantErr(t, err, ErrOld)
+	wantText(t, err, was.String())
+	done, err := m.rotate("a.test", RoleCA, lostKey)
+	must(t, err)
+	if done.Was != was {
+		t.Errorf("%+v", done)
+	}
+	m.lose("a.test", true) // the one that followed is stolen as well: not that one again
+	next, err := m.rotate("a.test", RoleCA, stolen, func(r *Rotation) { r.Old = done.Is })
+	must(t, err)
+	if next.Was != done.Is || next.Is == done.Is {
+		t.Errorf("%+v after %+v", next, done)
 	}
 }

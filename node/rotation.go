@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -19,17 +18,16 @@ import (
 type Rotation struct {
 	Dir     string // of the node
 	Key     Role
-	Offline string // path of the offline file
-	Words   string // that open it
-	Lost    bool   // the authority's key is gone, and the node does not serve: the successor follows by its own word
-	Stolen  bool   // the authority's key is in other hands: the offline root names who follows, and nothing certified before is good
-
-	Dial dial.Func // the door to the network; needed if Lost
+	Offline string          // path of the offline file
+	Words   string          // that open it
+	Lost    bool            // the authority's key is gone, and the node does not serve: the successor follows by its own word
+	Old     pki.Fingerprint // of the key that is lost, as the operator knows it; zero: as the node's database or the offline file knows it
+	Stolen  bool            // the authority's key is in other hands: the offline root names who follows, and nothing certified before is good
 }
 
 // Run makes the change. If a run was ended in its midst, another one brings it to its end.
 // With an error may come the Words of an offline file that was made.
-// Errors: ErrInput, ErrWords, ErrOffline, those of the file and of the node.
+// Errors: ErrInput, ErrOld, ErrWords, ErrOffline, those of the file and of the node.
 func (r Rotation) Run(ctx context.Context) (Rotated, error) {
 	if r.Lost && r.Key == RoleCA {
 		return r.lost(ctx)
@@ -86,12 +84,15 @@ func (r Rotation) authority(ctx context.Context, control *Control) (Rotated, err
 	}
 	was := old.Commitment()
 	if o.after != nil && was.Key == o.Next.Fingerprint() {
-		o.Next, o.after = *o.after, nil
-		return Rotated{Domain: o.Domain, Key: RoleCA, Is: was.Key, Resumed: true}, o.write(r.Offline, r.Words)
+		tried := o.tried
+		if o = o.promoted(); !tried {
+			return Rotated{Domain: o.Domain, Key: RoleCA, Is: was.Key, Resumed: true}, o.write(r.Offline, r.Words)
+		}
 	}
 	if was.Next != o.Next.Fingerprint() {
 		return Rotated{}, fmt.Errorf("%w: the offline file is not the one that goes with the key in office", ErrInput)
 	}
+	o.Key = was.Key
 	if o, err = r.withAfter(o); err != nil {
 		return Rotated{}, err
 	}
@@ -103,20 +104,18 @@ func (r Rotation) authority(ctx context.Context, control *Control) (Rotated, err
 	if err != nil {
 		return Rotated{}, err
 	}
-	o.Next, o.after = *o.after, nil
-	return done, o.write(r.Offline, r.Words)
+	return done, o.promoted().write(r.Offline, r.Words)
 }
 
-// withAfter names who is to follow the successor, in the offline file, if that is not done yet.
+// withAfter names who is to follow the successor, if that is not done yet, and writes the file.
 func (r Rotation) withAfter(o Offline) (Offline, error) {
-	if o.after != nil {
-		return o, nil
+	if o.after == nil {
+		after, err := pki.NewSuccessor(rand.Reader)
+		if err != nil {
+			return o, err
+		}
+		o.after = &after
 	}
-	after, err := pki.NewSuccessor(rand.Reader)
-	if err != nil {
-		return o, err
-	}
-	o.after = &after
 	return o, o.write(r.Offline, r.Words)
 }
 
@@ -185,7 +184,7 @@ func (r Rotation) firstRoot(ctx context.Context, control *Control, err error) (R
 	if err != nil {
 		return Rotated{}, err
 	}
-	o, err := NewOffline(authority.Domain())
+	o, err := NewOffline(authority.Domain(), authority.CA().Fingerprint())
 	if err != nil {
 		return Rotated{}, err
 	}

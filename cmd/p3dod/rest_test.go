@@ -104,7 +104,10 @@ func (l *bigLab) field(object, key string) string {
 func (l *bigLab) reads(user, from, text string, how ...string) {
 	l.t.Helper()
 	var got struct{ From, Text string }
-	l.must(json.Unmarshal([]byte(l.p3do(0, user, append([]string{"read", "--json"}, how...)...)), &got))
+	said := l.p3do(0, user, append([]string{"read", "--json"}, how...)...)
+	if err := json.Unmarshal([]byte(said), &got); err != nil {
+		l.t.Fatalf("%v: %s", err, said)
+	}
 	if got.From != from || got.Text != text {
 		l.t.Errorf("%s reads %q from %s", user, got.Text, got.From)
 	}

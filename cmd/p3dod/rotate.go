@@ -12,9 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/p3do/p3do/internal/cli"
-	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/internal/secret"
+	"github.com/p3do/p3do/internal/words"
 	"github.com/p3do/p3do/node"
+	"github.com/p3do/p3do/pki"
 )
 
 const rotateHelp = `Change a key of the node that serves. Nothing that is on its way is lost, and nobody
@@ -34,21 +35,39 @@ If the domain's key is lost with its folder, or from it, and no copy is left, th
 
 func rotateCommand(f *flags) *cobra.Command {
 	var r node.Rotation
-	var key, wordsFrom string
+	var key, wordsFrom, old string
 	c := &cobra.Command{Use: "rotate --key server|context|ca|offline", Short: "change a key", Long: rotateHelp, Args: cobra.NoArgs}
 	c.Flags().StringVar(&key, "key", "", "which one: server, context, ca or offline")
 	c.Flags().StringVar(&r.Offline, "offline", "", "the offline file (default: DIR-offline.age, beside the folder)")
 	c.Flags().StringVar(&wordsFrom, "words-from", "", `file with the 12 words; "-": standard input`)
 	c.Flags().BoolVar(&r.Lost, "lost", false, "of ca: keys/authority is gone, and no copy is left; with the node stopped")
 	c.Flags().BoolVar(&r.Stolen, "stolen", false, "of ca: the key is in other hands; what it certified is not good any more")
+	c.Flags().StringVar(&old, "old", "", "of --lost: the fingerprint of the key that is lost, if neither node.db nor the offline file can say it")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		r.Dir, r.Key, r.Dial = f.dir, node.Role(key), dial.Direct()
+		r.Dir, r.Key = f.dir, node.Role(key)
+		if err := setOld(&r, old); err != nil {
+			return err
+		}
 		if r.Offline == "" {
 			r.Offline = node.OfflinePath(f.dir)
 		}
 		return rotate(c, f, r, wordsFrom)
 	}
 	return c
+}
+
+// setOld reads which key is lost.
+func setOld(r *node.Rotation, old string) (err error) {
+	if old == "" {
+		return nil
+	}
+	if !r.Lost {
+		return cli.Fail(cli.Input, "p3dod rotate --key ca --lost --old FINGERPRINT", "--old is of --lost.")
+	}
+	if r.Old, err = pki.ParseFingerprint(old); err != nil {
+		return cli.Fail(cli.Input, "p3dod rotate --key ca --lost --old FINGERPRINT   (the whole of it, as p3dod init printed it; its 12 words are too short)", "%v", err)
+	}
+	return nil
 }
 
 func rotate(c *cobra.Command, f *flags, r node.Rotation, wordsFrom string) error {
@@ -120,6 +139,8 @@ func rotateFailure(err error, r node.Rotation) error {
 	switch {
 	case errors.Is(err, node.ErrWords):
 		return cli.Fail(cli.Input, "p3dod rotate --key "+string(r.Key)+" --words-from FILE   (12 words, as p3dod init printed them)", "%v", err)
+	case errors.Is(err, node.ErrOld):
+		return cli.Fail(cli.Input, "p3dod rotate --key ca --lost --old FINGERPRINT", "%v", err)
 	case errors.Is(err, node.ErrOffline), errors.Is(err, node.ErrInput):
 		return cli.Fail(cli.Input, "p3dod rotate --help", "%v", err)
 	case errors.Is(err, fs.ErrExist):
@@ -155,6 +176,9 @@ func reportRotated(c *cobra.Command, f *flags, r node.Rotation, done node.Rotate
 		fmt.Fprintf(&text, "\n%s", wordsText(r.Offline, done.Words))
 	}
 	if r.Lost {
+		if !done.Was.IsZero() {
+			fmt.Fprintf(&text, "It follows %s\n  in words: %s\n", done.Was, words.Of(done.Was))
+		}
 		fmt.Fprintf(&text, "Others follow as soon as the node serves: p3dod serve --dir %s\n", f.dir)
 	}
 	if r.Key == node.RoleCA || r.Key == node.RoleOffline {
