@@ -118,6 +118,15 @@ func (u UnvouchedCard) Raw() []byte { return bytes.Clone(u.raw) }
 // made for it, and is judged by whoever gets that.
 func (u UnvouchedCard) Certificate() []byte { return u.card.Certificate.DER() }
 
+// Own returns the card as that of the holder of the key, whoever certified the name: for programs
+// of hers, which need nobody's word for who she is.
+func (u UnvouchedCard) Own(key IdentityPublic) (SignedCard, error) {
+	if u.card.Certificate.cert == nil || u.card.Certificate.key != key {
+		return SignedCard{}, errors.New("pki: card: it is another key's")
+	}
+	return SignedCard{Card: u.card, raw: u.Raw()}, nil
+}
+
 // VerifyCard reads a signed card of a user of this domain: ParseCard, then the
 // certificate as by VerifyUser, then the time. An error about time is ErrTime.
 func (c CACert) VerifyCard(raw []byte, now time.Time) (SignedCard, error) {

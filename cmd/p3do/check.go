@@ -70,6 +70,7 @@ func (c *command) check(ctx context.Context, s agent.Subject, k checking) (err e
 	if err != nil {
 		return unchecked(err, s)
 	}
+	c.tellNotices(a)
 	text := ""
 	if r.Subject != s.String() {
 		text = fmt.Sprintf("%s moved to %s, signed by the old identity.\n", s, r.Subject)
@@ -128,6 +129,9 @@ func summary(s agent.Subject, r agent.Report) string {
 	}
 	if r.Offline {
 		parts = append(parts, "home offline")
+	}
+	if devices := r.DevicesText(); devices != "" {
+		parts = append(parts, devices)
 	}
 	text := fmt.Sprintf("%s: %s.", s, strings.Join(parts, "; "))
 	switch {

@@ -23,7 +23,7 @@ func failure(err error) error {
 	if err == nil {
 		return nil
 	}
-	for _, judge := range []func(error) *cli.Failure{typed, changed, ofFolder, ofMessage, ofHome} {
+	for _, judge := range []func(error) *cli.Failure{typed, changed, ofDevice, ofFolder, ofMessage, ofHome} {
 		if f := judge(err); f != nil {
 			return f
 		}

@@ -66,7 +66,7 @@ func (c *command) root() *cobra.Command {
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print one JSON object, and progress elsewhere")
 	root.PersistentFlags().BoolVar(&c.quiet, "quiet", false, "print no progress")
 	root.PersistentFlags().DurationVar(&c.timeout, "timeout", 0, "give up after `D`, like 30s or 2m (default 1m0s)")
-	root.AddCommand(c.newCommand(), c.loginCommand(), c.whoamiCommand(), c.backupCommand(), c.revokeCommand(), c.wipeCommand(), c.sendCommand(), c.readCommand(), c.statusCommand(), c.checkCommand(), c.addCommand())
+	root.AddCommand(c.newCommand(), c.loginCommand(), c.whoamiCommand(), c.backupCommand(), c.revokeCommand(), c.wipeCommand(), c.sendCommand(), c.readCommand(), c.statusCommand(), c.checkCommand(), c.deviceCommand(), c.addCommand())
 	return root
 }
 
@@ -168,6 +168,18 @@ func (c *command) print(object any, text string) error {
 func (c *command) warnAll(a *agent.Agent) {
 	for _, warning := range a.Warnings() {
 		c.warn(warning)
+	}
+	c.tellNotices(a)
+}
+
+// tellNotices tells what is not done in silence, and is no reason to worry by itself.
+func (c *command) tellNotices(a *agent.Agent) {
+	notices, err := a.Notices()
+	for _, n := range notices {
+		fmt.Fprintf(c.stderr, "p3do: note: %s\n", n) // as in warn
+	}
+	if err != nil {
+		c.warn(err)
 	}
 }
 

@@ -85,7 +85,11 @@ func (w whoami) text(self agent.Self) (string, error) {
 	if self.Expires.IsZero() {
 		until = "not vouched for any more: it is renewed when your home answers"
 	}
-	return fmt.Sprintf("%s\nwords: %s\nfingerprint: %s\nhome: %s\n%s", self.Name, self.Words, self.Fingerprint, home, until), nil
+	text := fmt.Sprintf("%s\nwords: %s\nfingerprint: %s\nhome: %s\n%s", self.Name, self.Words, self.Fingerprint, home, until)
+	for _, d := range self.Devices {
+		text += "\ndevice " + deviceLine(d)
+	}
+	return text, nil
 }
 
 // link is who somebody is in one line, for programs: her name, if she has one, and her key.

@@ -39,6 +39,9 @@ type Agent struct {
 	ending  ExpiryError                  // of which she was warned last
 	counts  Counts
 
+	card     []byte    // ours, as it was published last by this program; nil: it was not
+	recarded time.Time // when a letter that did not open had us look for newer keys
+
 	views       map[[32]byte]pki.SignedView       // verified, by the hash of authority and bytes
 	descriptors map[[32]byte]pki.SignedDescriptor // parsed, by the hash of their bytes
 	full        *session.Error                    // why the last copy was not taken; nil: not for a quota

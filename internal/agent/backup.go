@@ -86,6 +86,9 @@ func (a *Agent) BackupWords() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if a.self.linked() {
+		return "", ErrDevice
+	}
 	if len(id.Root) != words.SecretSize {
 		return "", errors.New("agent: your identity: its root is damaged")
 	}
@@ -100,6 +103,9 @@ func (a *Agent) Backup(w io.Writer, passphrase []byte) error {
 
 // backup is Backup with a price for each try at the passphrase: two to the power of cost.
 func (a *Agent) backup(w io.Writer, passphrase []byte, cost int) error {
+	if a.self.linked() {
+		return ErrDevice
+	}
 	saved, err := a.saved()
 	if err != nil {
 		return err
@@ -111,18 +117,23 @@ func (a *Agent) backup(w io.Writer, passphrase []byte, cost int) error {
 	if sealedSize(len(raw)) > MaxBackup {
 		return &BackupSizeError{len(raw)}
 	}
-	recipient, err := age.NewScryptRecipient(string(passphrase))
+	return sealTo(w, raw, string(passphrase), cost)
+}
+
+// sealTo writes a file of age with a price for each try at the passphrase.
+func sealTo(w io.Writer, raw []byte, passphrase string, cost int) error {
+	recipient, err := age.NewScryptRecipient(passphrase)
 	if err != nil {
-		return fmt.Errorf("agent: sealing a backup: %w", err)
+		return fmt.Errorf("agent: sealing a file: %w", err)
 	}
 	recipient.SetWorkFactor(cost)
 	sealed, err := age.Encrypt(w, recipient)
 	if err != nil {
-		return fmt.Errorf("agent: sealing a backup: %w", err)
+		return fmt.Errorf("agent: sealing a file: %w", err)
 	}
 	_, err = sealed.Write(raw)
 	if err = errors.Join(err, sealed.Close()); err != nil {
-		return fmt.Errorf("agent: writing a backup: %w", err)
+		return fmt.Errorf("agent: writing a file: %w", err)
 	}
 	return nil
 }
@@ -233,7 +244,7 @@ func (a *Agent) restored(saved savedFolder, id identity) error {
 func (a *Agent) Restored() (who string, begun bool) {
 	id, _, err := a.identity()
 	if id.Name.IsZero() {
-		return "key:" + a.self.key.Fingerprint().String(), false
+		return "key:" + a.self.public.Fingerprint().String(), false
 	}
 	return id.Name.String(), err != nil || id.begun()
 }
@@ -253,18 +264,23 @@ func openBackup(file io.Reader, passphrase []byte) (saved savedFolder, id identi
 	if saved.V != backupVersion {
 		return savedFolder{}, identity{}, fmt.Errorf("agent: the backup is of version %d; this program knows %d", saved.V, backupVersion)
 	}
+	if id, err = identityIn(saved); err != nil || len(id.Root) != rootSize {
+		return savedFolder{}, identity{}, errors.Join(ErrNoBackup, err)
+	}
+	return saved, id, nil
+}
+
+// identityIn is whose the records are; none if they say nothing of it.
+func identityIn(saved savedFolder) (id identity, err error) {
 	for _, r := range saved.Records {
 		if len(r.Key) == 0 || len(r.Key) > vault.MaxKey || len(r.Value) > vault.MaxValue {
-			return savedFolder{}, identity{}, ErrNoBackup
+			return identity{}, ErrNoBackup
 		}
 		if r.Key == keyIdentity {
 			id, err = parseRecord[identity](r.Value)
 		}
 	}
-	if err != nil || len(id.Root) != rootSize {
-		return savedFolder{}, identity{}, errors.Join(ErrNoBackup, err)
-	}
-	return saved, id, nil
+	return id, err
 }
 
 func unseal(file io.Reader, passphrase []byte) ([]byte, error) {

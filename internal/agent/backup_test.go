@@ -51,7 +51,7 @@ func TestRootIsForever(t *testing.T) {
 		"identity": {s.key.Fingerprint().String(), "3kKhb-3zjwDf14Z7yGFHCZhlu4VA6sAJ1IRcACmDcDY"},
 		"requests": {pki.Fingerprint(s.requests).String(), "N5UPg5mref_Yombfx_3CUfCt-vz6c2PQMA4IRfcCmkg"},
 		"replies":  {pki.Fingerprint(s.replies).String(), "DyKpOpXzaxQ3L0D7p5vvI_J44Xx-OtaFmouYd3sJVpk"},
-		"contact":  {pki.Fingerprint(contact).String(), "ae3BBM15VpG4W_eluvOilIqxZil4lyoEZlvrs16aKzU"},
+		"contact":  {pki.Fingerprint(contact).String(), "obih0ORP4u7NQU9YiZKyWpH0Q_QsQHq0Ax9xuspQJ2U"},
 		"auth key": {pki.Fingerprint(s.keys.Public().Auth).String(), "gIQb5dr-n9qti517SNIEUeJR3ZB-bIz1H-hnvUkWmHg"},
 	} {
 		if is.got != is.want {

@@ -39,12 +39,14 @@ func (s Subject) String() string {
 type Report struct {
 	Subject string          `json:"subject"`
 	Trust   Trust           `json:"trust"`
-	Key     pki.Fingerprint `json:"key,omitzero"`   // by which she is known; zero: none is
-	Words   string          `json:"words"`          // the same in 12 words
-	Shown   pki.Fingerprint `json:"shown,omitzero"` // another key than that, which is shown now
-	Ended   bool            `json:"ended"`          // her domain has ended the name
-	Offline bool            `json:"offline"`        // the key server of her home did not answer
-	Home    *DomainReport   `json:"home"`           // of her domain, or of the domain itself
+	Key     pki.Fingerprint `json:"key,omitzero"`    // by which she is known; zero: none is
+	Words   string          `json:"words"`           // the same in 12 words
+	Shown   pki.Fingerprint `json:"shown,omitzero"`  // another key than that, which is shown now
+	Ended   bool            `json:"ended"`           // her domain has ended the name
+	Offline bool            `json:"offline"`         // the key server of her home did not answer
+	Devices int             `json:"devices"`         // of hers as her card lists them, beside the one with her key
+	Newest  time.Time       `json:"newest,omitzero"` // since when the newest of these is one
+	Home    *DomainReport   `json:"home"`            // of her domain, or of the domain itself
 
 	MovedFrom pki.Name `json:"moved_from,omitzero"` // the name by which she was known before; it may be the one that was asked for
 
@@ -166,6 +168,11 @@ func (a *Agent) report(s Subject, shown pki.Fingerprint) (r Report, err error) {
 		p, err := a.person(tx, s.Name, shown)
 		r = ofPerson(p)
 		r.Home = b.report(p.home)
+		if err != nil {
+			return err
+		}
+		l, err := devicesOf(tx, s.Name, r.Key)
+		r.Devices, r.Newest = l.Count, l.Newest
 		return err
 	})
 	return r, err
@@ -209,6 +216,14 @@ func ofPerson(p person) Report {
 		r.problem = p.home.altered()
 	}
 	return r
+}
+
+// DevicesText is how many devices she has, the main one counted; empty if there is that one only.
+func (r Report) DevicesText() string {
+	if r.Devices == 0 {
+		return ""
+	}
+	return devicesText(r.Devices, r.Newest)
 }
 
 // spelt is a fingerprint in words; none of none.

@@ -85,6 +85,11 @@ func (c *contact) stated(m message.Content, now time.Time) {
 	}
 }
 
+// otherKeys tells whether a message states other keys than those that are known of a contact.
+func (c contact) otherKeys(m message.Content) bool {
+	return len(c.Auth) > 0 && !equal(c.Auth, m.Auth[:])
+}
+
 // carded takes in a contact's card.
 func (c *contact) carded(card pki.SignedCard) {
 	if !c.moved(card) {
@@ -229,7 +234,7 @@ func (a *Agent) look(ctx context.Context, name pki.Name) (pki.SignedCard, error)
 	case err != nil:
 		return card, &CardError{name, err}
 	}
-	return card, a.agrees(name, card.Certificate.Key().Fingerprint())
+	return card, errors.Join(a.agrees(name, card.Certificate.Key().Fingerprint()), a.sawDevices(card))
 }
 
 // answered notes what the answer to a look-up says of a domain: whether it is there, and

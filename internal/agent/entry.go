@@ -91,6 +91,10 @@ func (a *Agent) entry() (e entry, ok bool, err error) {
 // spools are the servers that keep what is written to us, best first: where we are connected,
 // and then the other one of home and entry.
 func (a *Agent) spools(tx *vault.Tx) ([]pki.Domain, error) {
+	if a.self.linked() { // what she says herself, for all of us
+		card, err := a.self.ownCard()
+		return card.Spools, err
+	}
 	spools := []pki.Domain{a.home()}
 	e, _, err := load[entry](tx, keyEntry)
 	if err == nil && e.spool(a.now()) {

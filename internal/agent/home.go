@@ -256,6 +256,9 @@ func (a *Agent) enter(ctx context.Context) error {
 	if err != nil || !ok {
 		return errors.Join(err, missing(ok))
 	}
+	if err := a.become(id); err != nil {
+		return err
+	}
 	ca, err := a.authority(id.Name.Domain())
 	if err != nil {
 		return err
@@ -264,7 +267,12 @@ func (a *Agent) enter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.publish(ctx, id, certificate); err != nil {
+	if a.self.linked() {
+		err = a.recard(ctx, ca)
+	} else {
+		err = a.publish(ctx, id, certificate)
+	}
+	if err != nil {
 		return err
 	}
 	if err := a.refreshDirectory(ctx, directoryAge); err != nil {
@@ -288,6 +296,8 @@ func (a *Agent) login(ctx context.Context, id identity, ca pki.CACert) (certific
 	var authority []byte
 	if a.abroad() {
 		authority = ca.DER()
+	}
+	if a.abroad() || a.self.linked() {
 		certificate, err = a.ownCertificate(id, ca)
 	} else {
 		certificate, err = a.certificate(ctx, id, ca)
@@ -295,7 +305,12 @@ func (a *Agent) login(ctx context.Context, id identity, ca pki.CACert) (certific
 	if err != nil {
 		return pki.UserCert{}, err
 	}
-	welcome, err := a.client.Login(ctx, id.Name, certificate.DER(), a.self.key, authority)
+	var welcome session.Welcome
+	if a.self.linked() {
+		welcome, err = a.loginAs(ctx, id, authority)
+	} else {
+		welcome, err = a.client.Login(ctx, id.Name, certificate.DER(), a.self.key, authority)
+	}
 	if err == nil && (welcome.Domain != a.where() || welcome.Home.Domain != id.Name.Domain()) {
 		err = fmt.Errorf("agent: %w: welcome to somebody else", session.ErrMalformed)
 	}
@@ -313,7 +328,7 @@ func missing(ok bool) error {
 // certificate returns ours, fetched or renewed if need be, and keeps it.
 func (a *Agent) certificate(ctx context.Context, id identity, ca pki.CACert) (pki.UserCert, error) {
 	known, err := ca.VerifyUser(id.Certificate, a.now())
-	if err == nil && known.Key() == a.self.key.Public() {
+	if err == nil && known.Key() == a.self.public {
 		if due, err := a.renewing(id); err != nil || !due {
 			return known, err
 		}
@@ -339,7 +354,7 @@ func (a *Agent) register(ctx context.Context, name pki.Name, ca pki.CACert) (pki
 	if err != nil {
 		return pki.UserCert{}, fmt.Errorf("agent: the home's certificate for you: %w", err)
 	}
-	if certificate.Name() != name || certificate.Key() != a.self.key.Public() {
+	if certificate.Name() != name || certificate.Key() != a.self.public {
 		return pki.UserCert{}, errors.New("agent: the home's certificate is for somebody else")
 	}
 	return certificate, nil
@@ -366,10 +381,8 @@ func (a *Agent) publish(ctx context.Context, id identity, certificate pki.UserCe
 	if err != nil || there || !now.Before(certificate.NotAfter()) {
 		return err
 	}
-	keys := a.self.keys.Public()
-	card, err := pki.SignCard(a.self.key, pki.Card{
-		Certificate: certificate, Serial: uint64(now.UnixMilli()), Issued: now, Expires: now.Add(pki.CardLifetime),
-		Seal: keys.Seal, Auth: keys.Auth, Requests: a.self.requests, Spools: spools,
+	card, err := a.sign(pki.Card{
+		Certificate: certificate, Serial: uint64(now.UnixMilli()), Issued: now, Expires: now.Add(pki.CardLifetime), Spools: spools,
 	})
 	if err != nil {
 		return err
@@ -377,5 +390,6 @@ func (a *Agent) publish(ctx context.Context, id identity, certificate pki.UserCe
 	if err := a.client.Publish(ctx, card.Raw()); err != nil {
 		return err
 	}
+	a.card = card.Raw()
 	return a.vault.Update(func(tx *vault.Tx) error { return a.noteCard(tx, now, certificate.DER(), spools) })
 }

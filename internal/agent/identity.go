@@ -31,7 +31,9 @@ type identity struct {
 	Keyonly     bool      `json:"keyonly,omitempty"`  // was made without a home
 	Restored    bool      `json:"restored,omitempty"` // from words: what it had before, we do not know
 
-	Left []pki.Name `json:"left,omitempty"` // names that it had before, the last first
+	Left       []pki.Name `json:"left,omitempty"`       // names that it had before, the last first
+	Generation int        `json:"generation,omitempty"` // how many devices were removed: each time, keys for messages are new
+	Linked     *linked    `json:"linked,omitempty"`     // of a device, in place of the root
 }
 
 // begun tells whether there is a home that has not registered the identity yet, or has not
@@ -47,15 +49,22 @@ func (id identity) open(name pki.Name) bool {
 	return id.Name.IsZero() || id.begun() && (id.Name == name || typed)
 }
 
-// self is what never changes of an identity, parsed.
+// self is an identity, parsed. On a device there is neither root nor key.
 type self struct {
-	name     pki.Name
-	left     []pki.Name // names that it had before
-	root     secret32
-	key      pki.IdentityKey
-	keys     *message.PrivateKeys
-	requests onion.Mailbox
-	replies  onion.Mailbox
+	name       pki.Name
+	left       []pki.Name // names that it had before
+	root       secret32
+	key        pki.IdentityKey
+	public     pki.IdentityPublic
+	device     *pki.DeviceKey // of a device; nil in the main folder
+	card       []byte         // of a device: the one that keys and former are of
+	generation int            // of keys
+	keys       *message.PrivateKeys
+	former     []*message.PrivateKeys // those before, the last first, keptKeys in all
+	statement  [pki.SignatureSize]byte
+	contacts   secret32
+	requests   onion.Mailbox
+	replies    onion.Mailbox
 }
 
 // The labels under which secrets follow from a root by HKDF-SHA256 (RFC 5869). They are the
@@ -77,30 +86,56 @@ func (s secret32) expand(label string, size int) ([]byte, error) {
 }
 
 func (id identity) self() (s self, err error) {
+	if id.Linked != nil {
+		s, err := id.Linked.self(id.Name)
+		s.left = id.Left
+		return s, err
+	}
 	raw := make(map[string][]byte)
 	for _, want := range []struct {
 		label string
 		size  int
-	}{{labelIdentity, pki.SeedSize}, {labelKeys, message.SeedSize}, {labelRequests, 32}, {labelReplies, 32}} {
+	}{{labelIdentity, pki.SeedSize}, {labelRequests, 32}, {labelReplies, 32}, {labelContacts, 32}} {
 		if raw[want.label], err = id.Root.expand(want.label, want.size); err != nil {
 			return self{}, err
 		}
 	}
-	s = self{name: id.Name, left: id.Left, root: id.Root}
+	s = self{name: id.Name, left: id.Left, root: id.Root, contacts: raw[labelContacts], generation: id.Generation}
 	copy(s.requests[:], raw[labelRequests])
 	copy(s.replies[:], raw[labelReplies])
 	if s.key, err = pki.ParseIdentityKey(raw[labelIdentity]); err != nil {
 		return self{}, fmt.Errorf("agent: your identity: %w", err)
 	}
-	if s.keys, err = message.ParsePrivateKeys(raw[labelKeys]); err != nil {
-		return self{}, fmt.Errorf("agent: your identity: %w", err)
-	}
-	return s, nil
+	s.public = s.key.Public()
+	return s, s.deriveKeys()
 }
 
-// contact is what we give a contact to write to us: the same again after a restore.
+// deriveKeys makes the keys for messages of our generation, and of those before.
+func (s *self) deriveKeys() error {
+	for g := s.generation; g >= 0 && g > s.generation-keptKeys; g-- {
+		label := labelKeys
+		if g > 0 {
+			label = fmt.Sprint(labelLater, g)
+		}
+		seed, err := s.root.expand(label, message.SeedSize)
+		if err != nil {
+			return err
+		}
+		keys, err := message.ParsePrivateKeys(seed)
+		if err != nil {
+			return fmt.Errorf("agent: your identity: %w", err)
+		}
+		s.former = append(s.former, keys)
+	}
+	s.keys, s.former = s.former[0], s.former[1:]
+	copy(s.statement[:], s.key.Sign(message.StatementLabel, s.keys.Public().Statement()))
+	return nil
+}
+
+// contact is what we give a contact to write to us: the same again after a restore, and on each of
+// our devices.
 func (s self) contact(identity pki.Fingerprint) (secret32, error) {
-	return s.root.expand(labelContact+string(identity[:]), 32)
+	return s.contacts.expand(labelContact+string(identity[:]), 32)
 }
 
 // A Self is what there is to tell about the user of a folder.
@@ -117,6 +152,8 @@ type Self struct {
 	Certificate []byte          `json:"-"`                   // in DER
 	Authority   []byte          `json:"-"`                   // the home's that signed it, in DER; nil: not known any more
 	Revoker     bool            `json:"revoker"`             // the key that can end this one is in the folder
+	Devices     []Device        `json:"devices,omitempty"`   // beside the main one
+	Device      bool            `json:"device,omitempty"`    // the folder is of one of these
 }
 
 // Self returns who the folder belongs to.
@@ -125,11 +162,15 @@ func (a *Agent) Self() (Self, error) {
 	if err != nil {
 		return Self{}, err
 	}
-	fingerprint := a.self.key.Fingerprint()
+	fingerprint := a.self.public.Fingerprint()
 	s := Self{
 		Name: id.Name, ID: "key:" + fingerprint.String(), Fingerprint: fingerprint, Words: words.Of(fingerprint),
 		Certificate: id.Certificate,
 	}
+	if s.Devices, err = a.Devices(); err != nil {
+		return Self{}, err
+	}
+	s.Device = a.self.linked()
 	if _, s.Revoker, err = a.revoker(); err != nil || id.Name.IsZero() {
 		return s, err
 	}

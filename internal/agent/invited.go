@@ -79,7 +79,7 @@ func (a *Agent) Invite(ctx context.Context, life time.Duration) (i invitation.Pe
 		return i, err
 	}
 	i = invitation.Personal{
-		Expires: a.now().Add(min(life, longestInvited)), Name: a.self.name, Identity: a.self.key.Fingerprint(), Home: s.key(),
+		Expires: a.now().Add(min(life, longestInvited)), Name: a.self.name, Identity: a.self.public.Fingerprint(), Home: s.key(),
 	}
 	if i.Others, err = a.othersKnown(s.verdict.For); err != nil {
 		return i, err
@@ -252,7 +252,7 @@ func (a *Agent) greet(ctx context.Context, i invitation.Personal) (id string, er
 		return "", &pki.KeyChangedError{Subject: i.Name.String(), Pinned: i.Identity, Shown: to.id}
 	}
 	to.address = mor.Address{Mailbox: onion.Mailbox(i.Mailbox()), Identity: i.Identity, Spools: []pki.Domain{i.Name.Domain()}, Once: true}
-	d := draft{kind: kindText, text: helloText, about: mor.MessageID(i.Proof(a.self.key.Fingerprint())), hello: true}
+	d := draft{kind: kindText, text: helloText, about: mor.MessageID(i.Proof(a.self.public.Fingerprint())), hello: true}
 	var copies []mor.Submission
 	err = a.withRoutes(ctx, func() error {
 		return a.vault.Update(func(tx *vault.Tx) (err error) {

@@ -86,6 +86,8 @@ func (a *Agent) move(ctx context.Context, name pki.Name) (Departure, error) {
 // something is left to do.
 func (a *Agent) mayMove(id identity, name pki.Name) error {
 	switch {
+	case id.Linked != nil:
+		return ErrDevice
 	case id.Name.IsZero():
 		return ErrNoHome
 	case id.Name != name && id.begun():
@@ -170,7 +172,7 @@ func (a *Agent) rename(tx *vault.Tx, fresh pki.UserCert) error {
 // nextSerial is greater than that of every move of ours that we know of.
 func (a *Agent) nextSerial(tx *vault.Tx) (uint64, error) {
 	serial := uint64(max(1, a.now().UnixMilli()))
-	own, err := movesOf(tx, a.self.key.Fingerprint())
+	own, err := movesOf(tx, a.self.public.Fingerprint())
 	for _, m := range own {
 		serial = max(serial, m.Serial+1)
 	}
@@ -260,7 +262,7 @@ func (a *Agent) connectNew(ctx context.Context) error {
 // unsaid are our moves that are still to be handed in.
 func (a *Agent) unsaid() (all []pki.Move, err error) {
 	err = a.vault.View(func(tx *vault.Tx) error {
-		own, err := movesOf(tx, a.self.key.Fingerprint())
+		own, err := movesOf(tx, a.self.public.Fingerprint())
 		for _, m := range own {
 			if has(tx, prefixLeaving+m.From().String()) {
 				all = append(all, m)

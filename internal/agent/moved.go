@@ -104,7 +104,7 @@ func (a *Agent) keepMove(tx *vault.Tx, raw []byte) error {
 		return err
 	}
 	ours := pinned == m.Key().Fingerprint() && c.Chosen // not a stranger who wrote to us
-	if !ours && m.Key() != a.self.key.Public() {
+	if !ours && m.Key() != a.self.public {
 		if ok, err := a.mayKeepMove(tx, m); err != nil || !ok {
 			return err
 		}

@@ -81,7 +81,7 @@ func (a *Agent) watching(raw []byte) error {
 		if err != nil {
 			return a.noteUnseen(tx)
 		}
-		if key := signed.Certificate.Key(); key != a.self.key.Public() {
+		if key := signed.Certificate.Key(); key != a.self.public {
 			seen.Shown = key.Fingerprint()
 		}
 		return save(tx, keyWatched, seen)
@@ -102,7 +102,7 @@ func (a *Agent) noteUnseen(tx *vault.Tx) error {
 // Own returns what is wrong with her own name or key, as far as this folder knows; nil if
 // nothing is.
 func (a *Agent) Own() (wrong *OwnKeyError, err error) {
-	own := a.self.key.Fingerprint()
+	own := a.self.public.Fingerprint()
 	e := OwnKeyError{Name: a.self.name, Key: own}
 	err = a.vault.View(func(tx *vault.Tx) error {
 		seen, _, err := load[watched](tx, keyWatched)
@@ -143,6 +143,9 @@ func (a *Agent) attend(ctx context.Context) error {
 	err := a.refreshDirectory(asked, directoryAge)
 	if err == nil {
 		err = a.watch(asked)
+	}
+	if ca, failed := a.authority(a.home()); err == nil && failed == nil && a.self.linked() {
+		err = a.recard(asked, ca)
 	}
 	if err != nil {
 		a.cfg.Log.Debug("hearing of keys", "err", err)

@@ -21,6 +21,9 @@ func (a *Agent) fetch(ctx context.Context, wait time.Duration) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := a.renewSelf(); err != nil { // before what comes under newer keys is taken for none
+		return 0, err
+	}
 	var done []int64
 	for _, item := range items {
 		a.after = max(a.after, item.Seq)
@@ -63,7 +66,10 @@ func (a *Agent) take(ctx context.Context, item session.Item) (done bool, err err
 		a.counts.Unopened++
 		return true, nil
 	}
-	m, err := a.open(letter.Sealed[:])
+	m, err := a.opened(ctx, letter.Sealed[:])
+	if err != nil && !errors.Is(err, message.ErrOpen) {
+		return false, err
+	}
 	if err != nil || m.ID != letter.ID {
 		a.counts.Unopened++ // in silence: whoever sent it learns nothing
 		return true, nil
@@ -78,16 +84,6 @@ func (a *Agent) take(ctx context.Context, item session.Item) (done bool, err err
 		return a.held(item, m, err)
 	}
 	return done, err
-}
-
-// open opens what was sealed to us, under the name that we have, or one that we had.
-func (a *Agent) open(sealed []byte) (m message.Content, err error) {
-	for _, name := range append([]pki.Name{a.self.name}, a.self.left...) {
-		if m, err = message.Open(a.self.keys, name, sealed); err == nil {
-			break
-		}
-	}
-	return m, err
 }
 
 // accept takes in a message of somebody who is vouched for. What it leads to is one
@@ -112,7 +108,10 @@ func (a *Agent) accept(ctx context.Context, item session.Item, m message.Content
 		if err != nil {
 			return err
 		}
-		if c.stated(m, a.now()); keys != nil {
+		if keys != nil || !c.otherKeys(m) {
+			c.stated(m, a.now())
+		}
+		if keys != nil {
 			c.Seal = keys.Seal[:]
 		}
 		if err := errors.Join(save(tx, prefixContact+m.Name.String(), c), a.doubtHome(tx, m)); err != nil {
@@ -156,16 +155,17 @@ func (a *Agent) door(tx *vault.Tx, item session.Item, m message.Content, from pk
 }
 
 // keysOf looks up the sender's card if the message has no room for her seal key and it is
-// not known: without it there is no answering. So the home learns who wrote; what it says is
+// not known: without it there is no answering. And if it states other keys than the known ones: only
+// a card says that these are hers now, for somebody may have the old ones whose device she removed. So the home learns who wrote; what it says is
 // kept as for a send. nil: nothing new is known.
 func (a *Agent) keysOf(ctx context.Context, m message.Content, from pki.UserCert) (*message.Keys, error) {
-	if m.Seal != nil || m.Kind == message.Acknowledgement {
+	if m.Kind == message.Acknowledgement {
 		return nil, nil
 	}
 	known := false
 	err := a.vault.View(func(tx *vault.Tx) error {
 		c, ok, err := load[contact](tx, prefixContact+m.Name.String())
-		known = ok && equal(c.Auth, m.Auth[:]) && len(c.Seal) > 0
+		known = ok && equal(c.Auth, m.Auth[:]) && len(c.Seal) > 0 || m.Seal != nil && !c.otherKeys(m)
 		return err
 	})
 	if err != nil || known {

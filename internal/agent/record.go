@@ -38,6 +38,8 @@ import (
 //	moved/FINGERPRINT/NAME a signed move, raw: the key has left that name for another one
 //	settle/FINGERPRINT/NAME of a move of a contact: the new name, which is to get her pin
 //	leaving/NAME           leaving: a name that we left, which not all have been told
+//	device/FINGERPRINT     device: one of ours beside this, in the main folder
+//	listed/NAME            seenList: the devices that a card listed which was looked up
 //	card/NAME              looked: a card that was looked up
 //	held/HASH              heldItem: an item that is left at the home, by the SHA-256 of its bytes
 //	outbox/ID              outgoing: a message on its way
@@ -62,6 +64,8 @@ const (
 	keyWatched    = "watched"
 	keyRenewal    = "renewal"
 	keyStrays     = "strays"
+	prefixDevice  = "device/"
+	prefixListed  = "listed/"
 	prefixPin     = "pin/"
 	prefixShown   = "shown/"
 	prefixServer  = "server/"
@@ -133,16 +137,23 @@ func parseRecord[R any](raw []byte) (r R, err error) {
 
 // save writes the record at key.
 func save(tx *vault.Tx, key string, r any) error {
+	raw, err := marshalRecord(r)
+	if err == nil {
+		tx.Put(key, raw)
+	}
+	return err
+}
+
+// marshalRecord is the inverse of parseRecord.
+func marshalRecord(r any) ([]byte, error) {
 	raw, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("agent: writing a record: %w", err)
+	if err == nil {
+		raw, err = json.Marshal(versioned{recordVersion, raw})
 	}
-	raw, err = json.Marshal(versioned{recordVersion, raw})
 	if err != nil {
-		return fmt.Errorf("agent: writing a record: %w", err)
+		return nil, fmt.Errorf("agent: writing a record: %w", err)
 	}
-	tx.Put(key, raw)
-	return nil
+	return raw, nil
 }
 
 // each calls f with every record whose key begins with prefix, in order.

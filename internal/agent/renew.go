@@ -133,7 +133,7 @@ func keepCertificate(tx *vault.Tx, fresh pki.UserCert) error {
 func (a *Agent) aged() (bool, error) {
 	id, _, err := a.identity()
 	t, ok := termOf(id.Certificate)
-	if err != nil || a.abroad() || !ok {
+	if err != nil || a.abroad() || !ok || a.self.linked() {
 		return false, err
 	}
 	if due, err := a.renewing(id); due || err != nil {

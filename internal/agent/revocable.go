@@ -34,6 +34,9 @@ type Revocable struct {
 // Revocable returns what ends the user's identity key. Errors: ErrNoHome if it was never
 // certified: then nobody else knows it.
 func (a *Agent) Revocable() (Revocable, error) {
+	if a.self.linked() {
+		return Revocable{}, ErrDevice
+	}
 	id, _, err := a.identity()
 	if err != nil {
 		return Revocable{}, err

@@ -39,6 +39,9 @@ type HandedIn struct {
 // node of via; without one at the home, and at some others that the folder knows. Errors:
 // ErrNoHome if the key was never certified, ErrNotHandedIn, a *session.Error if a node refuses.
 func (a *Agent) Revoke(ctx context.Context, via pki.Domain) (HandedIn, error) {
+	if a.self.linked() {
+		return HandedIn{}, ErrDevice
+	}
 	id, _, err := a.identity()
 	if err != nil {
 		return HandedIn{}, err

@@ -393,6 +393,9 @@ func (a *Agent) outgoing(tx *vault.Tx, c contact, to correspondent, d draft) (mo
 	if err != nil {
 		return mor.Outgoing{}, err
 	}
+	if err := a.become(id); err != nil {
+		return mor.Outgoing{}, err
+	}
 	spools, err := a.spools(tx)
 	if err != nil {
 		return mor.Outgoing{}, err
@@ -410,7 +413,7 @@ func (a *Agent) outgoing(tx *vault.Tx, c contact, to correspondent, d draft) (mo
 	if content.ID, err = a.messageID(); err != nil {
 		return mor.Outgoing{}, err
 	}
-	content.Sign(a.self.key, a.self.keys.Public())
+	content.State(a.self.keys.Public(), a.self.statement)
 	sealed, err := message.Seal(a.cfg.Rand, a.self.keys, to.keys, to.name, content)
 	if err != nil {
 		return mor.Outgoing{}, err

@@ -180,7 +180,7 @@ func (a *Agent) keepRevocation(tx *vault.Tx, raw []byte) error {
 		return err
 	}
 	identity := r.Key().Fingerprint()
-	ours := met && c.Identity == identity || r.Key() == a.self.key.Public()
+	ours := met && c.Identity == identity || r.Key() == a.self.public
 	if !(ours && r.Scope == pki.KeyRevoked) {
 		known, err := a.knownOf(tx, r.Domain())
 		if err != nil || r.Check(known) != nil {

@@ -73,8 +73,13 @@ func (e *TooLongError) Error() string {
 
 // Sign fills in the fields by which a sender shows that keys are those of identity.
 func (c *Content) Sign(identity pki.IdentityKey, keys Keys) {
-	c.Auth, c.SealHash, c.Seal = keys.Auth, sha256.Sum256(keys.Seal[:]), &keys.Seal
-	copy(c.Statement[:], identity.Sign(StatementLabel, keys.Statement()))
+	c.State(keys, [pki.SignatureSize]byte(identity.Sign(StatementLabel, keys.Statement())))
+}
+
+// State is Sign with a signature that the identity made before, as somebody must who has the
+// keys and not the identity's.
+func (c *Content) State(keys Keys, statement [pki.SignatureSize]byte) {
+	c.Auth, c.SealHash, c.Seal, c.Statement = keys.Auth, sha256.Sum256(keys.Seal[:]), &keys.Seal, statement
 }
 
 // Vouched judges who wrote c, an opened content: the certificate by the authority of the
