@@ -32,6 +32,7 @@ func (a *Agent) believe() error {
 			err = a.rely(tx, i.Home.Domain, i.Home.Key)
 		default:
 			tx.Delete(keyList)
+			tx.Delete(keySeeded)
 			err = a.rely(tx, i.Home.Domain, i.Home.Key)
 		}
 		if err == nil {

@@ -23,6 +23,7 @@ import (
 //	shown/DOMAIN           rival: another key than the pinned one, which the domain's own servers show
 //	server/DOMAIN          a signed descriptor, raw; by the pinned authority, if there is a pin
 //	list                   []listed: whose views count
+//	seeded                 there once anybody was on that list: the home names nobody any more; nothing, raw
 //	feed/DOMAIN            feed: how far the statements were read that a node hands out
 //	view/DOMAIN            the newest signed view of a domain, raw
 //	succession/DOMAIN/HASH a signed succession, raw, by the SHA-256 of its bytes
@@ -61,6 +62,7 @@ const (
 	keyEntry      = "entry"
 	keyNext       = "next"
 	keyList       = "list"
+	keySeeded     = "seeded"
 	keyWatched    = "watched"
 	keyRenewal    = "renewal"
 	keyStrays     = "strays"

@@ -16,8 +16,8 @@ const (
 	quorum = 2
 	// maxList is how many there are at most: the domains that were pinned first.
 	maxList = 64
-	// maxSeeds is how many of them the home may name, by its own view, while there are too few
-	// for a quorum: at first sight, when whatever it says has to do.
+	// maxSeeds is how many of them the home may name, by its own view, while there are none: at
+	// first sight, when whatever it says has to do.
 	maxSeeds = 16
 )
 
@@ -38,7 +38,7 @@ func onList(tx *vault.Tx, domain pki.Domain) (l listed, ok bool, err error) {
 }
 
 // enlist puts domains at the end of the list, if they are not on it and there is room for
-// most. A new one whose view is not here yet has the feed read again.
+// most; after that the home names nobody (see seed). A new one whose view is not here yet has the feed read again.
 func (a *Agent) enlist(tx *vault.Tx, most int, more ...listed) (changed bool, err error) {
 	list, _, err := load[[]listed](tx, keyList)
 	if err != nil {
@@ -59,6 +59,7 @@ func (a *Agent) enlist(tx *vault.Tx, most int, more ...listed) (changed bool, er
 	if !changed {
 		return false, nil
 	}
+	tx.Put(keySeeded, nil)
 	return true, save(tx, keyList, list)
 }
 
@@ -91,15 +92,22 @@ func (a *Agent) bench(tx *vault.Tx) (b bench, err error) {
 	return b, nil
 }
 
-// seed has the home name those whose word counts, if there are too few of them for a quorum. It
-// may do that once, in one breath: a home that turns hostile later, or is taken, would name two of
+// seed has the home name those whose word counts, if nobody has been put on the list so far: neither
+// by the home, nor by an invitation, nor by the user. It may do that once, in one breath, however few
+// it names, and that is kept for good: a home that turns hostile later, or is taken, would name two of
 // its own making and have them vouch for any key. From then on the list grows by whom a quorum of
-// it vouches for, by whom the user has verified, and by her next invitation. That views are
-// missing, or have run out, is no reason to ask the home again: it is the home that hands them out.
+// it vouches for, and by the user's own doing: whom she has verified, and her next invitation. In a
+// mesh that was too small for a quorum then, she verifies two domains by their words, and these begin
+// it. That views are missing, or have run out, is no reason to ask the home again: it is the home
+// that hands them out.
 func (a *Agent) seed(tx *vault.Tx, b bench) (changed bool, err error) {
 	list, _, err := load[[]listed](tx, keyList)
-	if err != nil || len(list) >= quorum {
+	if err != nil || has(tx, keySeeded) {
 		return false, err
+	}
+	if len(list) > 0 { // of an earlier version, which did not keep that
+		tx.Put(keySeeded, nil)
+		return false, nil
 	}
 	return a.enlist(tx, maxSeeds, b.seeds()...)
 }

@@ -58,23 +58,20 @@ func TestHomeSeedsOnce(t *testing.T) {
 	if got := w.list(); !slices.Equal(got, []string{"b.test", "c.test", "d.test"}) {
 		t.Errorf("whom two of the list vouch for: %v", got)
 	}
-	x := domainOf(t, "x.test")
-	owns, err := words.Fingerprint(words.Of(w.key("x.test")))
-	must(t, err)
-	must(t, w.a.acceptKey(Subject{Domain: x}, pki.Fingerprint{}, owns))
+	w.verifies("x.test")
 	if got := w.list(); !slices.Contains(got, "x.test") {
 		t.Errorf("whom she has verified: %v", got)
 	}
 }
 
-// While the list is too short for a quorum the home may add to it: nobody is confirmed by then. With
-// an invitation that names enough it may not name anybody.
+// The home names those whose word counts only if nobody does yet: neither beside one whom an invitation
+// names, nor beside one whom the user has verified.
 func TestHomeSeedsNobody(t *testing.T) {
 	t.Parallel()
 	const month = 30 * 24 * time.Hour
 	for name, c := range map[string]struct{ invited, want []string }{
 		"by nobody":     {nil, []string{"c.test", "d.test"}},
-		"by one domain": {[]string{"b.test"}, []string{"b.test", "c.test", "d.test"}},
+		"by one domain": {[]string{"b.test"}, []string{"b.test"}},
 		"by two":        {[]string{"b.test", "c.test"}, []string{"b.test", "c.test"}},
 	} {
 		w := newWorld(t, "a.test", "b.test", "c.test", "d.test")
@@ -91,5 +88,53 @@ func TestHomeSeedsNobody(t *testing.T) {
 		if got := w.list(); !slices.Equal(got, c.want) {
 			t.Errorf("invited %s: %v", name, got)
 		}
+	}
+}
+
+// verifies has the user verify domains by their words.
+func (w *world) verifies(domains ...string) {
+	w.t.Helper()
+	for _, domain := range domains {
+		owns, err := words.Fingerprint(words.Of(w.key(domain)))
+		must(w.t, err)
+		must(w.t, w.a.acceptKey(Subject{Domain: domainOf(w.t, domain)}, pki.Fingerprint{}, owns))
+	}
+}
+
+// A mesh of two was too small for a quorum. A home that is taken months later names nobody all the
+// same, not even when that one has gone from the list, or in a folder of an earlier version; the mesh
+// grows by whom the user verifies: of two such domains the word counts.
+func TestHomeSeedsASmallMeshOnce(t *testing.T) {
+	t.Parallel()
+	const month = 30 * 24 * time.Hour
+	for name, later := range map[string]func(*world, *vault.Tx) error{
+		"months later":       func(*world, *vault.Tx) error { return nil },
+		"the other has gone": func(_ *world, tx *vault.Tx) error { return save(tx, keyList, []listed{}) },
+		"earlier version":    func(_ *world, tx *vault.Tx) error { tx.Delete(keySeeded); return nil },
+	} {
+		w := newWorld(t, "a.test", "b.test")
+		w.says("a.test", w.sees("b.test", w.key("b.test"), month))
+		w.directory()
+		must(t, w.a.vault.Update(func(tx *vault.Tx) error { return later(w, tx) }))
+		had := w.list()
+		w.now = w.now.Add(pki.ViewLifetime / 2)
+		for _, domain := range []string{"x.test", "y.test", "z.test"} {
+			w.domains[domain] = w.authority(domain)
+		}
+		w.says("a.test", w.sees("x.test", w.key("x.test"), 2*month), w.sees("y.test", w.key("y.test"), 2*month))
+		vouch := w.sees("z.test", w.key("z.test"), month)
+		w.says("x.test", vouch)
+		w.says("y.test", vouch)
+		w.directory()
+		zoe := w.user(w.domains["z.test"])
+		if got := w.list(); !slices.Equal(got, had) || w.write(zoe) == nil {
+			t.Errorf("%s: the home has its own counted: %v", name, got)
+		}
+		w.verifies("x.test", "y.test")
+		w.directory()
+		if got := w.list(); !slices.Equal(got, append(had, "x.test", "y.test", "z.test")) {
+			t.Errorf("%s: whom she has verified, and whom they vouch for: %v", name, got)
+		}
+		must(t, w.write(zoe))
 	}
 }
