@@ -302,7 +302,8 @@ keyservers = %s
 
 [network]
 # Whether to connect also to this machine and to private networks. Any domain can name
-# such an address as its own: false unless all domains are in one private network.
+# such an address as its own: false unless all domains are in one private network, or
+# several on this machine.
 private = %t
 
 [dns]

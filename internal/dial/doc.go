@@ -12,7 +12,8 @@
 // A [Func] takes addresses as net.Dial does, "host:port". [Direct] resolves a host that is not an IP literal with the
 // resolver of the operating system, and whoever watches that resolver learns the name. Who must not ask gives IP literals.
 //
-// Whoever may be named by a stranger is connected to by [Public], which refuses this machine and its networks.
+// Whoever may be named by a stranger is connected to by [Public], which refuses this machine, with the public addresses
+// of its interfaces, and its networks.
 //
 // Listening is not done here: a listener tells nobody where the machine is.
 package dial

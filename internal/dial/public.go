@@ -12,25 +12,51 @@ import (
 // ErrPrivate is the error of [Public] for an address that is not one of the public Internet.
 var ErrPrivate = errors.New("dial: not a public address")
 
-// Public returns a Func that connects as [Direct] does, and to public addresses only: never to this machine itself, to its
-// networks, or to many at once. It is for addresses that a stranger names, who could otherwise have us knock where he
-// cannot. What counts is the address that is really connected to, after names have been resolved. Errors: ErrPrivate.
+// Public returns a Func that connects as [Direct] does, and to public addresses only: never to this machine itself, by a
+// private address or by a public one of its interfaces, to its networks, or to many at once. It is for addresses that a
+// stranger names, who could otherwise have us knock where he cannot. What counts is the address that is really connected
+// to, after names have been resolved. A public address that only a translator before this machine has, and that leads back
+// to it, is not known here: whatever that lets in, it lets in from us. Errors: ErrPrivate; those of the system, which says
+// which addresses are its own.
 func Public() Func {
-	d := net.Dialer{Timeout: ConnectTimeout, Control: onlyPublic}
+	d := net.Dialer{Timeout: ConnectTimeout, Control: onlyPublic(net.InterfaceAddrs)}
 	d.SetMultipathTCP(false)
 	return d.DialContext
 }
 
-// onlyPublic is called with an address that is about to be connected to.
-func onlyPublic(_, address string, _ syscall.RawConn) error {
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return fmt.Errorf("%w: %q", ErrPrivate, address)
+// onlyPublic returns what is called with an address that is about to be connected to. Which addresses are this machine's
+// own is asked each time, for they change: it takes less than a handshake does.
+func onlyPublic(own func() ([]net.Addr, error)) func(network, address string, _ syscall.RawConn) error {
+	return func(_, address string, _ syscall.RawConn) error {
+		at, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return fmt.Errorf("%w: %q", ErrPrivate, address)
+		}
+		if !isPublic(at.Addr()) {
+			return fmt.Errorf("%w: %s", ErrPrivate, at.Addr())
+		}
+		addresses, err := own()
+		if err != nil {
+			return fmt.Errorf("dial: which addresses are our own: %w", err)
+		}
+		if isOneOf(at.Addr(), addresses) {
+			return fmt.Errorf("%w: %s is our own", ErrPrivate, at.Addr())
+		}
+		return nil
 	}
-	if !isPublic(at.Addr()) {
-		return fmt.Errorf("%w: %s", ErrPrivate, at.Addr())
-	}
-	return nil
+}
+
+// isOneOf tells whether an address, or the one that it stands for, is one of some interfaces.
+func isOneOf(a netip.Addr, addresses []net.Addr) bool {
+	a = a.Unmap().WithZone("")
+	return slices.ContainsFunc(addresses, func(own net.Addr) bool {
+		network, ok := own.(*net.IPNet)
+		if !ok {
+			return false
+		}
+		ip, ok := netip.AddrFromSlice(network.IP)
+		return ok && (ip.Unmap() == a || ip.Unmap() == embedded(a))
+	})
 }
 
 // notPublic are the networks that no method of netip.Addr names (IANA special-purpose registries, RFC 6890): this network,

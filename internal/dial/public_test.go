@@ -53,3 +53,52 @@ func TestPublicRefuses(t *testing.T) {
 	listener.Close()
 	<-came
 }
+
+// An address of this machine is refused though it is a public one, however it is written; its
+// neighbours are not. If the system does not say which are its own, none is connected to.
+func TestPublicRefusesOurOwn(t *testing.T) {
+	own := func() ([]net.Addr, error) {
+		return []net.Addr{
+			&net.IPNet{IP: net.ParseIP("127.0.0.1"), Mask: net.CIDRMask(8, 32)},
+			&net.IPNet{IP: net.ParseIP("203.0.113.7"), Mask: net.CIDRMask(24, 32)}, // 16 bytes, as Linux has it
+			&net.IPNet{IP: net.ParseIP("2606:4700::7"), Mask: net.CIDRMask(64, 128)},
+		}, nil
+	}
+	for address, want := range map[string]bool{
+		"203.0.113.7:22": false, "[::ffff:203.0.113.7]:5432": false, "[64:ff9b::cb00:7107]:22": false, "[2002:cb00:7107::1]:22": false,
+		"[2606:4700::7]:22": false, "[2606:4700::7%eth0]:22": false,
+		"203.0.113.8:22": true, "[2606:4700::8]:22": true, "127.0.0.1:22": false, "203.0.113.8": false,
+	} {
+		if err := onlyPublic(own)("tcp", address, nil); (err == nil) != want || err != nil && !errors.Is(err, ErrPrivate) {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	broken := errors.New("broken")
+	unknown := func() ([]net.Addr, error) { return nil, broken }
+	if err := onlyPublic(unknown)("tcp", "203.0.113.8:22", nil); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+}
+
+// What the system says of its interfaces is understood, all of it.
+func TestOurOwnAddresses(t *testing.T) {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil || len(addresses) == 0 {
+		t.Fatal(addresses, err)
+	}
+	for _, own := range addresses {
+		prefix, err := netip.ParsePrefix(own.String())
+		if err != nil || !isOneOf(prefix.Addr(), addresses) {
+			t.Errorf("%s: %v", own, err)
+		}
+	}
+}
+
+func BenchmarkOnlyPublic(b *testing.B) {
+	check := onlyPublic(net.InterfaceAddrs)
+	for b.Loop() {
+		if err := check("tcp", "1.1.1.1:443", nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
