@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -96,15 +97,25 @@ func readSecret[I any](c *command, from, hint string, parse func(string) (I, err
 	default:
 		file, failed := os.Open(from)
 		if failed != nil {
-			return i, cli.Fail(cli.Input, hint, "%v.", failed)
+			return i, cli.Fail(cli.Input, hint, "the file with the invitation: %v.", unnamed(failed))
 		}
 		defer file.Close()
 		i, err = readInvitation(file, parse)
 	}
 	if err != nil {
-		return i, cli.Fail(cli.Input, hint, "%v.", err)
+		return i, cli.Fail(cli.Input, hint, "%v.", unnamed(err))
 	}
 	return i, nil
+}
+
+// unnamed is an error of a file without the name, which may be an invitation that was typed in its
+// place and does not look like one.
+func unnamed(err error) error {
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		return of.Err
+	}
+	return err
 }
 
 // readInvitation reads lines until they are an invitation: who types it need not say that she is done.

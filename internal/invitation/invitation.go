@@ -31,10 +31,10 @@ const (
 // ErrMalformed is returned for a text that is no invitation, or not the whole of it.
 var ErrMalformed = errors.New("this is no invitation, or a part of it is missing or mistyped")
 
-// Looks tells whether a text may be an invitation, whole or not, and so is not to be shown.
+// Looks tells whether a text may be an invitation, whole or not, mistyped or not, and so is not to be
+// shown. It goes by how it begins, and by what the name of a file has and no code: a "/" or a ".".
 func Looks(text string) bool {
-	code, found := strings.CutPrefix(normal(text), prefix)
-	return found && strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+	return strings.HasPrefix(normal(text), prefix) && !strings.ContainsAny(text, "/.")
 }
 
 func normal(text string) string {

@@ -101,7 +101,7 @@ func FuzzParse(f *testing.F) {
 // What may be an invitation is told from the name of a file.
 func TestLooks(t *testing.T) {
 	for text, want := range map[string]bool{
-		"P3DO1": true, "P3DO1ABC234": true, " p3do1-abc 234\n": true, "P3-DO1ABC": true,
+		"P3DO1": true, "P3DO1ABC234": true, " p3do1-abc 234\n": true, "P3-DO1ABC": true, "P3DO1ABC0189": true, "p3do1abc,234": true,
 		"": false, "-": false, "p3do1.txt": false, "./p3do1abc": false, "invitation": false, "P3DO2ABC": false,
 	} {
 		if Looks(text) != want {
