@@ -179,7 +179,7 @@ func TestNumbers(t *testing.T) {
 			{"key of a domain follows another. At most # long", "pki.MaxSuccessionSize", 1},
 			{"another name from now on. At most # long", "pki.MaxMoveSize", 1},
 			{"that of the step before; #", "pki.MaxMoves", 1},
-			{"old name: of one domain it keeps #, and more", "node.maxMoves", 1},
+			{"to names of one domain it keeps #, and more", "node.maxMoves", 1},
 			{"The whole is at most # long", "pki.MaxStatementSize", 1},
 		},
 		"docs/spec/session.md": {
@@ -216,6 +216,7 @@ func TestNumbers(t *testing.T) {
 			{"the same for visitors from one client (IPv4 address, IPv6 /64) | # |", "node.maxLookupsClient", 1},
 			{"whose messages of an hour are counted; of one home | #;", "node.maxMeteredVisitors", 1},
 			{"whose messages of an hour are counted; of one home | 1 000; # |", "node.maxMeteredVisitorsOf", 1},
+			{"the same of one name | #, then", "node.intakeEach", 1},
 			{"of all domains but the node's own | #, then one in 1 s", "node.intakeAtOnce", 1},
 			{"of all domains but the node's own | 1 000, then one in # s", "node.intakeEvery", second},
 			{"is taken for # days longer", "node.takenFor", day},

@@ -26,7 +26,12 @@ type beliefs struct {
 	lines map[pki.Domain][]pki.SignedSuccession
 	keys  map[pki.Fingerprint]bool // identity keys that were revoked
 	names map[revokedName]bool
+
+	ended map[pki.Domain]endings // how many of these are of each domain, by the revocations of it
 }
+
+// Endings are how many keys and how many names were revoked.
+type endings struct{ keys, names int }
 
 // A revokedName is a name that was ended for a key.
 type revokedName struct {
@@ -47,7 +52,7 @@ func openBeliefs(ctx context.Context, s *store.Store) (*beliefs, error) {
 	b := &beliefs{
 		pins: make(map[pki.Domain]pinned), seen: make(map[pki.Domain]store.Sighting),
 		views: make(map[pki.Domain]pki.View), lines: make(map[pki.Domain][]pki.SignedSuccession),
-		keys: make(map[pki.Fingerprint]bool), names: make(map[revokedName]bool),
+		keys: make(map[pki.Fingerprint]bool), names: make(map[revokedName]bool), ended: make(map[pki.Domain]endings),
 	}
 	for _, load := range []func(context.Context, *store.Store) error{b.loadPins, b.loadSightings, b.loadRevocations, b.loadSuccessions} {
 		if err := load(ctx, s); err != nil {
@@ -137,14 +142,26 @@ func (n *Node) loadView(ctx context.Context, peer pki.Domain) error {
 	return nil
 }
 
+// revoke takes a revocation that the store keeps, once.
 func (b *beliefs) revoke(r pki.Revocation) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	of := b.ended[r.Domain()]
 	if r.Scope == pki.KeyRevoked {
 		b.keys[r.Key().Fingerprint()] = true
+		of.keys++
 	} else {
 		b.names[revokedName{r.Name(), r.Key().Fingerprint()}] = true
+		of.names++
 	}
+	b.ended[r.Domain()] = of
+}
+
+// ends tells how many keys and names of a domain were revoked.
+func (b *beliefs) ends(of pki.Domain) (keys, names int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ended[of].keys, b.ended[of].names
 }
 
 // revoked reports whether a key is of no use any more: under this name, or under any.

@@ -237,6 +237,14 @@ func (c Config) viewPace() time.Duration {
 	return viewPace
 }
 
+// movePace is the least time between two moves from one name.
+func (c Config) movePace() time.Duration {
+	if pace := time.Duration(c.Lab.ViewPace); pace > 0 {
+		return pace
+	}
+	return movePace
+}
+
 // certify is how long what we sign for users is good.
 func (c Config) certify() time.Duration {
 	if life := time.Duration(c.Lab.Certify); life > 0 {

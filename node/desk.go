@@ -122,6 +122,13 @@ func (b *bucket) take(now time.Time, also func() bool) bool {
 	return true
 }
 
+// full tells whether all that there may be is in it.
+func (b *bucket) full(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return now.Sub(b.empty) >= time.Duration(b.atOnce)*b.every
+}
+
 // statements is a page of what we hold.
 func (n *Node) statements(ctx context.Context, since int64) (session.Stated, error) {
 	raws, last, more, err := n.statementsAfter(ctx, since, session.MaxStatements)

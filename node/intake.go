@@ -1,6 +1,7 @@
 package node
 
 import (
+	"maps"
 	"net"
 	"sync"
 	"time"
@@ -14,10 +15,14 @@ import (
 const (
 	intakeAtOnce = 1000
 	intakeEvery  = time.Second
+
+	// As many of one name, so that nobody uses up alone what there is for her domain.
+	intakeEach      = 3
+	intakeEachEvery = time.Hour
 )
 
 // An intake bounds the revocations, or the moves, that are handed in over sessions, so that nobody
-// fills in an afternoon what there may be of them: of one client as new names are; of the users of
+// fills in an afternoon what there may be of them: of one client as new names are; of one name a few; of the users of
 // one domain as new names are as well, since each of them got her name like that; and of all
 // domains but our own together. So who hands in those of names that were made for it holds up
 // other users of that domain at most, and only domains that are known here, many of them, could
@@ -27,27 +32,53 @@ type intake struct {
 	clients *keyserver.Clients // who hands them in
 	all     bucket
 
-	mu sync.Mutex             // guards of
-	of map[pki.Domain]*bucket // no more than there are domains in the directory
+	mu     sync.Mutex             // guards what follows
+	of     map[pki.Domain]*bucket // no more than there are domains in the directory
+	names  map[pki.Name]*bucket   // that were not full when tidied; the buckets of their domains bound them
+	tidied time.Time
 }
 
 func newIntake(own pki.Domain) *intake {
 	return &intake{
 		own: own, clients: keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach),
-		all: bucket{atOnce: intakeAtOnce, every: intakeEvery}, of: make(map[pki.Domain]*bucket),
+		all: bucket{atOnce: intakeAtOnce, every: intakeEvery}, of: make(map[pki.Domain]*bucket), names: make(map[pki.Name]*bucket),
 	}
 }
 
-// take counts one more in a domain that is known here, unless it is one too many: then it costs
-// nobody anything.
-func (i *intake) take(from net.Addr, domain pki.Domain, now time.Time) bool {
+// take counts one more of a name in a domain that is known here, unless it is one too many: then it
+// costs nobody anything.
+func (i *intake) take(from net.Addr, name pki.Name, now time.Time) bool {
 	client := func() bool { return takeOwn(i.clients, from, now) }
-	return i.bucket(domain).take(now, func() bool {
-		if domain == i.own {
-			return client()
-		}
-		return i.all.take(now, client)
-	})
+	domain := func() bool {
+		return i.bucket(name.Domain()).take(now, func() bool {
+			if name.Domain() == i.own {
+				return client()
+			}
+			return i.all.take(now, client)
+		})
+	}
+	i.mu.Lock()
+	of := i.names[name]
+	i.mu.Unlock()
+	if of == nil {
+		of = &bucket{atOnce: intakeEach, every: intakeEachEvery}
+	}
+	if !of.take(now, domain) {
+		return false
+	}
+	i.remember(name, of, now)
+	return true
+}
+
+// remember keeps the bucket of a name while it is not full, and forgets those that are by now.
+func (i *intake) remember(name pki.Name, of *bucket, now time.Time) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.names[name] = of; now.Sub(i.tidied) < intakeEachEvery {
+		return
+	}
+	i.tidied = now
+	maps.DeleteFunc(i.names, func(_ pki.Name, b *bucket) bool { return b.full(now) })
 }
 
 func (i *intake) bucket(domain pki.Domain) *bucket {

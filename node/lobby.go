@@ -83,7 +83,7 @@ func (l *lobby) user(conn *link.Conn) (user pki.Fingerprint, isGuest bool) {
 // askerOn is who asks on conn.
 func (n *Node) askerOn(conn *link.Conn) asker {
 	user, isGuest := n.lobby.user(conn)
-	if isGuest {
+	if isGuest || user == (pki.Fingerprint{}) { // nobody: she was put out while she was asking
 		return guest(user, conn.RemoteAddr())
 	}
 	return asker{user: user}

@@ -157,3 +157,17 @@ func TestRefusedNewcomersCostNothing(t *testing.T) {
 		}
 	}
 }
+
+// Who was put out while she was asking waits with the guests, whoever she was.
+func TestAskerWhoIsOut(t *testing.T) {
+	m := newMesh(t, "a.test")
+	ann, n := m.user("ann@a.test"), m.nodes["a.test"].node
+	conn := n.lobby.linksOf(ann.key.Fingerprint())[0]
+	if n.askerOn(conn).guest {
+		t.Error("one of our own is a guest")
+	}
+	n.lobby.leave(conn)
+	if !n.askerOn(conn).guest {
+		t.Error("nobody takes the turns of our own users")
+	}
+}

@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -159,4 +161,155 @@ func TestMoveOfRevoked(t *testing.T) {
 	stranger := m.stranger("nobody@b.test", "b.test")
 	wantCode(t, stranger.client.Move(t.Context(), later.Raw()), session.Refused, "the key of ann@a.test was revoked")
 	m.moved(move, "a.test", "b.test")
+}
+
+// fills has the node hold as many moves to a domain as there may be, of puppets.
+func (m *mesh) fills(at string, to pki.Domain, raw []byte) {
+	m.t.Helper()
+	var all sync.WaitGroup // what is written at once is one commit
+	for i := range maxMoves {
+		all.Go(func() {
+			_, err := m.nodes[at].node.store.AddStatement(m.t.Context(), store.Statement{
+				Kind: uint8(pki.StatementMove), Issuer: to.String(), ID: [32]byte{1, byte(i), byte(i >> 8)}, Serial: 1, Raw: raw, Once: true,
+			}, store.Room{Each: maxMoves})
+			if err != nil {
+				m.t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// A home whose puppets leave it in masses, for a home of its own, holds up nobody who leaves it; who has
+// moved to where it is full may move on; and where it is full, what is of no use any more gives way.
+func TestRoomForMoves(t *testing.T) {
+	m := newMesh(t, "a.test", "b.test")
+	m.federate("a.test", "b.test")
+	a, b, ann := m.authority("a.test"), m.authority("b.test"), m.user("ann@a.test")
+	n := m.nodes["a.test"].node
+	take := func(move pki.Move) error {
+		_, err := n.accept(t.Context(), move.Statement().Marshal())
+		return err
+	}
+	there := ann.certified(b, "ann@b.test")
+	m.fills("a.test", ann.name.Domain(), ann.moves(there, ann.cert, 1).Raw())
+	must(t, take(ann.moves(ann.cert, there, 1)))
+	wantErr(t, take(ann.moves(there, ann.certified(a, "anna@a.test"), 2)), store.ErrFull) // a.test is full of its own
+	wait(t.Context(), n.cfg.movePace())                                                   // of what leaves one name
+	back := ann.moves(ann.cert, ann.certified(a, "anna@a.test"), 3)
+	must(t, take(back))
+	held, err := n.store.StatementByID(t.Context(), uint8(pki.StatementMove), back.Leaves())
+	if must(t, err); held.Serial != 3 || held.Issuer != "b.test" {
+		t.Errorf("%d, on account of %s", held.Serial, held.Issuer)
+	}
+}
+
+// Where it is full, the moves of revoked keys and to ended names give way; steps of a way do not.
+func TestMovesGiveWay(t *testing.T) {
+	m := newMesh(t, "a.test", "b.test")
+	m.federate("a.test", "b.test")
+	a, b, ann := m.authority("a.test"), m.authority("b.test"), m.user("ann@a.test")
+	n := m.nodes["a.test"].node
+	idle := func(move pki.Move) bool {
+		t.Helper()
+		is, err := n.idle(t.Context(), move)
+		must(t, err)
+		return is
+	}
+	there := ann.certified(b, "ann@b.test")
+	first := ann.moves(ann.cert, there, 1)
+	take := func(s pki.Statement) {
+		t.Helper()
+		_, err := n.accept(t.Context(), s.Marshal())
+		must(t, err)
+	}
+	take(first.Statement())
+	if idle(first) {
+		t.Error("it is of use")
+	}
+	ended, err := b.RevokeName(there, time.Now())
+	must(t, err)
+	take(ended.Statement())
+	if !idle(first) {
+		t.Error("it leads to a name that is no more")
+	}
+	on := ann.moves(there, ann.certified(a, "anna@a.test"), 2)
+	take(on.Statement())
+	if idle(first) {
+		t.Error("it is a step of a way")
+	}
+	take(ann.byRevoker().Statement())
+	if !idle(first) || !idle(on) {
+		t.Error("a revoked key moves")
+	}
+	must(t, n.dropMoves(t.Context(), first.To().Domain()))
+	if held := m.held("a.test", pki.StatementMove); len(held) != 1 || held[0].Serial != 2 {
+		t.Errorf("%d are held", len(held))
+	}
+}
+
+// A key that moves again and again has one move taken in a while; the last one is taken all the same, from a
+// peer as well.
+func TestMovesInMasses(t *testing.T) {
+	const pace = 2 * time.Second
+	m := newMesh(t)
+	a := m.add("a.test", func(c *Config) { c.Lab.ViewPace = Duration(pace) })
+	a.start()
+	z := m.rawPeers("a.test", "z.test")[0]
+	ann := m.user("ann@a.test")
+	there := ann.certified(m.authority("z.test"), "ann@z.test")
+	begun := time.Now()
+	const many = 20
+	var all [][]byte
+	for i := range many {
+		all = append(all, ann.moves(ann.cert, there, uint64(i+1)).Statement().Marshal())
+	}
+	serial := func() uint64 {
+		held, err := a.node.store.StatementByID(t.Context(), uint8(pki.StatementMove), ann.moves(ann.cert, there, 1).Leaves())
+		must(t, notFoundIsNil(err))
+		return held.Serial
+	}
+	z.say(peerMessage{Statements: &statementPage{Since: z.asked(), Statements: all, Last: 100}})
+	m.until("a move to be taken", func() error {
+		if serial() == 0 {
+			return errors.New("none is")
+		}
+		return nil
+	})
+	if serial() == many && time.Since(begun) < pace {
+		t.Fatal("each of them was taken")
+	}
+	if time.Since(begun) < pace/2 {
+		wantCode(t, m.stranger("nobody@a.test", "a.test").client.Move(t.Context(), all[many-1][1:]), session.Unavailable, "moved just now; wait")
+	}
+	for since := z.asked(); since != 0; since = z.asked() { // until it asks again, from before they came
+		z.say(peerMessage{Statements: &statementPage{Since: since, Last: 100}})
+	}
+	z.say(peerMessage{Statements: &statementPage{Statements: all[many-1:], Last: 100}})
+	m.until("the last move to be taken", func() error {
+		if got := serial(); got != many {
+			return fmt.Errorf("%d", got)
+		}
+		return nil
+	})
+	if since := time.Since(begun); since < pace {
+		t.Errorf("after %v", since)
+	}
+}
+
+// A bad move of a domain that has changed its key is refused, as of any other.
+func TestMoveRefusedAfterRotation(t *testing.T) {
+	m := newMesh(t, "a.test", "b.test")
+	m.federate("a.test", "b.test")
+	ann, n := m.user("ann@a.test"), m.nodes["a.test"].node
+	namesake, err := pki.NewAuthority(rand.Reader, m.nodes["b.test"].domain, time.Now())
+	must(t, err)
+	p, _ := n.beliefs.pin(m.nodes["b.test"].domain)
+	p.Former = append(p.Former, pki.Fingerprint{1})
+	n.beliefs.setPin(m.nodes["b.test"].domain, p)
+	bad := ann.moves(ann.cert, ann.certified(namesake, "ann@b.test"), 1)
+	if _, err := n.accept(t.Context(), bad.Statement().Marshal()); err == nil || errors.Is(err, errUnknownDomain) {
+		t.Error(err)
+	}
+	wantCode(t, m.stranger("nobody@a.test", "a.test").client.Move(t.Context(), bad.Raw()), session.Refused, "does not hold here")
 }

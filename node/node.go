@@ -52,7 +52,9 @@ type Node struct {
 	bench     *bench
 	watcher   *watcher
 	cursors   cursors
-	viewed    paces // the views of domains
+	viewed    paces[pki.Domain] // the views of domains
+	moved     paces[[32]byte]   // what moves leave
+	swept     paces[pki.Domain] // to which moves were dropped to make room
 	resolver  dnstxt.Resolver
 	published *keyserver.Server
 	client    keyserver.Client

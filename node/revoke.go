@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"time"
 
@@ -35,7 +36,7 @@ func (n *Node) handedIn(ctx context.Context, from net.Addr, raw []byte) error {
 	if held, err := n.holds(ctx, r); held || err != nil {
 		return err
 	}
-	if !n.endings.take(from, r.Domain(), time.Now()) {
+	if !n.endings.take(from, r.Name(), time.Now()) {
 		return session.Errorf(session.Unavailable, "%s was handed many revocations just now; try another server", n.cfg.Domain)
 	}
 	_, err = n.accept(ctx, r.Statement().Marshal())
@@ -62,13 +63,23 @@ func (n *Node) ended(name pki.Name, key pki.Fingerprint) string {
 	return ""
 }
 
-// roomFor is how many revocations of a domain there may be for one more to be kept. Users end
-// keys, and who may register many could end many: the domain itself has room beyond that.
-func roomFor(r pki.Revocation) int {
+// roomFor is how many revocations of a domain there may be for one more to be kept. Keys that users
+// end, and names that the domain does, have room of their own: neither takes from the other's. A
+// domain can make up users, and end their keys: so those who are known here, by a record that she
+// published or that somebody asked for, have room beyond that; those of our own always.
+func (n *Node) roomFor(ctx context.Context, r pki.Revocation) (int, error) {
+	keys, names := n.beliefs.ends(r.Domain())
 	if r.Scope == pki.NameRevoked {
-		return 2 * maxRevocations
+		return maxRevocations + keys, nil
 	}
-	return maxRevocations
+	known, err := n.store.User(ctx, r.Name().String())
+	switch {
+	case err != nil || known.Fingerprint != r.Key().Fingerprint():
+		return maxRevocations + names, notFoundIsNil(err)
+	case r.Domain() == n.cfg.Domain:
+		return math.MaxInt, nil
+	}
+	return 2*maxRevocations + names, nil
 }
 
 // drop takes out of the store what is of no use any more. With a key go its mailboxes, and what

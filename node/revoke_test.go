@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -248,13 +249,44 @@ func TestNameAfterRevocation(t *testing.T) {
 	must(t, err)
 }
 
-// Names have room beside the keys that users end.
-func TestRoomForNames(t *testing.T) {
-	m := newMesh(t, "a.test")
+// Names that a domain ends and keys that its users end have room of their own, whichever of them are
+// many; a user who is known here has room beyond it, and one of our own always.
+func TestRoomForRevocations(t *testing.T) {
+	m := newMesh(t, "a.test", "b.test")
+	m.federate("a.test", "b.test")
 	ann := m.user("ann@a.test")
 	name, err := m.authority("a.test").RevokeName(ann.cert, time.Now())
 	must(t, err)
-	if key := ann.byRevoker(); roomFor(name) < roomFor(key)+maxRevocations {
-		t.Errorf("%d and %d", roomFor(name), roomFor(key))
+	of := func(at string, r pki.Revocation) int {
+		t.Helper()
+		each, err := m.nodes[at].node.roomFor(t.Context(), r)
+		must(t, err)
+		return each
+	}
+	want := func(at string, r pki.Revocation, each int) {
+		t.Helper()
+		if got := of(at, r); got != each {
+			t.Errorf("%s: room for %d, want %d", at, got, each)
+		}
+	}
+	b := m.nodes["b.test"].node.beliefs
+	b.ended[ann.name.Domain()] = endings{keys: 5, names: 7}
+	want("b.test", name, maxRevocations+5)
+	want("b.test", ann.byRevoker(), maxRevocations+7)
+	want("a.test", ann.byRevoker(), math.MaxInt)
+	_, err = (keyserver.Client{Dial: m.nodes["b.test"].node.dial}).User(t.Context(), m.endpoint("b.test"), ann.name)
+	must(t, err) // which keeps a copy
+	want("b.test", ann.byRevoker(), 2*maxRevocations+7)
+	puppet := m.stranger("ann@a.test", "a.test")
+	puppet.cert = puppet.certified(m.authority("a.test"), "ann@a.test")
+	r, err := puppet.key.RevokeKey(puppet.cert, time.Now())
+	must(t, err)
+	want("b.test", r, maxRevocations+7)
+
+	*b = beliefs{keys: b.keys, names: b.names, ended: make(map[pki.Domain]endings)}
+	b.revoke(name)
+	b.revoke(r)
+	if keys, names := b.ends(ann.name.Domain()); keys != 1 || names != 1 {
+		t.Errorf("%d keys and %d names", keys, names)
 	}
 }

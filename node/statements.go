@@ -29,9 +29,9 @@ const (
 	successionLife = pki.UserLifetime + takenFor
 )
 
-// How many bytes of each kind there may be of all domains together. Our own and our peers' count,
-// and are kept beyond it, each up to its own bound: whoever fills this place is in the way of others
-// of whom we know nothing but what DNS and a peer say.
+// How many bytes of each kind there may be of all domains together. Those of our own, of our peers and of
+// all that are pinned count, and are kept beyond it, each up to its own bound: whoever fills this place
+// is in the way of others of whom we know nothing but what DNS and a peer say.
 const (
 	maxViewBytes       = 1 << 30
 	maxRevocationBytes = 512 << 20
@@ -39,20 +39,21 @@ const (
 	maxSuccessionBytes = 128 << 20
 )
 
-// A tooSoonError says that a domain has stated a view just before. The newest one is asked for
-// again later.
+// A tooSoonError says that a domain has stated a view just before, or that a key has moved. The newest
+// one is asked for again later.
 type tooSoonError struct {
-	domain pki.Domain
-	left   time.Duration
+	what string
+	left time.Duration
 }
 
 func (e *tooSoonError) Error() string {
-	return fmt.Sprintf("node: a view of %s so soon after another; there is room in %v", e.domain, e.left)
+	return fmt.Sprintf("node: %s so soon after another; there is room in %v", e.what, e.left)
 }
 
 // room is what there is for the statements of a kind that are kept on account of a domain.
 func (n *Node) room(of pki.Domain, each int, all int64) store.Room {
-	if _, peer := n.peers.crossOf(of); peer || of == n.cfg.Domain {
+	_, peer := n.peers.crossOf(of)
+	if _, isPinned := n.beliefs.pin(of); peer || isPinned || of == n.cfg.Domain {
 		all = 0
 	}
 	return store.Room{Each: each, All: all}
@@ -136,11 +137,14 @@ func (n *Node) acceptView(ctx context.Context, body []byte) (fresh bool, err err
 		return false, notFoundIsNil(err)
 	}
 	view, err := ca.VerifyView(body, time.Now())
+	if p, _ := n.beliefs.pin(domain); err != nil && len(p.Former) > 0 && !errors.Is(err, pki.ErrTime) { // who hands it on lags behind
+		return false, fmt.Errorf("%w: %s: %w", errUnknownDomain, domain, err)
+	}
 	if err != nil {
 		return false, n.otherKey(domain, err)
 	}
 	if left := n.viewed.take(domain, time.Now(), n.cfg.viewPace()); left > 0 {
-		return false, &tooSoonError{domain, left}
+		return false, &tooSoonError{"a view of " + domain.String(), left}
 	}
 	fresh, err = n.store.AddStatement(ctx, store.Statement{
 		Kind: uint8(pki.StatementView), Issuer: domain.String(), Serial: view.Serial, Ends: view.Expires, Raw: body,
@@ -152,10 +156,9 @@ func (n *Node) acceptView(ctx context.Context, body []byte) (fresh bool, err err
 }
 
 // otherKey makes an errUnknownDomain of err if the domain's key may soon be another one, and the
-// statement is worth asking for again then; or if it was another one, and who hands it on lags
-// behind.
+// statement is worth asking for again then.
 func (n *Node) otherKey(domain pki.Domain, err error) error {
-	if p, ok := n.beliefs.pin(domain); (!ok || len(p.Former) > 0 || len(n.heirs(domain, p)) > 0) && !errors.Is(err, pki.ErrTime) {
+	if p, ok := n.beliefs.pin(domain); (!ok || len(n.heirs(domain, p)) > 0) && !errors.Is(err, pki.ErrTime) {
 		return fmt.Errorf("%w: %s: %w", errUnknownDomain, domain, err)
 	}
 	return err
@@ -177,9 +180,13 @@ func (n *Node) acceptRevocation(ctx context.Context, body []byte) (fresh bool, e
 	if err := r.Check(known); err != nil {
 		return false, n.otherKey(r.Domain(), err)
 	}
+	each, err := n.roomFor(ctx, r)
+	if err != nil {
+		return false, err
+	}
 	fresh, err = n.store.AddStatement(ctx, store.Statement{
 		Kind: uint8(pki.StatementRevocation), Issuer: r.Domain().String(), ID: r.Ends(), Serial: 1, Raw: body,
-	}, n.room(r.Domain(), roomFor(r), maxRevocationBytes))
+	}, n.room(r.Domain(), each, maxRevocationBytes))
 	if !fresh {
 		return false, err
 	}

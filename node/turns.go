@@ -67,8 +67,9 @@ func newTurns() turns {
 }
 
 // enter waits for a turn of the asker's at home; leave gives it back. An error says that ctx ended
-// before. Who waits for her own turns, or for a slow home's, keeps nobody else waiting: so
-// these come first.
+// before. Who waits for her own turns, or for a slow home's, keeps nobody else waiting, but for
+// guests who come from the same place: so these come first. A place has half of a home's turns at most,
+// since it waits for its own before those of a home.
 func (t *turnstile) enter(ctx context.Context, who asker, home pki.Domain) (leave func(), err error) {
 	if who.guest {
 		return t.guests.enter(ctx, who, home)

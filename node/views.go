@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,23 +18,32 @@ import (
 // domain, outside of a lab.
 const viewPace = 2 * time.Second
 
-// Paces say when something of a domain was taken last.
-type paces struct {
-	mu   sync.Mutex               // guards last
-	last map[pki.Domain]time.Time // of no more domains than there are in the directory
+// maxPaced is of how many something was taken within their pace. Who is one more waits.
+const maxPaced = store.MaxServers
+
+// Paces say when something was taken last of each: of a domain, or of what a move leaves.
+type paces[K comparable] struct {
+	mu   sync.Mutex // guards last
+	last map[K]time.Time
 }
 
 // take notes that it is now, unless that was less than pace ago; then it returns what is left.
-func (p *paces) take(domain pki.Domain, now time.Time, pace time.Duration) (left time.Duration) {
+func (p *paces[K]) take(of K, now time.Time, pace time.Duration) (left time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.last == nil {
-		p.last = make(map[pki.Domain]time.Time)
+		p.last = make(map[K]time.Time)
 	}
-	if since := now.Sub(p.last[domain]); since >= 0 && since < pace {
+	if since := now.Sub(p.last[of]); since >= 0 && since < pace {
 		return pace - since
 	}
-	p.last[domain] = now
+	if len(p.last) >= maxPaced {
+		maps.DeleteFunc(p.last, func(_ K, at time.Time) bool { return now.Sub(at) >= pace })
+	}
+	if _, known := p.last[of]; !known && len(p.last) >= maxPaced {
+		return pace
+	}
+	p.last[of] = now
 	return 0
 }
 

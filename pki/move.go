@@ -130,7 +130,12 @@ func (m Move) Key() IdentityPublic { return m.from.key }
 // Leaves identifies what is left: the name, by the key. Of two moves that leave the same, the
 // one of the greater serial counts, and the other says nothing any more.
 func (m Move) Leaves() [sha256.Size]byte {
-	return sha256.Sum256(append(m.Key().Bytes(), m.From().String()...))
+	return Leaving(m.From(), m.Key())
+}
+
+// Leaving is what Leaves returns of a move of that key from that name.
+func Leaving(name Name, key IdentityPublic) [sha256.Size]byte {
+	return sha256.Sum256(append(key.Bytes(), name.String()...))
 }
 
 // Raw returns the bytes that ParseMove reads.

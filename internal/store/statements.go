@@ -20,6 +20,10 @@ type Statement struct {
 	Ends   time.Time
 	Raw    []byte // as signed, 1 to MaxRaw bytes
 	Seq    int64  // given out here: rising, and never used twice
+
+	// Once says that there is one of that kind and ID in all. A newer one takes its place on
+	// the account that the older one is on, and needs no room but that.
+	Once bool
 }
 
 func (v Statement) check() error {
@@ -45,7 +49,7 @@ func (s *Store) AddStatement(ctx context.Context, v Statement, room Room) (fresh
 	if err := v.check(); err != nil {
 		return false, err
 	}
-	old, err := s.Statement(ctx, v.Kind, v.Issuer, v.ID)
+	old, err := s.heldFor(ctx, v)
 	if err == nil && old.Serial >= v.Serial || err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err
 	}
@@ -56,9 +60,24 @@ func (s *Store) AddStatement(ctx context.Context, v Statement, room Room) (fresh
 	return fresh && err == nil, err
 }
 
+// heldFor is the statement whose place v would take.
+func (s *Store) heldFor(ctx context.Context, v Statement) (Statement, error) {
+	if v.Once {
+		return s.StatementByID(ctx, v.Kind, v.ID)
+	}
+	return s.Statement(ctx, v.Kind, v.Issuer, v.ID)
+}
+
+func heldFor(ctx context.Context, q *db.Queries, v Statement) (db.Statement, error) {
+	if v.Once {
+		return q.StatementByID(ctx, db.StatementByIDParams{Kind: int64(v.Kind), ID: v.ID[:]})
+	}
+	return q.Statement(ctx, db.StatementParams{Kind: int64(v.Kind), Issuer: v.Issuer, ID: v.ID[:]})
+}
+
 func addStatement(ctx context.Context, q *db.Queries, v Statement, room Room) (fresh bool, err error) {
 	id, kind := v.ID[:], int64(v.Kind)
-	old, err := q.Statement(ctx, db.StatementParams{Kind: kind, Issuer: v.Issuer, ID: id})
+	old, err := heldFor(ctx, q, v)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		n, err := q.CountStatements(ctx, db.CountStatementsParams{Kind: kind, Issuer: v.Issuer})
@@ -75,6 +94,9 @@ func addStatement(ctx context.Context, q *db.Queries, v Statement, room Room) (f
 	default:
 		if err := dropStatement(ctx, q, old); err != nil {
 			return false, err
+		}
+		if v.Once {
+			v.Issuer, room.All = old.Issuer, 0
 		}
 	}
 	if err := countBytes(ctx, q, kind, int64(len(v.Raw)), room.All); err != nil {
@@ -124,6 +146,13 @@ func dropEndedStatements(ctx context.Context, q *db.Queries, now time.Time) (dro
 // Statement returns the statement of exactly that kind, issuer and ID, or [ErrNotFound].
 func (s *Store) Statement(ctx context.Context, kind uint8, issuer string, id [32]byte) (Statement, error) {
 	v, err := s.read.Statement(oneRow(ctx), db.StatementParams{Kind: int64(kind), Issuer: issuer, ID: id[:]})
+	return statementOf(v), notFound(err)
+}
+
+// StatementByID returns the statement of that kind and ID, whoever's it is, the one of the greatest
+// serial; or [ErrNotFound].
+func (s *Store) StatementByID(ctx context.Context, kind uint8, id [32]byte) (Statement, error) {
+	v, err := s.read.StatementByID(oneRow(ctx), db.StatementByIDParams{Kind: int64(kind), ID: id[:]})
 	return statementOf(v), notFound(err)
 }
 

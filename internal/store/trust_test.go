@@ -278,3 +278,35 @@ func wantErr(t *testing.T, err, want error) {
 		t.Errorf("err = %v, want %v", err, want)
 	}
 }
+
+// Of what there is once in all a newer one takes the place of the older on its account, where there is no
+// room as well; elsewhere there is none for another.
+func TestStatementsOnce(t *testing.T) {
+	s := open(t)
+	v := func(issuer string, id byte, serial uint64) Statement {
+		all := statement(4, issuer, id, serial)
+		all.Once = true
+		return all
+	}
+	want := func(v Statement, fresh bool, full error) {
+		t.Helper()
+		got, err := s.AddStatement(t.Context(), v, Room{Each: 1, All: 60})
+		if got != fresh || !errors.Is(err, full) {
+			t.Errorf("%s %d %d: %v, %v", v.Issuer, v.ID[0], v.Serial, got, err)
+		}
+	}
+	want(v("a.test", 1, 1), true, nil)
+	want(v("b.test", 2, 1), true, nil)
+	want(v("b.test", 3, 1), false, ErrFull)
+	big := v("b.test", 1, 2)
+	big.Raw = make([]byte, 100)
+	want(big, true, nil)
+	want(v("c.test", 1, 1), false, nil)
+	held, err := s.StatementByID(t.Context(), 4, [32]byte{1})
+	if must(t, err); held.Serial != 2 || held.Issuer != "a.test" {
+		t.Errorf("%+v", held)
+	}
+	if _, err := s.StatementByID(t.Context(), 3, [32]byte{1}); !errors.Is(err, ErrNotFound) {
+		t.Error(err)
+	}
+}

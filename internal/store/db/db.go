@@ -312,6 +312,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.statementStmt, err = db.PrepareContext(ctx, statement); err != nil {
 		return nil, fmt.Errorf("error preparing query Statement: %w", err)
 	}
+	if q.statementByIDStmt, err = db.PrepareContext(ctx, statementByID); err != nil {
+		return nil, fmt.Errorf("error preparing query StatementByID: %w", err)
+	}
 	if q.statementsAfterStmt, err = db.PrepareContext(ctx, statementsAfter); err != nil {
 		return nil, fmt.Errorf("error preparing query StatementsAfter: %w", err)
 	}
@@ -818,6 +821,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing statementStmt: %w", cerr)
 		}
 	}
+	if q.statementByIDStmt != nil {
+		if cerr := q.statementByIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing statementByIDStmt: %w", cerr)
+		}
+	}
 	if q.statementsAfterStmt != nil {
 		if cerr := q.statementsAfterStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing statementsAfterStmt: %w", cerr)
@@ -988,6 +996,7 @@ type Queries struct {
 	setReceivedStmt              *sql.Stmt
 	sightingsStmt                *sql.Stmt
 	statementStmt                *sql.Stmt
+	statementByIDStmt            *sql.Stmt
 	statementsAfterStmt          *sql.Stmt
 	statementsOfStmt             *sql.Stmt
 	useInvitationStmt            *sql.Stmt
@@ -1097,6 +1106,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		setReceivedStmt:              q.setReceivedStmt,
 		sightingsStmt:                q.sightingsStmt,
 		statementStmt:                q.statementStmt,
+		statementByIDStmt:            q.statementByIDStmt,
 		statementsAfterStmt:          q.statementsAfterStmt,
 		statementsOfStmt:             q.statementsOfStmt,
 		useInvitationStmt:            q.useInvitationStmt,

@@ -564,6 +564,31 @@ func (q *Queries) Statement(ctx context.Context, arg StatementParams) (Statement
 	return i, err
 }
 
+const statementByID = `-- name: StatementByID :one
+SELECT seq, kind, issuer, id, serial, ends, raw FROM statements
+WHERE kind = $1 AND id = $2 ORDER BY serial DESC, seq LIMIT 1
+`
+
+type StatementByIDParams struct {
+	Kind int64
+	ID   []byte
+}
+
+func (q *Queries) StatementByID(ctx context.Context, arg StatementByIDParams) (Statement, error) {
+	row := q.queryRow(ctx, q.statementByIDStmt, statementByID, arg.Kind, arg.ID)
+	var i Statement
+	err := row.Scan(
+		&i.Seq,
+		&i.Kind,
+		&i.Issuer,
+		&i.ID,
+		&i.Serial,
+		&i.Ends,
+		&i.Raw,
+	)
+	return i, err
+}
+
 const statementsAfter = `-- name: StatementsAfter :many
 SELECT seq, kind, issuer, id, serial, ends, raw FROM statements
 WHERE seq > $1 ORDER BY seq LIMIT $2

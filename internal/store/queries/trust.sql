@@ -8,6 +8,10 @@ DELETE FROM statements WHERE kind = $1 AND issuer = $2 AND id = $3;
 SELECT seq, kind, issuer, id, serial, ends, raw FROM statements
 WHERE kind = $1 AND issuer = $2 AND id = $3;
 
+-- name: StatementByID :one
+SELECT seq, kind, issuer, id, serial, ends, raw FROM statements
+WHERE kind = $1 AND id = $2 ORDER BY serial DESC, seq LIMIT 1;
+
 -- name: StatementsAfter :many
 SELECT seq, kind, issuer, id, serial, ends, raw FROM statements
 WHERE seq > $1 ORDER BY seq LIMIT $2;
