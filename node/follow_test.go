@@ -65,3 +65,16 @@ func TestKnownMeanwhile(t *testing.T) {
 		t.Error("what is pinned beside the key is no news")
 	}
 }
+
+// Domains that are pinned have their own bounds only; those that are not have one together as well.
+func TestRoomOfPinned(t *testing.T) {
+	m := newMesh(t, "a.test", "b.test", "c.test")
+	m.line("a.test", "b.test", "c.test")
+	m.confirmed("a.test", "b.test", "c.test")
+	n := m.nodes["a.test"].node
+	for domain, all := range map[string]int64{"a.test": 0, "b.test": 0, "c.test": 0, "x.test": maxMoveBytes} {
+		if room := n.room(parse(t, pki.ParseDomain, domain), 7, maxMoveBytes); room.Each != 7 || room.All != all {
+			t.Errorf("%s: %+v", domain, room)
+		}
+	}
+}
