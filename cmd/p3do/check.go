@@ -38,7 +38,7 @@ func (c *command) checkCommand() *cobra.Command {
 	cmd := c.subcommand("check NAME@DOMAIN|DOMAIN", checkHelp, cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
 		subject, err := agent.ParseSubject(args[0])
 		if err != nil {
-			return cli.Fail(cli.Input, "p3do check bob@b.test", "%q is neither a name like bob@b.test nor a server like b.test.", args[0])
+			return cli.Fail(cli.Input, "p3do check bob@b.test", "%s is neither a name like bob@b.test nor a server like b.test.", quoted(args[0]))
 		}
 		return c.check(ctx, subject, k)
 	})

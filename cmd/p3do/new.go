@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -214,11 +215,19 @@ func uncreated(err error, name pki.Name, invited bool) error {
 	return err
 }
 
+// quoted is what somebody typed, for an error, but not what may be an invitation.
+func quoted(text string) string {
+	if invitation.Looks(text) {
+		return "an invitation"
+	}
+	return strconv.Quote(text)
+}
+
 // parseName reads a name that was typed.
 func parseName(text, hint string) (pki.Name, error) {
 	name, err := pki.ParseName(text)
 	if err != nil {
-		return pki.Name{}, cli.Fail(cli.Input, hint, "%q is not a name like ann@a.test.", text)
+		return pki.Name{}, cli.Fail(cli.Input, hint, "%s is not a name like ann@a.test.", quoted(text))
 	}
 	return name, nil
 }

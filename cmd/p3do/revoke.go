@@ -36,7 +36,7 @@ func (c *command) revokeCommand() *cobra.Command {
 		var err error
 		if server != "" {
 			if via, err = pki.ParseDomain(server); err != nil {
-				return cli.Fail(cli.Input, "p3do revoke --via c.test", "%q is not a server like c.test.", server)
+				return cli.Fail(cli.Input, "p3do revoke --via c.test", "%s is not a server like c.test.", quoted(server))
 			}
 		}
 		ctx, cancel := c.limited(ctx, defaultTimeout)

@@ -112,7 +112,7 @@ func (s *sending) checkVia(counted bool) error {
 	for _, text := range strings.Split(s.via, ",") {
 		domain, err := pki.ParseDomain(text)
 		if err != nil {
-			return cli.Fail(cli.Input, hint, "%q is not a server like c.test.", text)
+			return cli.Fail(cli.Input, hint, "%s is not a server like c.test.", quoted(text))
 		}
 		s.way.Via = append(s.way.Via, domain)
 	}

@@ -29,7 +29,7 @@ func (c *command) statusCommand() *cobra.Command {
 		var id mor.MessageID
 		if len(args) > 0 {
 			if id, err = mor.ParseMessageID(args[0]); err != nil {
-				return cli.Fail(cli.Input, "p3do status", "%q is not the id of a message.", args[0])
+				return cli.Fail(cli.Input, "p3do status", "%s is not the id of a message.", quoted(args[0]))
 			}
 		}
 		ctx, cancel := c.limited(ctx, defaultTimeout)

@@ -8,9 +8,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// longestShown is how long an unknown command is, in bytes, that an error repeats: no invitation, and
+// no other secret that was pasted in the wrong place, is as short.
+const longestShown = 20
+
 // misuse says what is wrong with the arguments of c, which c.Args refused.
 func misuse(c *cobra.Command) *Failure {
 	args := c.Flags().Args()
+	if c.HasSubCommands() && len(args) > 0 && len(args[0]) > longestShown {
+		return Fail(Input, helpOn(c), "there is no such command.")
+	}
 	if c.HasSubCommands() && len(args) > 0 {
 		return Fail(Input, helpOn(c)+meant(c, args[0]), "unknown command %q.", args[0])
 	}
