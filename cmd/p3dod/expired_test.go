@@ -24,11 +24,12 @@ func TestExpiredCertificate(t *testing.T) {
 	l.restart("a.test", func(c *node.Config) { c.Lab.Certify = node.Duration(shortLife) })
 	l.p3do(0, "lapwing", "new", lapwing)
 	l.p3do(0, "heron", "new", heron)
-	l.until("heron to write to somebody in time", scriptWait, func() error { // a letter of a stranger is read while her certificate is good
+	l.until("heron to write to somebody in time", scriptWait, func() error { // she is met while her certificate is good
 		said, sent := l.tries("heron", "send", lapwing, greeting, "--wait", "60s")
+		met, added := l.tries("lapwing", "add", heron)
 		text, read := l.tries("lapwing", "read", "--json")
-		if !sent || !read || !strings.Contains(text, `"from":"`+heron+`"`) {
-			return errors.New(said + text)
+		if !sent || !added || !read || !strings.Contains(text, `"from":"`+heron+`"`) {
+			return errors.New(said + met + text)
 		}
 		return nil
 	})
@@ -50,6 +51,7 @@ func TestExpiredCertificate(t *testing.T) {
 	l.restart("a.test", func(c *node.Config) { c.Lab.Certify = 0 })
 	l.reads("heron", lapwing, answer)
 	l.says(l.p3do(0, "lapwing", "check", heron), "quiet-heron@a.test: vouched by a.test; ")
+	l.p3do(0, "heron", "add", "fresh@b.test")
 	l.p3do(0, "fresh", "send", heron, unread, "--wait", "60s")
 	l.reads("heron", "fresh@b.test", unread)
 }

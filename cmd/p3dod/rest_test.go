@@ -104,8 +104,10 @@ func (l *bigLab) field(object, key string) string {
 func (l *bigLab) reads(user, from, text string, how ...string) {
 	l.t.Helper()
 	var got struct{ From, Text string }
-	said := l.p3do(0, user, append([]string{"read", "--json"}, how...)...)
-	if err := json.Unmarshal([]byte(said), &got); err != nil {
+	cmd := l.command(filepath.Join(l.bin, "p3do"), append([]string{"--home", user, "read", "--json"}, how...)...)
+	said, err := cmd.Output() // beside it there may be notes and warnings
+	l.must(err)
+	if err := json.Unmarshal(said, &got); err != nil {
 		l.t.Fatalf("%v: %s", err, said)
 	}
 	if got.From != from || got.Text != text {
