@@ -22,4 +22,4 @@ vectors:
 	go run ./docs/spec/genvectors/pki
 	go run ./docs/spec/genvectors/message
 	go run ./docs/spec/genvectors/mor
-	P3DO_REWRITE=1 go test ./dnstxt ./internal/link ./node ./keyserver ./internal/session ./internal/vault -run 'Vectors$$|VectorsAreUpToDate$$'
+	P3DO_REWRITE=1 go test ./dnstxt ./internal/link ./node ./keyserver ./internal/session ./internal/vault ./internal/agent -run 'Vectors$$|VectorsAreUpToDate$$'

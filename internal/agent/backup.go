@@ -26,7 +26,7 @@ import (
 //
 // The file is one of age (its format, version 1) for one passphrase, by scrypt, so that the
 // program age opens it, too. In it is JSON, a savedFolder: the records of the vault under
-// their own keys, but for fleeting ones.
+// their own keys, but for fleeting ones. The specification is docs/spec/user.md, with vectors.
 const (
 	// MaxBackup is how long a backup file is, in bytes, that is read.
 	MaxBackup = 64 << 20

@@ -38,5 +38,6 @@
 //	mailbox = HKDF-Expand(SHA-256, secret, "p3do invitation mailbox", 32)
 //	proof   = HKDF-Expand(SHA-256, secret, "p3do invitation proof" | fingerprint of the taker 32, 16)
 //
-// As text that is "P3DO1" and base32 (RFC 4648, section 6) without padding.
+// As text that is "P3DO1" and base32 (RFC 4648, section 6) without padding. The specification is
+// docs/spec/user.md, section 7, with vectors.
 package invitation

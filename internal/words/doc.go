@@ -38,5 +38,6 @@
 // for both are his. Programs compare whole fingerprints of 256 bits wherever they have them,
 // and the words only with what a person brought.
 //
-// The list is english.txt, as published with BIP-39; a test holds its SHA-256.
+// The specification is docs/spec/user.md, section 2, with vectors. The list is english.txt, as
+// published with BIP-39; a test holds its SHA-256.
 package words
