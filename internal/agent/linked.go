@@ -286,12 +286,24 @@ func Join(cfg Config, file io.Reader, typed string) (*Agent, error) {
 		err = errors.New("no device")
 	}
 	if err == nil {
-		_, err = id.self()
+		err = id.fits()
 	}
 	if err != nil {
 		return nil, errors.Join(ErrNoLink, err)
 	}
 	return restore(cfg, func(a *Agent) error { return a.restored(l.Link, id) })
+}
+
+// fits tells whether the parts of a device's identity belong together.
+func (id identity) fits() error {
+	card, err := id.Linked.card()
+	if err == nil && card.Certificate.Name() != id.Name {
+		err = errors.New("agent: your card: it is of another name")
+	}
+	if err == nil {
+		_, err = id.self()
+	}
+	return err
 }
 
 // loginAs logs in by the key of this device.

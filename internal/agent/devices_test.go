@@ -1,0 +1,114 @@
+package agent
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/p3do/p3do/internal/message"
+	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/mor"
+)
+
+// A child is a device of somebody's, in a folder of its own.
+type child struct {
+	*Agent
+	t *testing.T
+}
+
+// deviceOf makes a device of somebody, and its folder.
+func (m *mesh) deviceOf(t *testing.T, main *Agent, label string) child {
+	t.Helper()
+	cfg := m.config(t)
+	link, err := main.AddDevice(t.Context(), label)
+	must(t, err)
+	var file bytes.Buffer
+	typed, err := link.Write(&file, rand.Reader)
+	must(t, err)
+	d, err := Join(cfg, &file, typed)
+	must(t, err)
+	t.Cleanup(func() { must(t, d.Close()) })
+	return child{d, t}
+}
+
+// steal has a removed device write to somebody by the keys that it still has, with no node to ask
+// who it is: the message is put straight before its recipient.
+func (c child) steal(bob *Agent, text string) {
+	c.t.Helper()
+	id, _, err := c.identity()
+	must(c.t, err)
+	m := message.Content{
+		Kind: message.Text, At: time.Now().Add(time.Minute).Truncate(time.Second), Text: text, Name: id.Name, Certificate: id.Certificate,
+		Secret: [32]byte{66}, Spools: domains(c.t, "d.test"),
+	}
+	m.ID, err = c.messageID()
+	must(c.t, err)
+	m.State(c.self.keys.Public(), c.self.statement)
+	sealed, err := message.Seal(rand.Reader, c.self.keys, bob.self.keys.Public(), bob.self.name, m)
+	must(c.t, err)
+	letter := mor.Letter{ID: m.ID}
+	copy(letter.Sealed[:], sealed)
+	_, err = bob.take(c.t.Context(), session.Item{Seq: 1 << 40, Body: letter.Marshal()})
+	must(c.t, err)
+}
+
+// What comes after a device was removed is sealed to keys that the others take up, and the removed
+// one cannot open, even if it gets the letter.
+func TestKeysAfterARemoval(t *testing.T) {
+	t.Parallel()
+	m := here(t)
+	ann, bob := m.met(t)
+	phone, tablet := m.deviceOf(t, ann, "telephone"), m.deviceOf(t, ann, "tablet")
+	send(t, bob, ann.self.name, "to all three", mor.StoredThere)
+	for _, a := range []*Agent{ann, phone.Agent, tablet.Agent} {
+		if got := read(t, a); !slices.Equal(got, []string{"to all three"}) {
+			t.Fatalf("read %q", got)
+		}
+	}
+	gone, err := ann.RemoveDevice(t.Context(), "1")
+	must(t, err)
+	if gone.Label != "telephone" {
+		t.Fatalf("removed %+v", gone)
+	}
+	card, err := bob.look(t.Context(), ann.self.name)
+	must(t, err)
+	must(t, bob.keep(ann.self.name, card.Raw()))
+	send(t, bob, ann.self.name, "to two", mor.StoredThere)
+
+	must(t, ann.Connect(t.Context()))
+	items, err := ann.items(t.Context(), patience)
+	must(t, err)
+	letters := 0
+	for _, item := range items {
+		letter, err := mor.ParseLetter(item.Body)
+		if err != nil || item.Reply {
+			continue
+		}
+		letters++
+		if content, err := ann.self.open(letter.Sealed[:]); err != nil || content.Text != "to two" {
+			t.Errorf("she herself opens %q, %v", content.Text, err)
+		}
+		if _, err := phone.self.open(letter.Sealed[:]); !errors.Is(err, message.ErrOpen) {
+			t.Errorf("the removed device opens it: %v", err)
+		}
+	}
+	if letters != 1 {
+		t.Errorf("%d letters came", letters)
+	}
+	for _, a := range []*Agent{ann, tablet.Agent} {
+		if got := read(t, a); !slices.Equal(got, []string{"to two"}) {
+			t.Errorf("read %q", got)
+		}
+	}
+	var removed *RemovedError
+	if err := phone.Fetch(t.Context()); !errors.As(err, &removed) {
+		t.Errorf("the removed device fetches: %v", err)
+	}
+	send(t, tablet.Agent, bob.self.name, "from the tablet", mor.StoredThere)
+	if got := read(t, bob); !slices.Equal(got, []string{"from the tablet"}) {
+		t.Errorf("bob read %q", got)
+	}
+}
