@@ -28,7 +28,7 @@
 // every domain; nobody is asked about a contact.
 //
 // Whose word counts is on a list: whom the invitation names; if it names nobody, whom the
-// home's view names at first sight, 16 at most, and never again, even if that was but one; then
+// home's view names at first sight, 16 at most, and for a day more if those are too few; then
 // whoever is pinned, by two of the list or by the user herself, 64 in all. The home's own word counts for nothing but to
 // begin that list, and for what DNS says. Two of the list have to agree. What they agree on is
 // pinned, and given up only for its heir, by right (pki.Commitment). The home's own key is

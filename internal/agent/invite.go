@@ -33,6 +33,7 @@ func (a *Agent) believe() error {
 		default:
 			tx.Delete(keyList)
 			tx.Delete(keySeeded)
+			tx.Delete(keySeeding)
 			err = a.rely(tx, i.Home.Domain, i.Home.Key)
 		}
 		if err == nil {

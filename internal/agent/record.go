@@ -23,6 +23,7 @@ import (
 //	shown/DOMAIN           rival: another key than the pinned one, which the domain's own servers show
 //	server/DOMAIN          a signed descriptor, raw; by the pinned authority, if there is a pin
 //	list                   []listed: whose views count
+//	seeding                until when the home may name more of them, if they are too few; time.Time
 //	seeded                 there once anybody was on that list: the home names nobody any more; nothing, raw
 //	feed/DOMAIN            feed: how far the statements were read that a node hands out
 //	view/DOMAIN            the newest signed view of a domain, raw
@@ -63,6 +64,7 @@ const (
 	keyNext       = "next"
 	keyList       = "list"
 	keySeeded     = "seeded"
+	keySeeding    = "seeding"
 	keyWatched    = "watched"
 	keyRenewal    = "renewal"
 	keyStrays     = "strays"

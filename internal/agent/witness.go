@@ -19,6 +19,9 @@ const (
 	// maxSeeds is how many of them the home may name, by its own view, while there are none: at
 	// first sight, when whatever it says has to do.
 	maxSeeds = 16
+	// seedTime is how long after its first word the home may go on naming some, while they are too few
+	// for a quorum: a mesh that is minutes old is seen by nobody as a whole.
+	seedTime = 24 * time.Hour
 )
 
 // A listed is a domain whose view counts.
@@ -92,24 +95,38 @@ func (a *Agent) bench(tx *vault.Tx) (b bench, err error) {
 	return b, nil
 }
 
-// seed has the home name those whose word counts, if nobody has been put on the list so far: neither
-// by the home, nor by an invitation, nor by the user. It may do that once, in one breath, however few
-// it names, and that is kept for good: a home that turns hostile later, or is taken, would name two of
-// its own making and have them vouch for any key. From then on the list grows by whom a quorum of
-// it vouches for, and by the user's own doing: whom she has verified, and her next invitation. In a
-// mesh that was too small for a quorum then, she verifies two domains by their words, and these begin
-// it. That views are missing, or have run out, is no reason to ask the home again: it is the home
-// that hands them out.
+// seed has the home name those whose word counts, if nobody else has put anybody on the list so far:
+// neither an invitation nor the user. It does so at first sight, when whatever it says has to do, and
+// goes on for a day if those are too few for a quorum. Then it is over for good: a home that turns
+// hostile later, or is taken, would name two of its own making and have them vouch for any key. From
+// then on the list grows by whom a quorum of it vouches for, and by the user's own doing: whom she
+// has verified, and her next invitation. In a mesh that stays too small for a quorum she verifies two
+// domains by their words, and these begin it. That views are missing, or have run out, is no reason
+// to ask the home again: it is the home that hands them out.
 func (a *Agent) seed(tx *vault.Tx, b bench) (changed bool, err error) {
 	list, _, err := load[[]listed](tx, keyList)
-	if err != nil || has(tx, keySeeded) {
+	if err != nil {
 		return false, err
 	}
-	if len(list) > 0 { // of an earlier version, which did not keep that
+	until, seeding, err := load[time.Time](tx, keySeeding)
+	switch {
+	case err != nil:
+		return false, err
+	case seeding:
+		if len(list) >= quorum || !a.now().Before(until) {
+			return false, nil
+		}
+		return a.enlist(tx, maxSeeds, b.seeds()...)
+	case has(tx, keySeeded):
+		return false, nil
+	case len(list) > 0: // of an earlier version, which did not keep that
 		tx.Put(keySeeded, nil)
 		return false, nil
 	}
-	return a.enlist(tx, maxSeeds, b.seeds()...)
+	if changed, err = a.enlist(tx, maxSeeds, b.seeds()...); err == nil && changed {
+		err = save(tx, keySeeding, a.now().Add(seedTime))
+	}
+	return changed, err
 }
 
 // seeds are those whom the home has pinned, longest first.

@@ -101,6 +101,25 @@ func (w *world) verifies(domains ...string) {
 	}
 }
 
+// A mesh that is minutes old is not seen whole: while those whom the home has named are too few for a
+// quorum it goes on, for a day.
+func TestHomeSeedsAYoungMesh(t *testing.T) {
+	t.Parallel()
+	for later, want := range map[time.Duration][]string{
+		time.Minute: {"b.test", "c.test", "d.test"}, seedTime: {"b.test"}, -time.Minute: {"b.test", "c.test", "d.test"},
+	} {
+		w := newWorld(t, "a.test", "b.test", "c.test", "d.test")
+		w.says("a.test", w.sees("b.test", w.key("b.test"), time.Hour))
+		w.directory()
+		w.now = w.now.Add(later)
+		w.says("a.test", w.sees("b.test", w.key("b.test"), 3*time.Hour), w.sees("c.test", w.key("c.test"), 2*time.Hour), w.sees("d.test", w.key("d.test"), 2*time.Hour))
+		w.directory()
+		if got := w.list(); !slices.Equal(got, want) {
+			t.Errorf("%v later: %v", later, got)
+		}
+	}
+}
+
 // A mesh of two was too small for a quorum. A home that is taken months later names nobody all the
 // same, not even when that one has gone from the list, or in a folder of an earlier version; the mesh
 // grows by whom the user verifies: of two such domains the word counts.
