@@ -48,6 +48,9 @@ func (c *command) move(ctx context.Context, name pki.Name, invite *invitation.In
 	if len(d.At) > 0 {
 		told = "told: " + pki.JoinDomains(d.At, ", ") + "   (all others hear it from them, and your contacts follow by themselves)"
 	}
+	if n := len(self.Devices); n > 0 {
+		told += fmt.Sprintf("\nyour devices (%d more) follow by themselves when they are used next; one that does not: p3do device remove N, and link it anew", n)
+	}
 	return c.print(moved{d, self}, fmt.Sprintf("Moved from %s to %s\nfingerprint: %s\nhome: %s (%s)\n%s\nNext: p3do backup",
 		d.From, self.Name, self.Words, self.Home, homeTrust(self, invite), told))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/p3do/p3do/internal/message"
 	"github.com/p3do/p3do/internal/session"
 	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/pki"
 )
 
 // A child is a device of somebody's, in a folder of its own.
@@ -110,5 +111,42 @@ func TestKeysAfterARemoval(t *testing.T) {
 	send(t, tablet.Agent, bob.self.name, "from the tablet", mor.StoredThere)
 	if got := read(t, bob); !slices.Equal(got, []string{"from the tablet"}) {
 		t.Errorf("bob read %q", got)
+	}
+}
+
+// When the main device moves, the others follow, and have what still came to the old home; one that
+// was removed before, or is not in the new card, stays behind.
+func TestDevicesMoveAlong(t *testing.T) {
+	t.Parallel()
+	m := here(t)
+	ann, bob, cfg := m.acquainted(t)
+	first := ann.self.name
+	phone, tablet := m.deviceOf(t, ann, "telephone"), m.deviceOf(t, ann, "tablet")
+	read(t, phone.Agent)
+	_, err := ann.RemoveDevice(t.Context(), "tablet")
+	must(t, err)
+	ann, _ = m.moved(t, ann, cfg, "c.test")
+	second := ann.self.name
+	hearsOfMove(t, phone.Agent, first, second, ann.self.public.Fingerprint())
+	hearsOfMove(t, bob, first, second, ann.self.public.Fingerprint())
+	phone.disconnect()
+	must(t, phone.Connect(t.Context()))
+	if phone.self.name != second || phone.home().String() != "c.test" || !slices.Equal(phone.self.left, []pki.Name{first}) {
+		t.Fatalf("the device is %s at %s, and was %s", phone.self.name, phone.through, phone.self.left)
+	}
+	send(t, bob, first, "to both", mor.StoredThere)
+	for _, a := range []*Agent{ann, phone.Agent} {
+		if got := read(t, a); !slices.Equal(got, []string{"to both"}) {
+			t.Errorf("read %q", got)
+		}
+	}
+	send(t, phone.Agent, bob.self.name, "from the telephone", mor.StoredThere)
+	must(t, bob.Fetch(t.Context()))
+	if got := shown(t, bob); len(got) != 1 || got[0].From != second || got[0].Key != ann.self.public.Fingerprint() {
+		t.Errorf("bob read %+v", got)
+	}
+	var removed *RemovedError
+	if err := tablet.Fetch(t.Context()); !errors.As(err, &removed) || tablet.self.name != first {
+		t.Errorf("the removed device is %s: %v", tablet.self.name, err)
 	}
 }

@@ -107,6 +107,13 @@ func (a *Agent) Connect(ctx context.Context) error {
 	if err := a.connect(ctx); err != nil {
 		return err
 	}
+	followed, err := a.goAlong(ctx)
+	if err != nil {
+		return err
+	}
+	if followed {
+		return a.Connect(ctx)
+	}
 	return a.tour(ctx)
 }
 

@@ -351,16 +351,7 @@ func (a *Agent) keepOwnCard(card pki.SignedCard) error {
 		if err != nil || card.Serial <= known.Serial || !card.Lists(a.self.device.Public()) {
 			return err
 		}
-		seed, _, err := id.Linked.keys()
-		if err != nil {
-			return err
-		}
-		if card.Seal != known.Seal || card.Auth != known.Auth {
-			former := append([][]byte{seed}, id.Linked.Former...)
-			id.Linked.Former = former[:min(len(former), keptKeys-1)]
-		}
-		id.Linked.Card, id.Certificate, id.Published = card.Raw(), card.Certificate.DER(), card.Issued
-		if _, err := id.self(); err != nil {
+		if err := id.turn(known, card); err != nil {
 			return err
 		}
 		return save(tx, keyIdentity, id)
@@ -369,6 +360,21 @@ func (a *Agent) keepOwnCard(card pki.SignedCard) error {
 		return err
 	}
 	return a.renewSelf()
+}
+
+// turn gives a device a newer card than the known one; its keys are kept, to open what is on its way.
+func (id *identity) turn(known, card pki.SignedCard) error {
+	seed, _, err := id.Linked.keys()
+	if err != nil {
+		return err
+	}
+	if card.Seal != known.Seal || card.Auth != known.Auth {
+		former := append([][]byte{seed}, id.Linked.Former...)
+		id.Linked.Former = former[:min(len(former), keptKeys-1)]
+	}
+	id.Linked.Card, id.Certificate, id.Published = card.Raw(), card.Certificate.DER(), card.Issued
+	_, err = id.self()
+	return err
 }
 
 // opened opens a letter by our keys, those in office first. A device that cannot looks whether there

@@ -157,16 +157,21 @@ func (a *Agent) rename(tx *vault.Tx, fresh pki.UserCert) error {
 	if err != nil {
 		return err
 	}
-	left := slices.DeleteFunc(append([]pki.Name{id.Name}, id.Left...), func(n pki.Name) bool { return n == fresh.Name() })
-	id.Left = left[:min(len(left), maxLeft)]
-	id.Name, id.Certificate, id.Published, id.Carded = fresh.Name(), fresh.DER(), time.Time{}, nil
-	for _, stale := range []string{keyWatched, keyFetched, keyRenewal} { // were of the old home
-		tx.Delete(stale)
-	}
+	id.leave(tx, fresh.Name())
+	id.Certificate, id.Published, id.Carded = fresh.DER(), time.Time{}, nil
 	tx.Put(movedKey(m), m.Raw())
 	return errors.Join(
 		save(tx, prefixLeaving+m.From().String(), leaving{}), a.rehome(tx, m.From().Domain(), m.To().Domain()), save(tx, keyIdentity, id),
 	)
+}
+
+// leave takes another name in place of the one that it has, and forgets what was of the old home.
+func (id *identity) leave(tx *vault.Tx, name pki.Name) {
+	left := slices.DeleteFunc(append([]pki.Name{id.Name}, id.Left...), func(n pki.Name) bool { return n == name })
+	id.Left, id.Name = left[:min(len(left), maxLeft)], name
+	for _, stale := range []string{keyWatched, keyFetched, keyRenewal} {
+		tx.Delete(stale)
+	}
 }
 
 // nextSerial is greater than that of every move of ours that we know of.
