@@ -23,7 +23,9 @@
 //
 // When Update returns nil the transaction is on the disk, folder entry
 // included. A function given to Update or View must not start another
-// transaction of the same Vault: it would wait for itself.
+// transaction of the same Vault, which would wait for itself: that is ErrNested.
+// Not noticed is a function that waits for another goroutine's transaction, or
+// that uses a second Vault of the same folder.
 //
 // # Several processes
 //

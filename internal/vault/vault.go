@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/p3do/p3do/internal/secret"
 )
@@ -36,6 +37,10 @@ var (
 	ErrLimit = errors.New("vault: over a limit")
 	// ErrReadOnly: a Put or Delete in a View, or after the transaction.
 	ErrReadOnly = errors.New("vault: transaction cannot write")
+	// ErrNested: a View, Update or Close inside the function of a View or Update of
+	// the same Vault. It would wait for itself for ever; it is a mistake in the
+	// program, which is to use the Tx that it has.
+	ErrNested = errors.New("vault: a transaction inside a transaction of the same vault")
 	// ErrClosed: the Vault was closed.
 	ErrClosed = errors.New("vault: closed")
 )
@@ -43,7 +48,8 @@ var (
 // A Vault is an open vault. Its methods may be called from several goroutines;
 // transactions of one Vault happen one after the other.
 type Vault struct {
-	mu      sync.Mutex // held for a whole transaction; guards all below
+	owner   atomic.Uint64 // the goroutine that holds mu in a transaction; 0: none
+	mu      sync.Mutex    // held for a whole transaction; guards all below
 	folder  *folder
 	root    rootKey
 	salt    [saltSize]byte
@@ -199,6 +205,9 @@ func (v *Vault) Swaps() error { return v.swaps }
 // Close forgets the keys and what was read. Further transactions return
 // ErrClosed. There is nothing to write: every Update was durable.
 func (v *Vault) Close() error {
+	if v.held(goroutine()) {
+		return ErrNested
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {
@@ -210,7 +219,8 @@ func (v *Vault) Close() error {
 }
 
 // View calls f with a transaction that reads. What it sees does not change
-// while f runs; other processes' Updates wait for it, so f should be short.
+// while f runs; other processes' Updates wait for it, so f should be short, and
+// must not wait for another transaction of v: one of its own is ErrNested.
 func (v *Vault) View(f func(tx *Tx) error) error {
 	return v.transact(false, func() error {
 		tx := newTx(&v.table, false)
@@ -238,8 +248,14 @@ func (v *Vault) Update(f func(tx *Tx) error) error {
 // transact runs f under the mutex and the folder's lock, with the table up to
 // date.
 func (v *Vault) transact(exclusive bool, f func() error) (err error) {
+	me := goroutine()
+	if v.held(me) {
+		return ErrNested
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.owner.Store(me)
+	defer v.owner.Store(0)
 	if v.closed {
 		return ErrClosed
 	}
