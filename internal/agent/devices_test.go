@@ -150,3 +150,64 @@ func TestDevicesMoveAlong(t *testing.T) {
 		t.Errorf("the removed device is %s: %v", tablet.self.name, err)
 	}
 }
+
+// child is a device with doors of its own, behind which domains can be away.
+func (v *visitor) child(label string) *visitor {
+	v.t.Helper()
+	d := &visitor{t: v.t, door: &doors{of: v.door.of}, Agent: theMesh.deviceOf(v.t, v.Agent, label).Agent}
+	d.disconnect()
+	d.Agent.cfg.Dial = d.door.dial
+	return d
+}
+
+// With the home dead a device logs in elsewhere by its own key, sends there, and has what comes there,
+// if that is where its user said that she is; one that a newer card does not list is not let in there either.
+func TestDeviceElsewhere(t *testing.T) {
+	t.Parallel()
+	m := here(t)
+	bob, _ := m.user(t, "b.test")
+	ann := m.visitor(t)
+	phone, tablet := ann.child("telephone"), ann.child("tablet")
+	must(t, phone.Connect(t.Context()))
+	for _, v := range []*visitor{ann, phone, tablet} {
+		v.without("a.test")
+	}
+	var home *HomeError
+	if err := phone.Connect(t.Context()); !errors.As(err, &home) || home.Name != ann.self.name || len(home.Knowing) == 0 {
+		t.Errorf("with nowhere to go: %v", err)
+	}
+	if in := phone.via("c.test"); in.Path != session.PathCache || in.Gone {
+		t.Errorf("%+v", in)
+	}
+	send(t, phone.Agent, bob.self.name, "from the telephone", mor.StoredThere)
+	if got := read(t, bob); !slices.Equal(got, []string{"from the telephone"}) {
+		t.Fatalf("bob read %q", got)
+	}
+
+	ann.via("c.test") // publishes there that letters go there first
+	send(t, ann.Agent, bob.self.name, "I am at c.test", mor.StoredThere)
+	if got := read(t, bob); !slices.Equal(got, []string{"I am at c.test"}) {
+		t.Fatalf("bob read %q", got)
+	}
+	s := send(t, bob, ann.self.name, "so I write there", mor.StoredThere)
+	if last := s.Route[len(s.Route)-1].String(); last != "c.test" {
+		t.Fatalf("it went to %s", last)
+	}
+	phone.reads("so I write there")
+	ann.reads("so I write there")
+
+	ann.without()
+	_, err := ann.RemoveDevice(t.Context(), "tablet")
+	must(t, err)
+	ann.without("a.test")
+	ann.via("c.test") // and takes her newer card there
+	_, err = tablet.Login(t.Context(), domainOf(t, "c.test"))
+	var removed *RemovedError
+	if !errors.As(err, &removed) {
+		t.Errorf("the removed device logs in elsewhere: %v", err)
+	}
+	phone.without("a.test")
+	if at := phone.connects(); at != "c.test" {
+		t.Errorf("then connected through %s", at)
+	}
+}
