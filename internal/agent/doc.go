@@ -106,5 +106,14 @@
 // where it harms nobody: who can read it there has the identity key anyway, and can do worse.
 // It is of use outside, when the vault is lost: [Agent.Revocable] is what to put away.
 //
+// # Several devices
+//
+// Her root and identity key are in one folder, the main one. Others are those of devices ([Agent.AddDevice],
+// [Link], [Join]): each logs in by a key of its own, which her card lists, and reads her mail for itself;
+// what it must not do without her key is [ErrDevice]. The keys for messages are the same on all; a device
+// finds them, sealed for it, in the card (linked.go). [Agent.RemoveDevice] takes one off the card, which
+// has new keys then that it cannot open. If she moves, her devices follow (along.go). Contacts, pins
+// and texts are not brought together: each folder knows what it was linked with and what came since.
+//
 // The format of messages is package message's.
 package agent
