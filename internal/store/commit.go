@@ -159,12 +159,14 @@ const (
 
 	countInvitations = "invitations"
 	countQuotas      = "quotas"
+	countDeviceLists = "device lists"
 )
 
 // Numbers that are given out, by their row in counters.
 const (
-	countStatements = "statements"
-	countEvents     = "events"
+	countStatements  = "statements"
+	countEvents      = "events"
+	countListNumbers = "device list numbers"
 )
 
 // count adds to a table's count and refuses to go over its cap.

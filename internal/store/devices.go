@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/p3do/p3do/internal/store/db"
@@ -33,22 +36,35 @@ func (s *Store) Devices(ctx context.Context, owner [32]byte) ([]Device, error) {
 	return devices, nil
 }
 
+// DeviceList is the serial of the newest list of an owner's devices that SetDevices took, of
+// whatever length it was; 0 if none is remembered.
+func (s *Store) DeviceList(ctx context.Context, owner [32]byte) (uint64, error) {
+	serial, err := s.read.DeviceList(oneRow(ctx), owner[:])
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("store: reading a list of devices: %w", err)
+	}
+	return uint64(serial), nil
+}
+
 // SetDevices keeps the list of an owner's devices as a card with this serial has it. An older
-// card than that of the list which is kept changes nothing: [ErrOldSerial]. What all that are
-// left have forgotten goes. More than [MaxDevices] are [ErrTooLarge].
+// card than that of the list which is kept changes nothing: [ErrOldSerial]; so does one that says
+// what is kept. What all that are left have forgotten goes. More than [MaxDevices] are
+// [ErrTooLarge]. The serial outlives the devices, and an owner who has gone: over [MaxDeviceLists]
+// the one that was set first goes.
 func (s *Store) SetDevices(ctx context.Context, owner [32]byte, serial uint64, devices [][32]byte) error {
+	return s.setDevices(ctx, owner, serial, devices, MaxDeviceLists)
+}
+
+func (s *Store) setDevices(ctx context.Context, owner [32]byte, serial uint64, devices [][32]byte, limit int64) error {
 	if len(devices) > MaxDevices || int64(serial) < 0 {
 		return ErrTooLarge
 	}
+	if same, err := s.listed(ctx, owner, serial, devices); same || err != nil {
+		return err
+	}
 	return s.write(ctx, func(ctx context.Context, q *db.Queries) error {
-		known, err := q.Devices(ctx, owner[:])
-		if err != nil || len(known) == 0 && len(devices) == 0 {
+		if err := newerList(ctx, q, owner, serial, limit); err != nil {
 			return err
-		}
-		for _, d := range known {
-			if d.Serial > int64(serial) {
-				return ErrOldSerial
-			}
 		}
 		for _, d := range devices {
 			if err := q.PutDevice(ctx, db.PutDeviceParams{Owner: owner[:], Device: d[:], Serial: int64(serial)}); err != nil {
@@ -67,6 +83,57 @@ func (s *Store) SetDevices(ctx context.Context, owner [32]byte, serial uint64, d
 		}
 		return fewerItems(ctx, q, owner, gone)
 	})
+}
+
+// listed tells whether just that is kept: then there is nothing to write.
+func (s *Store) listed(ctx context.Context, owner [32]byte, serial uint64, devices [][32]byte) (bool, error) {
+	kept, err := s.read.DeviceList(oneRow(ctx), owner[:])
+	if errors.Is(err, sql.ErrNoRows) || err == nil && kept != int64(serial) {
+		return false, nil
+	}
+	known, failed := s.Devices(ctx, owner)
+	if err = errors.Join(err, failed); err != nil || len(known) != len(devices) {
+		return false, err
+	}
+	for _, d := range known {
+		if !slices.Contains(devices, d.Key) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// newerList notes the serial of an owner's list, unless a greater one is known.
+func newerList(ctx context.Context, q *db.Queries, owner [32]byte, serial uint64, limit int64) error {
+	kept, err := q.DeviceList(ctx, owner[:])
+	fresh := errors.Is(err, sql.ErrNoRows)
+	if err != nil && !fresh {
+		return err
+	}
+	rows, err := q.Devices(ctx, owner[:])
+	if err != nil {
+		return err
+	}
+	for _, d := range rows { // whose list may have been forgotten
+		kept = max(kept, d.Serial)
+	}
+	if kept > int64(serial) {
+		return ErrOldSerial
+	}
+	if fresh {
+		err = count(ctx, q, countDeviceLists, 1, limit)
+	}
+	if errors.Is(err, ErrFull) {
+		err = q.DropOldestDeviceList(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	seq, err := q.NextNumber(ctx, countListNumbers)
+	if err != nil {
+		return err
+	}
+	return q.PutDeviceList(ctx, db.PutDeviceListParams{Owner: owner[:], Serial: int64(serial), Seq: seq})
 }
 
 // dropUnlisted drops the devices that a list of that serial does not have.
@@ -99,10 +166,17 @@ func forgetBy(ctx context.Context, q *db.Queries, owner, reader [32]byte, seq in
 
 // makePlace drops the oldest item that its owner has forgotten, if there is one.
 func makePlace(ctx context.Context, q *db.Queries, owner []byte) (gone int64, err error) {
-	if gone, err = q.DropOldestForgotten(ctx, owner); err != nil || gone == 0 {
+	seq, err := q.OldestForgotten(ctx, db.OldestForgottenParams{Owner: owner, Reader: owner})
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
 		return 0, err
 	}
-	return gone, q.DropForgottenOf(ctx, owner)
+	if gone, err = q.ForgetItem(ctx, db.ForgetItemParams{Owner: owner, Seq: seq}); err != nil {
+		return 0, err
+	}
+	return gone, q.DropForgottenItem(ctx, db.DropForgottenItemParams{Owner: owner, Seq: seq})
 }
 
 // dropReaders drops what is about items and owners that have gone.

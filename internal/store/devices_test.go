@@ -89,6 +89,53 @@ func TestDeviceListsBySerial(t *testing.T) {
 	if devices, err = s.Devices(ctx, fp(1)); err != nil || len(devices) > 0 {
 		t.Errorf("devices %+v, %v", devices, err)
 	}
+	want(t, s.SetDevices(ctx, fp(1), 7, [][32]byte{fp(11)}), ErrOldSerial) // though none is left to say so
+}
+
+// How new a list is stays known when all devices have gone from it, or were never there, and when
+// their owner has nothing here any more; up to a bound, beyond which the oldest is forgotten.
+func TestDeviceListsOutliveDevices(t *testing.T) {
+	s := open(t)
+	ctx := t.Context()
+	must(t, s.SetDevices(ctx, fp(1), 6, nil))
+	must(t, s.SetDevices(ctx, fp(2), 6, [][32]byte{fp(11)}))
+	_, err := s.DropExpired(ctx, noon)
+	must(t, err)
+	for owner := 1; owner <= 2; owner++ {
+		want(t, s.SetDevices(ctx, fp(owner), 5, [][32]byte{fp(11)}), ErrOldSerial)
+		if serial, err := s.DeviceList(ctx, fp(owner)); err != nil || serial != 6 {
+			t.Errorf("owner %d: %d, %v", owner, serial, err)
+		}
+	}
+	must(t, s.SetDevices(ctx, fp(2), 6, [][32]byte{fp(11)})) // the sweep took it, and the card is the newest
+	devices, err := s.Devices(ctx, fp(2))
+	must(t, err)
+	if len(devices) != 1 || devices[0].Key != fp(11) {
+		t.Errorf("devices %+v", devices)
+	}
+	must(t, s.setDevices(ctx, fp(3), 1, nil, 2))
+	for owner, serial := range map[int]uint64{1: 0, 2: 6, 3: 1} {
+		if got, err := s.DeviceList(ctx, fp(owner)); err != nil || got != serial {
+			t.Errorf("owner %d: %d, want %d, %v", owner, got, serial, err)
+		}
+	}
+}
+
+// Of the cards of a key the one with the greatest serial is the newest, whatever its name.
+func TestNewestCard(t *testing.T) {
+	s := open(t)
+	ctx := t.Context()
+	for i, name := range []string{"ann@a.test", "ann@c.test", "ann@b.test"} {
+		serial := []uint64{10, 20, 15}[i]
+		must(t, s.PutCachedUser(ctx, User{
+			Name: name, Fingerprint: fp(1), Certificate: []byte("certificate"), Card: []byte(name), Serial: serial, NotAfter: noon,
+		}))
+	}
+	if u, err := s.NewestCard(ctx, fp(1)); err != nil || u.Serial != 20 || u.Name != "ann@c.test" {
+		t.Errorf("%+v, %v", u, err)
+	}
+	_, err := s.NewestCard(ctx, fp(2))
+	want(t, err, ErrNotFound)
 }
 
 // A device that never comes does not fill its owner's queue: what she has herself makes room.

@@ -6,7 +6,7 @@ import (
 )
 
 // What the store takes at most. A full table refuses with [ErrFull], but for
-// the cache of foreign users, from which the oldest goes.
+// the cache of foreign users and the serials of device lists, from which the oldest goes.
 const (
 	MaxSubject     = 320       // bytes of a name or domain: 64 of a local part, @, 253 of a domain, and a little more
 	MaxRaw         = 64 << 10  // bytes of one card, certificate or descriptor
@@ -24,6 +24,7 @@ const (
 	MaxEvents      = 10_000    // events that are kept
 	MaxEventsEach  = 256       // of them about one domain
 	MaxWords       = 1_024     // bytes of what an event says
+	MaxDeviceLists = 200_000   // owners of whom it is known how new the list of their devices is
 )
 
 // ItemLife is how long an item waits for its owner, and how long its (mailbox,

@@ -43,6 +43,13 @@ func (s *Store) UserByFingerprint(ctx context.Context, fp [32]byte) (User, error
 	return userOf(u), notFound(err)
 }
 
+// NewestCard returns the record of that identity key, under whatever name, whose card has the
+// greatest serial, or [ErrNotFound].
+func (s *Store) NewestCard(ctx context.Context, fp [32]byte) (User, error) {
+	u, err := s.read.NewestCardOf(oneRow(ctx), fp[:])
+	return userOf(u), notFound(err)
+}
+
 func userOf(u db.User) User {
 	return User{
 		Name: u.Name, Fingerprint: fp32(u.Fingerprint), Certificate: u.Certificate,

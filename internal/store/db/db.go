@@ -96,6 +96,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deliveredOthersStmt, err = db.PrepareContext(ctx, deliveredOthers); err != nil {
 		return nil, fmt.Errorf("error preparing query DeliveredOthers: %w", err)
 	}
+	if q.deviceListStmt, err = db.PrepareContext(ctx, deviceList); err != nil {
+		return nil, fmt.Errorf("error preparing query DeviceList: %w", err)
+	}
 	if q.devicesStmt, err = db.PrepareContext(ctx, devices); err != nil {
 		return nil, fmt.Errorf("error preparing query Devices: %w", err)
 	}
@@ -156,8 +159,8 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.dropOldestCachedUserStmt, err = db.PrepareContext(ctx, dropOldestCachedUser); err != nil {
 		return nil, fmt.Errorf("error preparing query DropOldestCachedUser: %w", err)
 	}
-	if q.dropOldestForgottenStmt, err = db.PrepareContext(ctx, dropOldestForgotten); err != nil {
-		return nil, fmt.Errorf("error preparing query DropOldestForgotten: %w", err)
+	if q.dropOldestDeviceListStmt, err = db.PrepareContext(ctx, dropOldestDeviceList); err != nil {
+		return nil, fmt.Errorf("error preparing query DropOldestDeviceList: %w", err)
 	}
 	if q.dropOwnerStmt, err = db.PrepareContext(ctx, dropOwner); err != nil {
 		return nil, fmt.Errorf("error preparing query DropOwner: %w", err)
@@ -219,6 +222,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.movePinStmt, err = db.PrepareContext(ctx, movePin); err != nil {
 		return nil, fmt.Errorf("error preparing query MovePin: %w", err)
 	}
+	if q.newestCardOfStmt, err = db.PrepareContext(ctx, newestCardOf); err != nil {
+		return nil, fmt.Errorf("error preparing query NewestCardOf: %w", err)
+	}
 	if q.nextItemStmt, err = db.PrepareContext(ctx, nextItem); err != nil {
 		return nil, fmt.Errorf("error preparing query NextItem: %w", err)
 	}
@@ -230,6 +236,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.oldEventStmt, err = db.PrepareContext(ctx, oldEvent); err != nil {
 		return nil, fmt.Errorf("error preparing query OldEvent: %w", err)
+	}
+	if q.oldestForgottenStmt, err = db.PrepareContext(ctx, oldestForgotten); err != nil {
+		return nil, fmt.Errorf("error preparing query OldestForgotten: %w", err)
 	}
 	if q.onlyInRingStmt, err = db.PrepareContext(ctx, onlyInRing); err != nil {
 		return nil, fmt.Errorf("error preparing query OnlyInRing: %w", err)
@@ -254,6 +263,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.putDeviceStmt, err = db.PrepareContext(ctx, putDevice); err != nil {
 		return nil, fmt.Errorf("error preparing query PutDevice: %w", err)
+	}
+	if q.putDeviceListStmt, err = db.PrepareContext(ctx, putDeviceList); err != nil {
+		return nil, fmt.Errorf("error preparing query PutDeviceList: %w", err)
 	}
 	if q.putFullPinStmt, err = db.PrepareContext(ctx, putFullPin); err != nil {
 		return nil, fmt.Errorf("error preparing query PutFullPin: %w", err)
@@ -461,6 +473,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deliveredOthersStmt: %w", cerr)
 		}
 	}
+	if q.deviceListStmt != nil {
+		if cerr := q.deviceListStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deviceListStmt: %w", cerr)
+		}
+	}
 	if q.devicesStmt != nil {
 		if cerr := q.devicesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing devicesStmt: %w", cerr)
@@ -561,9 +578,9 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing dropOldestCachedUserStmt: %w", cerr)
 		}
 	}
-	if q.dropOldestForgottenStmt != nil {
-		if cerr := q.dropOldestForgottenStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing dropOldestForgottenStmt: %w", cerr)
+	if q.dropOldestDeviceListStmt != nil {
+		if cerr := q.dropOldestDeviceListStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropOldestDeviceListStmt: %w", cerr)
 		}
 	}
 	if q.dropOwnerStmt != nil {
@@ -666,6 +683,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing movePinStmt: %w", cerr)
 		}
 	}
+	if q.newestCardOfStmt != nil {
+		if cerr := q.newestCardOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing newestCardOfStmt: %w", cerr)
+		}
+	}
 	if q.nextItemStmt != nil {
 		if cerr := q.nextItemStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing nextItemStmt: %w", cerr)
@@ -684,6 +706,11 @@ func (q *Queries) Close() error {
 	if q.oldEventStmt != nil {
 		if cerr := q.oldEventStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing oldEventStmt: %w", cerr)
+		}
+	}
+	if q.oldestForgottenStmt != nil {
+		if cerr := q.oldestForgottenStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing oldestForgottenStmt: %w", cerr)
 		}
 	}
 	if q.onlyInRingStmt != nil {
@@ -724,6 +751,11 @@ func (q *Queries) Close() error {
 	if q.putDeviceStmt != nil {
 		if cerr := q.putDeviceStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing putDeviceStmt: %w", cerr)
+		}
+	}
+	if q.putDeviceListStmt != nil {
+		if cerr := q.putDeviceListStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putDeviceListStmt: %w", cerr)
 		}
 	}
 	if q.putFullPinStmt != nil {
@@ -924,6 +956,7 @@ type Queries struct {
 	countVisitorsStmt            *sql.Stmt
 	countVisitorsOfStmt          *sql.Stmt
 	deliveredOthersStmt          *sql.Stmt
+	deviceListStmt               *sql.Stmt
 	devicesStmt                  *sql.Stmt
 	dropAllReadStmt              *sql.Stmt
 	dropCertificatesStmt         *sql.Stmt
@@ -944,7 +977,7 @@ type Queries struct {
 	dropMarksStmt                *sql.Stmt
 	dropOlderDevicesStmt         *sql.Stmt
 	dropOldestCachedUserStmt     *sql.Stmt
-	dropOldestForgottenStmt      *sql.Stmt
+	dropOldestDeviceListStmt     *sql.Stmt
 	dropOwnerStmt                *sql.Stmt
 	dropPeerStmt                 *sql.Stmt
 	dropReadStmt                 *sql.Stmt
@@ -965,10 +998,12 @@ type Queries struct {
 	mailboxStmt                  *sql.Stmt
 	marksStmt                    *sql.Stmt
 	movePinStmt                  *sql.Stmt
+	newestCardOfStmt             *sql.Stmt
 	nextItemStmt                 *sql.Stmt
 	nextNumberStmt               *sql.Stmt
 	numberStmt                   *sql.Stmt
 	oldEventStmt                 *sql.Stmt
+	oldestForgottenStmt          *sql.Stmt
 	onlyInRingStmt               *sql.Stmt
 	ownUsersAfterStmt            *sql.Stmt
 	peerStmt                     *sql.Stmt
@@ -977,6 +1012,7 @@ type Queries struct {
 	pinsStmt                     *sql.Stmt
 	putCertificateStmt           *sql.Stmt
 	putDeviceStmt                *sql.Stmt
+	putDeviceListStmt            *sql.Stmt
 	putFullPinStmt               *sql.Stmt
 	putPinStmt                   *sql.Stmt
 	putQuotaStmt                 *sql.Stmt
@@ -1034,6 +1070,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countVisitorsStmt:            q.countVisitorsStmt,
 		countVisitorsOfStmt:          q.countVisitorsOfStmt,
 		deliveredOthersStmt:          q.deliveredOthersStmt,
+		deviceListStmt:               q.deviceListStmt,
 		devicesStmt:                  q.devicesStmt,
 		dropAllReadStmt:              q.dropAllReadStmt,
 		dropCertificatesStmt:         q.dropCertificatesStmt,
@@ -1054,7 +1091,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		dropMarksStmt:                q.dropMarksStmt,
 		dropOlderDevicesStmt:         q.dropOlderDevicesStmt,
 		dropOldestCachedUserStmt:     q.dropOldestCachedUserStmt,
-		dropOldestForgottenStmt:      q.dropOldestForgottenStmt,
+		dropOldestDeviceListStmt:     q.dropOldestDeviceListStmt,
 		dropOwnerStmt:                q.dropOwnerStmt,
 		dropPeerStmt:                 q.dropPeerStmt,
 		dropReadStmt:                 q.dropReadStmt,
@@ -1075,10 +1112,12 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		mailboxStmt:                  q.mailboxStmt,
 		marksStmt:                    q.marksStmt,
 		movePinStmt:                  q.movePinStmt,
+		newestCardOfStmt:             q.newestCardOfStmt,
 		nextItemStmt:                 q.nextItemStmt,
 		nextNumberStmt:               q.nextNumberStmt,
 		numberStmt:                   q.numberStmt,
 		oldEventStmt:                 q.oldEventStmt,
+		oldestForgottenStmt:          q.oldestForgottenStmt,
 		onlyInRingStmt:               q.onlyInRingStmt,
 		ownUsersAfterStmt:            q.ownUsersAfterStmt,
 		peerStmt:                     q.peerStmt,
@@ -1087,6 +1126,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		pinsStmt:                     q.pinsStmt,
 		putCertificateStmt:           q.putCertificateStmt,
 		putDeviceStmt:                q.putDeviceStmt,
+		putDeviceListStmt:            q.putDeviceListStmt,
 		putFullPinStmt:               q.putFullPinStmt,
 		putPinStmt:                   q.putPinStmt,
 		putQuotaStmt:                 q.putQuotaStmt,

@@ -40,6 +40,17 @@ func (q *Queries) CountDevices(ctx context.Context, owner []byte) (int64, error)
 	return count, err
 }
 
+const deviceList = `-- name: DeviceList :one
+SELECT serial FROM device_lists WHERE owner = $1
+`
+
+func (q *Queries) DeviceList(ctx context.Context, owner []byte) (int64, error) {
+	row := q.queryRow(ctx, q.deviceListStmt, deviceList, owner)
+	var serial int64
+	err := row.Scan(&serial)
+	return serial, err
+}
+
 const devices = `-- name: Devices :many
 SELECT owner, device, serial, seen FROM devices WHERE owner = $1 ORDER BY device
 `
@@ -153,17 +164,13 @@ func (q *Queries) DropOlderDevices(ctx context.Context, arg DropOlderDevicesPara
 	return err
 }
 
-const dropOldestForgotten = `-- name: DropOldestForgotten :execrows
-DELETE FROM items WHERE items.owner = $1 AND items.seq = (
-    SELECT MIN(f.seq) FROM forgotten f WHERE f.owner = items.owner AND f.reader = items.owner)
+const dropOldestDeviceList = `-- name: DropOldestDeviceList :exec
+DELETE FROM device_lists WHERE owner = (SELECT l.owner FROM device_lists l ORDER BY l.seq, l.owner LIMIT 1)
 `
 
-func (q *Queries) DropOldestForgotten(ctx context.Context, owner []byte) (int64, error) {
-	result, err := q.exec(ctx, q.dropOldestForgottenStmt, dropOldestForgotten, owner)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) DropOldestDeviceList(ctx context.Context) error {
+	_, err := q.exec(ctx, q.dropOldestDeviceListStmt, dropOldestDeviceList)
+	return err
 }
 
 const dropRead = `-- name: DropRead :execrows
@@ -186,6 +193,43 @@ func (q *Queries) DropRead(ctx context.Context, arg DropReadParams) (int64, erro
 	return result.RowsAffected()
 }
 
+const newestCardOf = `-- name: NewestCardOf :one
+SELECT name, fingerprint, certificate, card, serial, not_after, origin, stored_at
+FROM users WHERE fingerprint = $1 AND LENGTH(card) > 0 ORDER BY serial DESC, name LIMIT 1
+`
+
+func (q *Queries) NewestCardOf(ctx context.Context, fingerprint []byte) (User, error) {
+	row := q.queryRow(ctx, q.newestCardOfStmt, newestCardOf, fingerprint)
+	var i User
+	err := row.Scan(
+		&i.Name,
+		&i.Fingerprint,
+		&i.Certificate,
+		&i.Card,
+		&i.Serial,
+		&i.NotAfter,
+		&i.Origin,
+		&i.StoredAt,
+	)
+	return i, err
+}
+
+const oldestForgotten = `-- name: OldestForgotten :one
+SELECT seq FROM forgotten WHERE owner = $1 AND reader = $2 ORDER BY seq LIMIT 1
+`
+
+type OldestForgottenParams struct {
+	Owner  []byte
+	Reader []byte
+}
+
+func (q *Queries) OldestForgotten(ctx context.Context, arg OldestForgottenParams) (int64, error) {
+	row := q.queryRow(ctx, q.oldestForgottenStmt, oldestForgotten, arg.Owner, arg.Reader)
+	var seq int64
+	err := row.Scan(&seq)
+	return seq, err
+}
+
 const putDevice = `-- name: PutDevice :exec
 INSERT INTO devices (owner, device, serial, seen) VALUES ($1, $2, $3, 0)
 ON CONFLICT (owner, device) DO UPDATE SET serial = excluded.serial
@@ -199,6 +243,22 @@ type PutDeviceParams struct {
 
 func (q *Queries) PutDevice(ctx context.Context, arg PutDeviceParams) error {
 	_, err := q.exec(ctx, q.putDeviceStmt, putDevice, arg.Owner, arg.Device, arg.Serial)
+	return err
+}
+
+const putDeviceList = `-- name: PutDeviceList :exec
+INSERT INTO device_lists (owner, serial, seq) VALUES ($1, $2, $3)
+ON CONFLICT (owner) DO UPDATE SET serial = excluded.serial, seq = excluded.seq
+`
+
+type PutDeviceListParams struct {
+	Owner  []byte
+	Serial int64
+	Seq    int64
+}
+
+func (q *Queries) PutDeviceList(ctx context.Context, arg PutDeviceListParams) error {
+	_, err := q.exec(ctx, q.putDeviceListStmt, putDeviceList, arg.Owner, arg.Serial, arg.Seq)
 	return err
 }
 

@@ -31,6 +31,12 @@ type Device struct {
 	Seen   int64
 }
 
+type DeviceList struct {
+	Owner  []byte
+	Serial int64
+	Seq    int64
+}
+
 type Event struct {
 	Seq    int64
 	At     int64

@@ -31,9 +31,8 @@ DELETE FROM items WHERE items.owner = $1 AND NOT EXISTS (
         SELECT 1 FROM forgotten f WHERE f.owner = items.owner AND f.seq = items.seq AND f.reader = d.device))
 AND EXISTS (SELECT 1 FROM forgotten g WHERE g.owner = items.owner AND g.seq = items.seq AND g.reader = items.owner);
 
--- name: DropOldestForgotten :execrows
-DELETE FROM items WHERE items.owner = $1 AND items.seq = (
-    SELECT MIN(f.seq) FROM forgotten f WHERE f.owner = items.owner AND f.reader = items.owner);
+-- name: OldestForgotten :one
+SELECT seq FROM forgotten WHERE owner = $1 AND reader = $2 ORDER BY seq LIMIT 1;
 
 -- name: DropForgotten :exec
 DELETE FROM forgotten WHERE NOT EXISTS (
@@ -51,3 +50,17 @@ DELETE FROM devices WHERE owner = $1;
 
 -- name: DropForgottenItem :exec
 DELETE FROM forgotten WHERE owner = $1 AND seq = $2;
+
+-- name: DeviceList :one
+SELECT serial FROM device_lists WHERE owner = $1;
+
+-- name: PutDeviceList :exec
+INSERT INTO device_lists (owner, serial, seq) VALUES ($1, $2, $3)
+ON CONFLICT (owner) DO UPDATE SET serial = excluded.serial, seq = excluded.seq;
+
+-- name: DropOldestDeviceList :exec
+DELETE FROM device_lists WHERE owner = (SELECT l.owner FROM device_lists l ORDER BY l.seq, l.owner LIMIT 1);
+
+-- name: NewestCardOf :one
+SELECT name, fingerprint, certificate, card, serial, not_after, origin, stored_at
+FROM users WHERE fingerprint = $1 AND LENGTH(card) > 0 ORDER BY serial DESC, name LIMIT 1;
