@@ -59,7 +59,7 @@ var (
 func fleeting(key string) bool {
 	for _, prefix := range []string{
 		keyFetched, keyNext, prefixCard, prefixServer, prefixHeld, prefixOutbox, prefixSealed, prefixSURB, prefixRelay,
-		prefixSent, prefixInbox, prefixUnread, prefixRequest, prefixTaken, prefixGot,
+		prefixSent, prefixInbox, prefixUnread, prefixRequest, prefixTaken, prefixGot, prefixDisowned,
 	} {
 		if strings.HasPrefix(key, prefix) {
 			return true

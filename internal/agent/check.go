@@ -332,7 +332,7 @@ func (a *Agent) verify(tx *vault.Tx, name pki.Name, key pki.Fingerprint) error {
 	if err := save(tx, prefixContact+name.String(), c); err != nil {
 		return err
 	}
-	_, err = choose(tx, name, &c)
+	err = choose(tx, name, &c)
 	return err
 }
 

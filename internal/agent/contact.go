@@ -54,6 +54,7 @@ func (a *Agent) meet(tx *vault.Tx, name pki.Name, identity, by pki.Fingerprint) 
 	if err != nil {
 		return contact{}, err
 	}
+	tx.Delete(prefixDisowned + identity.String())
 	c = contact{Identity: identity, Trust: trust, Mine: mine, Met: a.now()}
 	if trust > pki.Untrusted {
 		old, moved, err := inherited(tx, name, identity)
@@ -64,7 +65,7 @@ func (a *Agent) meet(tx *vault.Tx, name pki.Name, identity, by pki.Fingerprint) 
 			c = old
 		}
 	}
-	return c, save(tx, prefixContact+name.String(), c)
+	return c, c.settled(tx, name)
 }
 
 // stated takes in what a contact says of herself in a message, if nothing newer is known. By her

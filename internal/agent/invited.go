@@ -180,7 +180,7 @@ func welcomed(tx *vault.Tx, key string, name pki.Name, c *contact) error {
 	i, _, err := load[invited](tx, key)
 	i.By = name.String()
 	if err == nil {
-		_, err = choose(tx, name, c)
+		err = choose(tx, name, c)
 	}
 	return errors.Join(err, save(tx, key, i))
 }

@@ -78,7 +78,7 @@ func TestInvitationContradicts(t *testing.T) {
 		if n := len(keysOf(t, ann, prefixSent)) + len(keysOf(t, ann, prefixTaken)); n != 0 {
 			t.Errorf("another key %s: %d things are noted", name, n)
 		}
-		must(t, ann.vault.Update(func(tx *vault.Tx) error { return disown(tx, bob.self.name) }))
+		must(t, ann.vault.Update(func(tx *vault.Tx) error { return ann.disown(tx, bob.self.name, bob.self.key.Fingerprint()) }))
 	}
 	_, err = takes(t, ann, good)
 	must(t, err)

@@ -168,7 +168,7 @@ func (a *Agent) author(m message.Content) (string, error) {
 }
 
 // hold notes that an item is left at the home, and since when. by is the contact whose pinned
-// key wrote it, or empty. drop is true if that was too long ago, or too many are left there:
+// key wrote it, or the domain of a stranger, or empty. drop is true if that was too long ago, or too many are left there:
 // then the item goes, and nothing is noted of it any more.
 func (a *Agent) hold(tx *vault.Tx, item session.Item, by string) (drop bool, err error) {
 	key, now := heldKey(item), a.now()
@@ -182,11 +182,11 @@ func (a *Agent) hold(tx *vault.Tx, item session.Item, by string) (drop bool, err
 	case again:
 		return false, nil
 	}
-	all, same, err := countHeld(tx, by, now)
+	all, same, unknown, err := countHeld(tx, by, now)
 	if err != nil {
 		return false, err
 	}
-	if share := heldShare(by); all >= maxHeld || same >= share {
+	if all >= maxHeld || same >= heldShare(by) || nobodys(by) && unknown >= maxHeldUnknown {
 		a.counts.Crowded++
 		return true, nil
 	}
@@ -195,15 +195,21 @@ func (a *Agent) hold(tx *vault.Tx, item session.Item, by string) (drop bool, err
 
 // heldShare is how many items by one author are left at the home.
 func heldShare(by string) int {
-	if by == "" {
+	switch {
+	case by == "":
 		return maxHeldUnknown
+	case nobodys(by):
+		return maxHeldUnknown / domainShare
 	}
 	return maxHeldContact
 }
 
-// countHeld counts what is left at the home, and what of it is by one author. What the home
-// has dropped itself by now is noted no longer.
-func countHeld(tx *vault.Tx, by string, now time.Time) (all, same int, err error) {
+// nobodys tells whether an author is no contact of ours.
+func nobodys(by string) bool { return by == "" || by[0] == '@' }
+
+// countHeld counts what is left at the home, what of it is by one author, and what by all who are no
+// contacts. What the home has dropped itself by now is noted no longer.
+func countHeld(tx *vault.Tx, by string, now time.Time) (all, same, unknown int, err error) {
 	err = each(tx, prefixHeld, func(id string, h heldItem) error {
 		switch {
 		case now.Sub(h.Since).Abs() > longestWait:
@@ -212,10 +218,13 @@ func countHeld(tx *vault.Tx, by string, now time.Time) (all, same int, err error
 		case h.By == by:
 			same++
 		}
+		if nobodys(h.By) {
+			unknown++
+		}
 		all++
 		return nil
 	})
-	return all, same, err
+	return all, same, unknown, err
 }
 
 // release notes that an item is not held any more.

@@ -67,7 +67,7 @@ func pinContact(t *testing.T, a, other *Agent) {
 	must(t, a.vault.Update(func(tx *vault.Tx) error {
 		c, err := a.meet(tx, self.Name, self.Fingerprint, self.HomeKey)
 		if err == nil {
-			_, err = choose(tx, self.Name, &c)
+			err = choose(tx, self.Name, &c)
 		}
 		return err
 	}))

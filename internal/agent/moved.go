@@ -207,7 +207,7 @@ func (a *Agent) alias(tx *vault.Tx, m pki.Move) error {
 		c = old.under(m)
 	}
 	c.Was, c.Trust, c.Chosen = m.From(), max(c.Trust, old.Trust), c.Chosen || old.Chosen
-	if err := save(tx, prefixContact+m.To().String(), c); err != nil {
+	if err := c.settled(tx, m.To()); err != nil {
 		return err
 	}
 	path, err := steps(tx, m.To(), key)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/p3do/p3do/internal/message"
 	"github.com/p3do/p3do/internal/vault"
 	"github.com/p3do/p3do/pki"
 )
@@ -80,6 +81,42 @@ func TestMovedKeepsThePin(t *testing.T) {
 	if err := w.write(w.certified(w.domains["c.test"], there.name, key)); !errors.As(err, &changed) {
 		t.Errorf("his new home shows somebody else for him: %v", err)
 	}
+}
+
+// writes puts a text of a stranger into requests: she is met, and it is shelved.
+func (w *world) writes(s somebody) {
+	w.t.Helper()
+	must(w.t, w.a.vault.Update(func(tx *vault.Tx) error {
+		c, err := w.a.meet(tx, s.name, s.key.Fingerprint(), s.card.Certificate.Issuer())
+		if err != nil {
+			return err
+		}
+		_, err = w.a.shelve(tx, message.Content{Name: s.name, Text: "I am here"}, c)
+		return err
+	}))
+}
+
+// What a contact writes from her new name before it is known that she has moved waits with what other
+// contacts wrote as soon as it is known: however that comes.
+func TestMovedTakesHerTextsAlong(t *testing.T) {
+	t.Parallel()
+	w, bob := knownWorld(t)
+	there := w.at(bob, w.domains["c.test"], "bob")
+	w.writes(there)
+	boxes(t, w.a, 0, 1)
+	w.moves(bob, there, 1)
+	w.learn()
+	boxes(t, w.a, 1, 0)
+
+	next := w.at(bob, w.domains["d.test"], "bob") // and when she is met there after it is known
+	w.writes(next)
+	boxes(t, w.a, 1, 1)
+	must(t, w.a.vault.Update(func(tx *vault.Tx) error { tx.Delete(prefixContact + next.name.String()); return nil }))
+	m, err := there.key.SignMove(there.cert, next.cert, 2, w.now)
+	must(t, err)
+	must(t, w.a.vault.Update(func(tx *vault.Tx) error { tx.Put(movedKey(m), m.Raw()); return nil }))
+	w.met(next)
+	boxes(t, w.a, 2, 0)
 }
 
 // Nobody but the holder of the key moves a contact.

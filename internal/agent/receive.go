@@ -149,7 +149,7 @@ func (a *Agent) door(tx *vault.Tx, item session.Item, m message.Content, from pk
 	}
 	crowded, err := a.crowded(tx, m, by)
 	if err == nil && crowded {
-		done, err = a.hold(tx, item, "")
+		done, err = a.hold(tx, item, stranger(m.Name))
 	}
 	return err == nil && !crowded, "", done, err
 }
@@ -257,14 +257,19 @@ func (a *Agent) received(tx *vault.Tx, item session.Item, m message.Content, c c
 	return true, copies, save(tx, key, g)
 }
 
-// author is by whom an item of a contact is left at the home: anybody may be who is not confirmed,
-// or a stranger.
+// author is by whom an item of a contact is left at the home: anybody may be who is not confirmed.
 func (c contact) author(name pki.Name) string {
-	if c.Trust == pki.Untrusted || !c.Chosen {
+	switch {
+	case c.Trust == pki.Untrusted:
 		return ""
+	case !c.Chosen:
+		return stranger(name)
 	}
 	return name.String()
 }
+
+// stranger is by whom an item of a stranger is left at the home: by all of her domain.
+func stranger(name pki.Name) string { return "@" + name.Domain().String() }
 
 // pad16 is b, or zeros if there is none.
 func pad16(b []byte) (id [16]byte) {

@@ -55,6 +55,7 @@ import (
 //	invited/MAILBOX        invited: an invitation of ours
 //	taken/MAILBOX          takenOne: an invitation that we have taken
 //	got/FINGERPRINT/ID     got: a text that came, so that it comes only once
+//	disowned/FINGERPRINT   when a stranger was forgotten, of whom only that is left
 //	next                   the number of the next message
 const (
 	keyIdentity   = "identity"
@@ -98,6 +99,8 @@ const (
 	prefixInvited = "invited/"
 	prefixTaken   = "taken/"
 	prefixGot     = "got/"
+
+	prefixDisowned = "disowned/"
 )
 
 // recordVersion is of all records here: a record of another is refused, and nothing is lost.
@@ -213,7 +216,7 @@ type looked struct {
 
 // A heldItem is an item that cannot be taken in, or not acknowledged, yet.
 type heldItem struct {
-	By    string    `json:"by"`    // the contact whose pinned key wrote it; empty: nobody's
+	By    string    `json:"by"`    // the contact whose pinned key wrote it, or "@" and a stranger's domain; empty: nobody's
 	Since time.Time `json:"since"` // when it was seen first
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/p3do/p3do/internal/message"
@@ -19,8 +20,11 @@ const (
 	maxRequests    = 100 // texts of strangers that were not shown
 	maxRequestsOne = 10  // of these, of one stranger
 	maxStrangers   = 500 // strangers that are remembered
-	// strangerKept is how long one is remembered who is silent and has nothing waiting, if another
-	// wants her place: copies of her last letter are all dead by then.
+	// domainShare is the part of these, and of the letters of strangers that are left, for the users of one
+	// domain, who cost it nothing: one in so many.
+	domainShare = 4
+	// strangerKept is how long it is remembered which texts came of a stranger who is not remembered
+	// herself: copies of her last letter are all dead by then.
 	strangerKept = longestWait
 )
 
@@ -47,11 +51,19 @@ func (a *Agent) Add(ctx context.Context, name pki.Name) (added Added, err error)
 	}
 	name = to.name
 	err = a.vault.Update(func(tx *vault.Tx) error {
-		c, err := a.acquaint(tx, to)
+		before, err := count(tx, prefixRequest)
 		if err != nil {
 			return err
 		}
-		added.Moved, err = choose(tx, name, &c)
+		c, err := a.acquaint(tx, to) // who has moved is one of our choice by that already
+		if err == nil {
+			err = choose(tx, name, &c)
+		}
+		if err != nil {
+			return err
+		}
+		after, err := count(tx, prefixRequest)
+		added.Moved = before - after
 		return err
 	})
 	if err == nil {
@@ -64,25 +76,29 @@ func (a *Agent) Add(ctx context.Context, name pki.Name) (added Added, err error)
 	return added, err
 }
 
-// choose makes somebody a contact of our own choice. What she wrote before waits no more apart;
-// moved says how many texts that were.
-func choose(tx *vault.Tx, name pki.Name, c *contact) (moved int, err error) {
+// choose makes somebody a contact of our own choice.
+func choose(tx *vault.Tx, name pki.Name, c *contact) error {
 	if c.Chosen {
-		return 0, nil
+		return nil
 	}
 	c.Chosen = true
-	if err := save(tx, prefixContact+name.String(), *c); err != nil {
-		return 0, err
+	return c.settled(tx, name)
+}
+
+// settled keeps a contact under a name. What she wrote there before she was of our own choice waits no
+// more apart.
+func (c contact) settled(tx *vault.Tx, name pki.Name) error {
+	if err := save(tx, prefixContact+name.String(), c); err != nil || !c.Chosen {
+		return err
 	}
 	all, err := requests(tx)
 	for _, r := range all {
 		if r.From == name && r.Key == c.Identity {
 			tx.Delete(prefixRequest + numbered(r.Number))
 			tx.Put(prefixUnread+numbered(r.Number), r.note)
-			moved++
 		}
 	}
-	return moved, err
+	return err
 }
 
 // A request is a stranger's text that was not shown.
@@ -110,58 +126,102 @@ func (a *Agent) crowded(tx *vault.Tx, m message.Content, identity pki.Fingerprin
 	if err == nil && !met {
 		c, _, err = inherited(tx, m.Name, identity) // a contact who has moved is none
 	}
-	if err != nil || c.Chosen || has(tx, gotKey(identity, m.ID)) {
+	if err != nil || c.Chosen {
 		return false, err
 	}
 	all, err := requests(tx)
 	if err != nil {
 		return false, err
 	}
-	waiting, hers := make(map[pki.Name]bool), 0
-	for _, r := range all {
-		waiting[r.From] = true
-		if r.Key == identity {
-			hers++
-		}
-	}
-	if len(all) >= maxRequests || hers >= maxRequestsOne {
+	if !has(tx, gotKey(identity, m.ID)) && noRoom(all, m.Name.Domain(), identity) {
 		return true, nil
 	}
 	if met {
 		return false, nil
 	}
-	return a.displace(tx, waiting)
+	return false, a.displace(tx, m.Name.Domain(), all)
 }
 
-// displace makes room for another stranger, if there is none, by forgetting the one who has been
-// silent longest. full is true if none has been so for long enough.
-func (a *Agent) displace(tx *vault.Tx, waiting map[pki.Name]bool) (full bool, err error) {
-	var oldest pki.Name
-	var silent time.Time
-	n := 0
-	err = each(tx, prefixContact, func(key string, c contact) error {
-		if c.Chosen {
-			return nil
+// noRoom tells whether there is no room for one more text of a stranger.
+func noRoom(all []request, of pki.Domain, by pki.Fingerprint) bool {
+	theirs, hers := 0, 0
+	for _, r := range all {
+		if r.From.Domain() == of {
+			theirs++
 		}
-		n++
-		name, err := pki.ParseName(key)
-		if last := c.heard(); err == nil && !waiting[name] && (oldest.IsZero() || last.Before(silent)) {
-			oldest, silent = name, last
+		if r.Key == by {
+			hers++
 		}
-		return err
-	})
-	if err != nil || n < maxStrangers {
-		return false, err
 	}
-	if oldest.IsZero() || a.now().Sub(silent) < strangerKept {
-		return true, nil
-	}
-	c, _, err := load[contact](tx, prefixContact+oldest.String())
+	return len(all) >= maxRequests || theirs >= maxRequests/domainShare || hers >= maxRequestsOne
+}
+
+// displace makes room for another stranger of a domain, if there is none, by forgetting one: of that
+// domain, if it has its share, or else of the one with the most; there the one who has been silent
+// longest of all whose texts were all shown or dropped. There are such, since more strangers are
+// remembered than texts wait, also of a domain with its share.
+func (a *Agent) displace(tx *vault.Tx, of pki.Domain, all []request) error {
+	idle, total, theirs, err := strangers(tx, of, all)
 	if err != nil {
-		return false, err
+		return err
 	}
-	err = tx.Range(prefixGot+c.Identity.String()+"/", func(key string, _ []byte) error { tx.Delete(key); return nil })
-	return false, errors.Join(err, disown(tx, oldest))
+	most := of
+	switch {
+	case theirs >= maxStrangers/domainShare:
+	case total < maxStrangers:
+		return nil
+	default:
+		for domain, some := range idle {
+			if len(some) > len(idle[most]) {
+				most = domain
+			}
+		}
+	}
+	if len(idle[most]) == 0 {
+		return nil
+	}
+	oldest := slices.MinFunc(idle[most], func(x, y named) int { return x.heard().Compare(y.heard()) })
+	return errors.Join(a.prune(tx), a.disown(tx, oldest.name, oldest.Identity))
+}
+
+// strangers counts those that are remembered, and theirs of one domain; idle are those who have nothing
+// waiting.
+func strangers(tx *vault.Tx, of pki.Domain, all []request) (idle map[pki.Domain][]named, total, theirs int, err error) {
+	idle, waiting := make(map[pki.Domain][]named), make(map[pki.Name]bool)
+	for _, r := range all {
+		waiting[r.From] = true
+	}
+	err = each(tx, prefixContact, func(key string, c contact) error {
+		name, err := pki.ParseName(key)
+		if err != nil || c.Chosen {
+			return err
+		}
+		total++
+		if name.Domain() == of {
+			theirs++
+		}
+		if !waiting[name] {
+			idle[name.Domain()] = append(idle[name.Domain()], named{c, name})
+		}
+		return nil
+	})
+	return idle, total, theirs, err
+}
+
+// prune forgets which texts came of strangers who were forgotten long ago.
+func (a *Agent) prune(tx *vault.Tx) error {
+	var old []string
+	err := each(tx, prefixDisowned, func(identity string, at time.Time) error {
+		if a.now().Sub(at) > strangerKept {
+			old = append(old, identity)
+		}
+		return nil
+	})
+	for _, identity := range old {
+		tx.Delete(prefixDisowned + identity)
+		err = errors.Join(err, tx.Range(prefixGot+identity+"/", func(key string, _ []byte) error { tx.Delete(key); return nil }))
+	}
+	return err
 }
 
 // heard is when we last heard of a contact, or met her.
@@ -183,22 +243,23 @@ func (a *Agent) Drop(name pki.Name) error {
 		if !ok || c.Chosen {
 			return ErrNoRequest
 		}
-		return disown(tx, name)
+		return a.disown(tx, name, c.Identity)
 	})
 }
 
-// disown deletes all there is of a stranger, but which texts came: another copy of one is not
-// taken for new.
-func disown(tx *vault.Tx, name pki.Name) error {
+// disown deletes all there is of a stranger, but for some time which texts came: another copy of one is
+// not taken for new.
+func (a *Agent) disown(tx *vault.Tx, name pki.Name, identity pki.Fingerprint) error {
 	tx.Delete(prefixContact + name.String())
 	tx.Delete(prefixCard + name.String())
-	return each(tx, prefixInbox, func(number string, m Message) error {
+	err := each(tx, prefixInbox, func(number string, m Message) error {
 		if m.From == name {
 			tx.Delete(prefixInbox + number)
 			tx.Delete(prefixRequest + number)
 		}
 		return nil
 	})
+	return errors.Join(err, save(tx, prefixDisowned+identity.String(), a.now()))
 }
 
 // Requested returns how many texts of strangers were not shown.

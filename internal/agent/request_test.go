@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/p3do/p3do/internal/message"
 	"github.com/p3do/p3do/internal/vault"
 	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/pki"
 )
 
 // What a stranger writes waits in requests, and is acknowledged; what a contact writes does not
@@ -137,7 +139,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	// All of the room is taken by others.
 	must(t, bob.vault.Update(func(tx *vault.Tx) error {
 		for i := range maxRequests - maxRequestsOne {
-			if err := save(tx, prefixInbox+numbered(uint64(1000+i)), Message{Number: uint64(1000 + i), From: bob.self.name}); err != nil {
+			if err := save(tx, prefixInbox+numbered(uint64(1000+i)), Message{Number: uint64(1000 + i), From: someone(t, "user@d%d.test", i%5)}); err != nil {
 				return err
 			}
 			tx.Put(prefixRequest+numbered(uint64(1000+i)), nil)
@@ -163,44 +165,141 @@ func has2(t *testing.T, a *Agent, key string) (yes bool) {
 	return yes
 }
 
-// So many strangers are remembered; who has been silent longest, and for long, makes room.
-func TestStrangersAreBounded(t *testing.T) {
-	t.Parallel()
-	m := here(t)
-	eve, _ := m.user(t, "a.test")
-	bob, _ := m.user(t, "b.test")
-	now := bob.now()
-	must(t, bob.vault.Update(func(tx *vault.Tx) error {
-		for i := range maxStrangers {
-			c := contact{Mine: make([]byte, 32), Met: now.Add(time.Duration(i-maxStrangers) * time.Minute)}
-			c.Identity[0], c.Identity[1] = byte(i), byte(i>>8)
-			key := fmt.Sprintf("stranger%d@c.test", i)
+// someone is a name with a number in it.
+func someone(t *testing.T, format string, n int) pki.Name {
+	t.Helper()
+	name, err := pki.ParseName(fmt.Sprintf(format, n))
+	must(t, err)
+	return name
+}
+
+// strangersAt puts so many strangers into a folder, whose texts were read; the first was met first.
+func strangersAt(t *testing.T, a *Agent, format string, n int) {
+	t.Helper()
+	must(t, a.vault.Update(func(tx *vault.Tx) error {
+		for i := range n {
+			c := contact{Mine: make([]byte, 32), Met: a.now().Add(time.Duration(i-maxStrangers) * time.Minute)}
+			name := someone(t, format, i)
+			c.Identity = sha256.Sum256([]byte(name.String()))
 			tx.Put(gotKey(c.Identity, mor.MessageID{}), nil)
-			if err := save(tx, prefixContact+key, c); err != nil {
+			if err := save(tx, prefixContact+name.String(), c); err != nil {
 				return err
 			}
 		}
 		return nil
 	}))
-	item := letterOf(t, eve, bob, func(*message.Content) {})
-	if done, err := bob.take(t.Context(), item); err != nil || done {
-		t.Fatalf("taken: %t, %v", done, err)
+}
+
+// So many strangers are remembered: beyond that one makes room whose texts were read, of the domain with the
+// most. What came of her is known as long as copies of it may come, and no longer.
+func TestStrangersAreBounded(t *testing.T) {
+	t.Parallel()
+	m := here(t)
+	eve, _ := m.user(t, "a.test")
+	cat, _ := m.user(t, "c.test")
+	bob, _ := m.user(t, "b.test")
+	now := bob.now()
+	for _, domain := range []string{"x", "y", "z"} {
+		strangersAt(t, bob, "user%d@"+domain+".test", maxStrangers/domainShare-2)
+	}
+	strangersAt(t, bob, "user%d@big.test", maxStrangers/domainShare)
+	strangersAt(t, bob, "user%d@small.test", 6)
+	waits := someone(t, "user%d@big.test", 0)
+	must(t, bob.vault.Update(func(tx *vault.Tx) error {
+		tx.Put(prefixRequest+numbered(1), nil)
+		return save(tx, prefixInbox+numbered(1), Message{Number: 1, From: waits})
+	}))
+	take := func(from *Agent) {
+		t.Helper()
+		if done, err := bob.take(t.Context(), letterOf(t, from, bob, func(*message.Content) {})); err != nil || !done {
+			t.Fatalf("not taken: %t, %v", done, err)
+		}
+		if n := len(keysOf(t, bob, prefixContact)); n != maxStrangers {
+			t.Errorf("%d strangers are remembered", n)
+		}
+	}
+	take(eve)
+	gone := someone(t, "user%d@big.test", 1)
+	if has2(t, bob, prefixContact+gone.String()) || !has2(t, bob, prefixContact+waits.String()) {
+		t.Error("another one made room")
+	}
+	came := gotKey(sha256.Sum256([]byte(gone.String())), mor.MessageID{})
+	if !has2(t, bob, came) {
+		t.Error("a copy of what she wrote is taken for new")
+	}
+	bob.cfg.Now = func() time.Time { return now.Add(strangerKept + time.Minute) }
+	must(t, bob.vault.Update(func(tx *vault.Tx) error { return errors.Join(bob.prune(tx), save(tx, keyNext, uint64(1000))) }))
+	if has2(t, bob, came) {
+		t.Error("it is remembered for ever")
+	}
+	bob.cfg.Now = func() time.Time { return now }
+	take(cat)
+}
+
+// One domain has a quarter of the room for texts, for strangers, and of what is left at the home, and
+// others have room beside it.
+func TestOneDomainHasItsShare(t *testing.T) {
+	t.Parallel()
+	m := here(t)
+	eve, _ := m.user(t, "a.test")
+	cat, _ := m.user(t, "c.test")
+	bob, _ := m.user(t, "b.test")
+	strangersAt(t, bob, "user%d@a.test", maxStrangers/domainShare)
+	letter := func(from *Agent, i int) (done bool) {
+		t.Helper()
+		done, err := bob.take(t.Context(), letterOf(t, from, bob, func(c *message.Content) { c.ID[0] = byte(i) }))
+		must(t, err)
+		return done
+	}
+	if !letter(eve, 0) || len(keysOf(t, bob, prefixContact)) != maxStrangers/domainShare {
+		t.Error("one of a.test does not make room for another")
 	}
 	must(t, bob.vault.Update(func(tx *vault.Tx) error {
-		const oldest = prefixContact + "stranger7@c.test"
-		c, _, err := load[contact](tx, oldest)
-		c.Met = now.Add(-strangerKept)
-		return errors.Join(err, save(tx, oldest, c))
+		for i := range maxRequests/domainShare - 1 {
+			if err := save(tx, prefixInbox+numbered(uint64(1000+i)), Message{Number: uint64(1000 + i), From: someone(t, "user%d@a.test", i)}); err != nil {
+				return err
+			}
+			tx.Put(prefixRequest+numbered(uint64(1000+i)), nil)
+		}
+		return nil
 	}))
-	if done, err := bob.take(t.Context(), item); err != nil || !done {
-		t.Fatalf("not taken: %t, %v", done, err)
+	for i := range maxHeldUnknown / domainShare {
+		if letter(eve, i+1) {
+			t.Fatalf("%d is not left at the home", i)
+		}
 	}
-	if n := len(keysOf(t, bob, prefixContact)); n != maxStrangers || has2(t, bob, prefixContact+"stranger7@c.test") {
+	if !letter(eve, 99) || len(keysOf(t, bob, prefixHeld)) != maxHeldUnknown/domainShare || bob.Counts().Crowded != 1 {
+		t.Error("more is left at the home than one domain has room for")
+	}
+	if !letter(cat, 0) {
+		t.Error("others have no room")
+	}
+	boxes(t, bob, 0, maxRequests/domainShare+1)
+}
+
+// Copies of what is known make no strangers beyond the bound.
+func TestCopiesMakeNoStrangers(t *testing.T) {
+	t.Parallel()
+	m := here(t)
+	eve, _ := m.user(t, "a.test")
+	bob, _ := m.user(t, "b.test")
+	item := letterOf(t, eve, bob, func(*message.Content) {})
+	for range 2 {
+		if done, err := bob.take(t.Context(), item); err != nil || !done {
+			t.Fatalf("not taken: %t, %v", done, err)
+		}
+		if has2(t, bob, prefixDisowned+eve.self.key.Fingerprint().String()) {
+			t.Error("she is remembered and forgotten")
+		}
+		must(t, bob.Drop(eve.self.name))
+		strangersAt(t, bob, "user%d@a.test", maxStrangers/domainShare)
+	}
+	_, err := bob.take(t.Context(), item)
+	must(t, err)
+	if n := len(keysOf(t, bob, prefixContact)); n != maxStrangers/domainShare {
 		t.Errorf("%d strangers are remembered", n)
 	}
-	if n := len(keysOf(t, bob, prefixGot)); n != maxStrangers {
-		t.Errorf("%d texts are noted", n)
-	}
+	boxes(t, bob, 0, 0)
 }
 
 // Who is dropped is forgotten, with what she wrote; a copy of that is not shown again, and what

@@ -357,7 +357,7 @@ func (a *Agent) acquaint(tx *vault.Tx, to correspondent) (contact, error) {
 func (a *Agent) enqueue(tx *vault.Tx, to correspondent, d draft) ([]mor.Submission, error) {
 	c, err := a.acquaint(tx, to)
 	if err == nil && d.kind == kindText {
-		_, err = choose(tx, to.name, &c)
+		err = choose(tx, to.name, &c)
 	}
 	if err != nil {
 		return nil, err

@@ -176,7 +176,7 @@ func (w *world) met(s somebody) {
 	must(w.t, w.a.vault.Update(func(tx *vault.Tx) error {
 		c, err := w.a.meet(tx, s.name, s.key.Fingerprint(), s.card.Certificate.Issuer())
 		if err == nil {
-			_, err = choose(tx, s.name, &c)
+			err = choose(tx, s.name, &c)
 		}
 		return err
 	}))
