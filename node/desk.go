@@ -84,6 +84,9 @@ func (n *Node) welcome(ctx context.Context, conn *link.Conn, user pki.UserCert, 
 	if err == nil {
 		err = n.stillListed(ctx, conn, known)
 	}
+	if err == nil && home.Path == session.PathHome && known.none() {
+		home.Devices, err = n.seenDevices(ctx, user.Key().Fingerprint())
+	}
 	if err != nil {
 		conn.Close()
 		return pki.UserCert{}, session.HomeView{}, err

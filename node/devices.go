@@ -178,6 +178,17 @@ func (n *Node) stillListed(ctx context.Context, conn *link.Conn, known onDevice)
 	return n.store.SeeDevice(ctx, owner, known.device.Fingerprint(), time.Now())
 }
 
+// seenDevices are the devices of a user that have logged in here, and when: for herself to know.
+func (n *Node) seenDevices(ctx context.Context, owner pki.Fingerprint) (seen []session.SeenDevice, err error) {
+	all, err := n.store.Devices(ctx, owner)
+	for _, d := range all {
+		if !d.Seen.IsZero() {
+			seen = append(seen, session.SeenDevice{Fingerprint: d.Key, Seen: d.Seen.Unix()})
+		}
+	}
+	return seen, err
+}
+
 // bring notes that a link that is in is of a device.
 func (l *lobby) bring(conn *link.Conn, known onDevice) {
 	l.mu.Lock()

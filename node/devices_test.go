@@ -83,6 +83,11 @@ func TestDeviceAtHome(t *testing.T) {
 	wantCode(t, err, session.Refused, "this device was removed by ann's main device on "+first.Issued.Format("2 Jan 2006"))
 	devices, err := m.nodes["a.test"].node.store.Devices(ctx, ann.key.Fingerprint())
 	must(t, err)
+	welcome, err := ann.client.Login(ctx, ann.name, ann.cert, ann.key, nil)
+	must(t, err)
+	if seen := welcome.Home.Devices; len(seen) != 1 || seen[0].Fingerprint != tablet.Public().Fingerprint() || time.Since(time.Unix(seen[0].Seen, 0)).Abs() > time.Hour {
+		t.Errorf("she is told of %+v", seen)
+	}
 	if len(devices) != 1 || devices[0].Key != tablet.Public().Fingerprint() || devices[0].Seen.IsZero() {
 		t.Errorf("devices %+v", devices)
 	}

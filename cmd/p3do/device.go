@@ -130,6 +130,9 @@ func deviceLine(d agent.Device) string {
 	if d.Label == "" {
 		line = fmt.Sprintf("%d  another device  since %s", d.Number, d.Since.Format(time.DateOnly))
 	}
+	if !d.Seen.IsZero() {
+		line += "  last at your server " + d.Seen.Format(time.DateOnly)
+	}
 	if d.This {
 		line += "  (this one)"
 	}

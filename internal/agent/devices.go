@@ -37,6 +37,7 @@ type device struct {
 	Label string    `json:"label"`
 	Key   []byte    `json:"key"` // public, 32 bytes
 	Since time.Time `json:"since"`
+	Seen  time.Time `json:"seen,omitzero"` // by the home, when it was asked last; zero: never
 }
 
 // A Device is one of the user's devices beside the one with her key.
@@ -45,6 +46,7 @@ type Device struct {
 	Label       string          `json:"label,omitempty"` // known in the main folder only
 	Fingerprint pki.Fingerprint `json:"fingerprint"`
 	Since       time.Time       `json:"since"`
+	Seen        time.Time       `json:"seen,omitzero"`  // when it was last at the home, as that told the main folder; zero: never
 	This        bool            `json:"this,omitempty"` // it is the one that this folder is of
 }
 
@@ -64,7 +66,7 @@ func ownDevices(tx *vault.Tx) (list []Device, err error) {
 	}
 	known, err := loadDevices(tx)
 	for i, d := range known {
-		list = append(list, Device{Number: i + 1, Label: d.Label, Fingerprint: d.public().Fingerprint(), Since: d.Since})
+		list = append(list, Device{Number: i + 1, Label: d.Label, Fingerprint: d.public().Fingerprint(), Since: d.Since, Seen: d.Seen})
 	}
 	return list, err
 }
@@ -88,6 +90,27 @@ func loadDevices(tx *vault.Tx) (all []device, err error) {
 	return all, err
 }
 
+// noteSeen notes what the home says of when our devices were there.
+func (a *Agent) noteSeen(seen []session.SeenDevice) error {
+	if len(seen) == 0 || a.self.linked() || a.abroad() {
+		return nil
+	}
+	return a.vault.Update(func(tx *vault.Tx) error {
+		for _, s := range seen {
+			key := prefixDevice + s.Fingerprint.String()
+			d, ok, err := load[device](tx, key)
+			if at := time.Unix(s.Seen, 0).UTC(); err == nil && ok && !d.Seen.Equal(at) {
+				d.Seen = at
+				err = save(tx, key, d)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // AddDevice makes a device of the user: its key, an entry in her card, which is published at once,
 // and a link, which makes another folder that of the device. label may be empty. Errors beside
 // those of Connect: ErrDevice, ErrManyDevices, ErrLabel.
@@ -102,7 +125,7 @@ func (a *Agent) AddDevice(ctx context.Context, label string) (Link, error) {
 	if err != nil {
 		return Link{}, err
 	}
-	d := device{label, key.Public().Bytes(), a.now().UTC().Truncate(time.Second)}
+	d := device{Label: label, Key: key.Public().Bytes(), Since: a.now().UTC().Truncate(time.Second)}
 	err = a.relist(ctx, func(tx *vault.Tx, id *identity) error {
 		known, err := loadDevices(tx)
 		if err == nil {

@@ -322,6 +322,9 @@ func (a *Agent) login(ctx context.Context, id identity, ca pki.CACert) (certific
 		err = fmt.Errorf("agent: %w: welcome to somebody else", session.ErrMalformed)
 	}
 	a.view = welcome.Home
+	if err == nil {
+		err = a.noteSeen(welcome.Home.Devices)
+	}
 	return certificate, err
 }
 

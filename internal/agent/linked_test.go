@@ -42,7 +42,7 @@ func (f *family) device(label string) Link {
 	key, err := pki.NewDeviceKey(rand.Reader)
 	must(f.t, err)
 	must(f.t, f.a.vault.Update(func(tx *vault.Tx) error {
-		return save(tx, prefixDevice+key.Public().Fingerprint().String(), device{label, key.Public().Bytes(), f.now})
+		return save(tx, prefixDevice+key.Public().Fingerprint().String(), device{Label: label, Key: key.Public().Bytes(), Since: f.now})
 	}))
 	f.sign()
 	link, err := f.a.link(key, label)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -324,6 +325,13 @@ type HomeView struct {
 	Confirmed []pki.Domain `json:"confirmed,omitempty"` // other domains that know the home's key, at most [MaxConfirmed]
 	Online    bool         `json:"home_online,omitempty"`
 	Gone      bool         `json:"home_gone,omitempty"` // her certificate has run out, and her home is not there to renew it
+	Devices   []SeenDevice `json:"devices,omitempty"`   // by the home itself, to her main device alone: at most pki.MaxDevices
+}
+
+// A SeenDevice says when a device of a user's logged in at her home last. One that never did is left out.
+type SeenDevice struct {
+	Fingerprint pki.Fingerprint `json:"fingerprint"` // of its key
+	Seen        int64           `json:"seen"`        // seconds since 1970, at least 1
 }
 
 // A Welcome is the answer to a login.
@@ -336,10 +344,18 @@ type Welcome struct {
 func (w Welcome) valid() bool {
 	switch w.Home.Path {
 	case PathHome, PathCache, PathDNS, PathKeyServer:
-		return len(w.Home.Confirmed) <= MaxConfirmed && !w.Home.Domain.IsZero()
+		return len(w.Home.Confirmed) <= MaxConfirmed && !w.Home.Domain.IsZero() && seen(w.Home.Devices)
 	}
 	return false
 }
+
+// seen tells whether these may be the devices of a user.
+func seen(devices []SeenDevice) bool {
+	return len(devices) <= pki.MaxDevices && !slices.ContainsFunc(devices, func(d SeenDevice) bool { return d.Seen < 1 || d.Seen > maxSeen })
+}
+
+// maxSeen is a year far beyond any certificate.
+const maxSeen = 1 << 40
 
 // follows tells whether a node may answer so to who asks for what comes after since.
 func (s Stated) follows(since int64) bool {
