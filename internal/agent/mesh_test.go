@@ -159,7 +159,7 @@ func (m *mesh) serve(ctx context.Context, zone *dnstxt.Responder, domain pki.Dom
 	c.Listen = node.Listen{Link: "127.0.0.1:0", KeyServer: "127.0.0.1:0"}
 	c.Publish = node.Publish{}
 	c.DNS.Server = m.dns
-	c.Lab.Enabled = true
+	c.Lab.Enabled, c.Lab.ViewPace = true, node.Duration(10*time.Millisecond) // a test moves twice within a minute
 	dir := filepath.Join(m.dir, domain.String())
 	if _, err := node.Init(dir, c, time.Now(), nil); err != nil {
 		return err
