@@ -114,6 +114,9 @@ func (a *Agent) Connect(ctx context.Context) error {
 	if followed {
 		return a.Connect(ctx)
 	}
+	if err := a.retell(ctx); err != nil {
+		return err
+	}
 	return a.tour(ctx)
 }
 

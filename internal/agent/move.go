@@ -24,6 +24,10 @@ const (
 	maxLeft = 4
 	// tellTime is how long handing in a move at others than the new home may take.
 	tellTime = 30 * time.Second
+	// tellEvery is how long others than the new home are left alone if not enough took it, and tellFor how
+	// long that goes on.
+	tellEvery = 10 * time.Minute
+	tellFor   = 30 * 24 * time.Hour
 )
 
 // A SameNameError says that a folder has that name already.
@@ -33,7 +37,8 @@ func (e *SameNameError) Error() string { return fmt.Sprintf("you are %s already"
 
 // A leaving is a move of ours that was not handed in at enough nodes yet.
 type leaving struct {
-	At []pki.Domain `json:"at"` // where it was
+	At    []pki.Domain `json:"at"`             // where it was
+	Tried time.Time    `json:"tried,omitzero"` // when others were last asked to take it
 }
 
 // A Departure says what became of a move.
@@ -337,7 +342,7 @@ func (a *Agent) tell(m pki.Move, at pki.Domain) (all []pki.Domain, err error) {
 }
 
 // spread hands in a move at more nodes than the new home, which could keep it to itself as well as
-// the old one. It returns who has it. As soon as one has, and no more are to be found, that is enough.
+// the old one. It returns who has it.
 func (a *Agent) spread(ctx context.Context, m pki.Move) (at []pki.Domain, err error) {
 	asked, cancel := context.WithTimeout(ctx, tellTime)
 	defer cancel()
@@ -348,6 +353,7 @@ func (a *Agent) spread(ctx context.Context, m pki.Move) (at []pki.Domain, err er
 	if err != nil {
 		return nil, err
 	}
+	silent := false
 	for _, domain := range nodes {
 		if len(at) >= handedTo || asked.Err() != nil {
 			break
@@ -357,6 +363,7 @@ func (a *Agent) spread(ctx context.Context, m pki.Move) (at []pki.Domain, err er
 		}
 		err := a.handTo(asked, domain, pki.Domain{}, func(ctx context.Context, c *session.Client) error { return c.Move(ctx, m.Raw()) })
 		if err != nil {
+			silent = silent || !final(err)
 			a.cfg.Log.Debug("handing in a move", "err", err)
 			continue
 		}
@@ -364,8 +371,55 @@ func (a *Agent) spread(ctx context.Context, m pki.Move) (at []pki.Domain, err er
 			return nil, err
 		}
 	}
-	if len(at) == 0 || ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return at, ctx.Err()
 	}
-	return at, a.vault.Update(func(tx *vault.Tx) error { tx.Delete(prefixLeaving + m.From().String()); return nil })
+	return at, a.spreadTo(m, at, !silent && asked.Err() == nil)
+}
+
+// final tells whether a node that did not take a statement has said that it does not.
+func final(err error) bool {
+	var refused *session.Error
+	return errors.As(err, &refused) && refused.Code != session.Unavailable
+}
+
+// spreadTo notes who has a move: it is told no more if these are enough, or if all who can be asked were,
+// and one other than the new home has it; or if it is old. Else it is told again (retell).
+func (a *Agent) spreadTo(m pki.Move, at []pki.Domain, all bool) error {
+	others := slices.ContainsFunc(at, func(d pki.Domain) bool { return d != m.To().Domain() })
+	return a.vault.Update(func(tx *vault.Tx) error {
+		key := prefixLeaving + m.From().String()
+		l, ok, err := load[leaving](tx, key)
+		if err != nil || !ok {
+			return err
+		}
+		if len(at) >= handedTo || all && others || a.now().Sub(m.Issued) > tellFor {
+			tx.Delete(key)
+			return nil
+		}
+		l.Tried = a.now()
+		return save(tx, key, l)
+	})
+}
+
+// retell goes on with our moves that were not told to enough others, if they were not asked just now.
+func (a *Agent) retell(ctx context.Context) error {
+	unsaid, err := a.unsaid()
+	if err != nil {
+		return err
+	}
+	for _, m := range unsaid {
+		var l leaving
+		err := a.vault.View(func(tx *vault.Tx) (err error) {
+			l, _, err = load[leaving](tx, prefixLeaving+m.From().String())
+			return err
+		})
+		if err == nil && a.now().Sub(l.Tried).Abs() >= tellEvery {
+			_, err = a.spread(ctx, m)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -184,6 +184,54 @@ func TestMoveWithoutTheOldHome(t *testing.T) {
 	}
 }
 
+// While nobody but the new home can be told that she has moved she goes on telling it.
+func TestMoveIsToldUntilItIsHeard(t *testing.T) {
+	t.Parallel()
+	m := here(t)
+	ann, _, cfg := m.acquainted(t)
+	direct, now := cfg.Dial, time.Now()
+	running, err := node.ReadRunning(filepath.Join(m.dir, "c.test"))
+	must(t, err)
+	alone := &cut{off: true, pass: func(address string) bool { return address == running.Link || address == running.KeyServer || address == cfg.DNS }}
+	cfg.Dial, cfg.Now = alone.dial, func() time.Time { return now }
+	ann, d := m.moved(t, ann, cfg, "c.test")
+	if len(d.At) != 1 || d.At[0] != domainOf(t, "c.test") {
+		t.Fatalf("told: %+v", d)
+	}
+	connects := func() (open int) {
+		ann.disconnect()
+		must(t, ann.Connect(t.Context()))
+		unsaid, err := ann.unsaid()
+		must(t, err)
+		return len(unsaid)
+	}
+	if connects() != 1 {
+		t.Fatal("nobody but her new home knows, and she tells it no more")
+	}
+	ann.cfg.Dial = direct
+	if connects() != 1 {
+		t.Error("she asks at each connection")
+	}
+	now = now.Add(tellEvery)
+	if connects() != 0 {
+		t.Error("all can be reached, and it is not told")
+	}
+}
+
+// A node that says no has answered; one that has no room now may take a move another time.
+func TestFinal(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]bool{
+		session.Errorf(session.Refused, "it does not hold"): true,
+		session.Errorf(session.Unavailable, "not now"):      false,
+		errors.New("cut off"):                               false,
+	} {
+		if final(err) != want {
+			t.Errorf("%v: %t", err, !want)
+		}
+	}
+}
+
 // A program that was killed after any of its writes goes on where it was.
 func TestMoveGoesOn(t *testing.T) {
 	t.Parallel()
@@ -208,13 +256,14 @@ func TestMoveGoesOn(t *testing.T) {
 	}
 	before, after := 0, 0
 	for i := 0; i <= writes; i += 1 + i/3 { // close together at first
-		killed := cfg
+		killed, begins := cfg, false // begins: she signs another move, which the nodes take later, since they have one
 		killed.Home = filepath.Join(kept, fmt.Sprint(i))
 		private(t, killed.Home)
 		if a, err := openFolder(killed); err != nil {
 			t.Fatal(err)
 		} else if id, _, err := a.identity(); err != nil || id.Name == first {
 			before++
+			begins = true
 			must(t, errors.Join(err, a.Close()))
 		} else {
 			after++
@@ -227,7 +276,7 @@ func TestMoveGoesOn(t *testing.T) {
 		if err != nil {
 			t.Fatalf("killed after write %d: %v", i, err)
 		}
-		if unsaid, err := a.unsaid(); err != nil || len(unsaid) > 0 || a.self.name != second {
+		if unsaid, err := a.unsaid(); err != nil || len(unsaid) > 0 && !begins || a.self.name != second {
 			t.Errorf("killed after write %d: %s, %d not handed in, %v", i, a.self.name, len(unsaid), err)
 		}
 		must(t, a.Close())
