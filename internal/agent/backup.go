@@ -169,7 +169,7 @@ func (a *Agent) saved() (saved savedFolder, err error) {
 }
 
 // Restore makes the folder of cfg, which must have no identity, that of a backup file. It does
-// not use the network. Errors: a *TakenError, ErrBackupPassphrase, ErrBackupDamaged,
+// not use the network. Errors: a *TakenError, ErrEarlier, ErrBackupPassphrase, ErrBackupDamaged,
 // ErrNoBackup, and those of vault.Open if there is a folder.
 func Restore(cfg Config, file io.Reader, passphrase []byte) (*Agent, error) {
 	saved, id, err := openBackup(file, passphrase)
@@ -264,18 +264,24 @@ func openBackup(file io.Reader, passphrase []byte) (saved savedFolder, id identi
 	if saved.V != backupVersion {
 		return savedFolder{}, identity{}, fmt.Errorf("agent: the backup is of version %d; this program knows %d", saved.V, backupVersion)
 	}
-	if id, err = identityIn(saved); err != nil || len(id.Root) != rootSize {
+	id, err = identityIn(saved)
+	switch {
+	case errors.Is(err, ErrEarlier):
+		return savedFolder{}, identity{}, fmt.Errorf("agent: a backup: %w", err)
+	case err != nil || len(id.Root) != rootSize:
 		return savedFolder{}, identity{}, errors.Join(ErrNoBackup, err)
 	}
 	return saved, id, nil
 }
 
-// identityIn is whose the records are; none if they say nothing of it.
+// identityIn is whose the records are; none if they say nothing of it. No two have one key.
 func identityIn(saved savedFolder) (id identity, err error) {
+	keys := make(map[string]bool, len(saved.Records))
 	for _, r := range saved.Records {
-		if len(r.Key) == 0 || len(r.Key) > vault.MaxKey || len(r.Value) > vault.MaxValue {
-			return identity{}, ErrNoBackup
+		if len(r.Key) == 0 || len(r.Key) > vault.MaxKey || len(r.Value) > vault.MaxValue || keys[r.Key] {
+			return identity{}, errors.New("agent: a saved folder: a record without a key, too long, or there twice")
 		}
+		keys[r.Key] = true
 		if r.Key == keyIdentity {
 			id, err = parseRecord[identity](r.Value)
 		}

@@ -263,7 +263,7 @@ type savedLink struct {
 }
 
 // Join makes the folder of cfg, which must have no identity, that of a device, by the link of that
-// and its words. It does not use the network. Errors: a *TakenError, ErrLinkWords, ErrNoLink,
+// and its words. It does not use the network. Errors: a *TakenError, ErrEarlier, ErrLinkWords, ErrNoLink,
 // and those of vault.Open if there is a folder.
 func Join(cfg Config, file io.Reader, typed string) (*Agent, error) {
 	text, err := words.ParsePassphrase(typed)
@@ -288,7 +288,10 @@ func Join(cfg Config, file io.Reader, typed string) (*Agent, error) {
 	if err == nil {
 		err = id.fits()
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrEarlier):
+		return nil, fmt.Errorf("agent: a link: %w", err)
+	case err != nil:
 		return nil, errors.Join(ErrNoLink, err)
 	}
 	return restore(cfg, func(a *Agent) error { return a.restored(l.Link, id) })
@@ -297,6 +300,9 @@ func Join(cfg Config, file io.Reader, typed string) (*Agent, error) {
 // fits tells whether the parts of a device's identity belong together.
 func (id identity) fits() error {
 	card, err := id.Linked.card()
+	if err == nil && len(id.Linked.Former) > keptKeys-1 {
+		err = errors.New("agent: your device: too many keys")
+	}
 	if err == nil && card.Certificate.Name() != id.Name {
 		err = errors.New("agent: your card: it is of another name")
 	}

@@ -192,7 +192,9 @@ func TestMoveIsToldUntilItIsHeard(t *testing.T) {
 	direct, now := cfg.Dial, time.Now()
 	running, err := node.ReadRunning(filepath.Join(m.dir, "c.test"))
 	must(t, err)
-	alone := &cut{off: true, pass: func(address string) bool { return address == running.Link || address == running.KeyServer || address == cfg.DNS }}
+	alone := &cut{off: true, pass: func(address string) bool {
+		return address == running.Link || address == running.KeyServer || address == cfg.DNS
+	}}
 	cfg.Dial, cfg.Now = alone.dial, func() time.Time { return now }
 	ann, d := m.moved(t, ann, cfg, "c.test")
 	if len(d.At) != 1 || d.At[0] != domainOf(t, "c.test") {

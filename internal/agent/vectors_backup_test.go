@@ -169,7 +169,7 @@ func badSaved(t *testing.T, root []byte) (list []vector) {
 	for _, bad := range []struct{ comment, reason, text string }{
 		{"version 1", "earlier", savedText("1", "identity", id)},
 		{"version 3", "later", savedText("3", "identity", id)},
-		{"an identity of version 1", "no backup", savedText("2", "identity", strings.Replace(id, `"v":2`, `"v":1`, 1))},
+		{"an identity of version 1", "earlier", savedText("2", "identity", strings.Replace(id, `"v":2`, `"v":1`, 1))},
 		{"no identity", "no backup", savedText("2", "pin/a.test", recordText(""))},
 		{"no records", "no backup", savedText("2")},
 		{"a root of 31", "no backup", savedText("2", "identity", identityText(root[:31]))},
@@ -177,6 +177,8 @@ func badSaved(t *testing.T, root []byte) (list []vector) {
 		{"an identity that is no JSON", "no backup", savedText("2", "identity", "ann")},
 		{"a name in capitals", "no backup", savedText("2", "identity", strings.Replace(id, "ann@", "Ann@", 1))},
 		{"a record without a key", "no backup", savedText("2", "identity", id, "", "x")},
+		{"two identities", "no backup", savedText("2", "identity", id, "identity", id)},
+		{"two records with one key", "no backup", savedText("2", "identity", id, "hat", "red", "hat", "red")},
 		{"a key of 513", "no backup", savedText("2", "identity", id, strings.Repeat("k", 513), "x")},
 		{"a field that nobody knows", "no backup", strings.Replace(good, `"made"`, `"hat":1,"made"`, 1)},
 		{"a field in capitals", "no backup", strings.Replace(good, `"made"`, `"Made"`, 1)},

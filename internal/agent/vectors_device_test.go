@@ -9,6 +9,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -76,12 +78,18 @@ func cardOf(t *testing.T, root []byte, d madeDevice, sealed []byte) []byte {
 // linkedText is the identity of a device.
 func linkedText(t *testing.T, d madeDevice, card []byte) string {
 	t.Helper()
+	return linkedFormer(t, d, card, 1)
+}
+
+// linkedFormer is the same with so many keys before those in the card.
+func linkedFormer(t *testing.T, d madeDevice, card []byte, former int) string {
+	t.Helper()
 	std, root := base64.StdEncoding.EncodeToString, counted(0, 32)
 	p := personOf(t, root)
-	return recordText(fmt.Sprintf(`"name":"ann@a.test","root":null,"certificate":"%s","published":"%s","carded":null,"linked":{"seed":"%s","public":"%s","unseal":"%s","contacts":"%s","requests":"%s","replies":"%s","card":"%s","former":["%s"],"label":"desk"}`,
+	return recordText(fmt.Sprintf(`"name":"ann@a.test","root":null,"certificate":"%s","published":"%s","carded":null,"linked":{"seed":"%s","public":"%s","unseal":"%s","contacts":"%s","requests":"%s","replies":"%s","card":"%s","former":[%s],"label":"desk"}`,
 		std(certificateOf(t, p.seed).DER()), madeText, std(d.seed), std(p.public), std(d.unseal),
 		std(derived(t, root, "p3do secrets of contacts v1", 32)), std(derived(t, root, "p3do requests mailbox v1", 32)),
-		std(derived(t, root, "p3do replies mailbox v1", 32)), std(card), std(keysOfRoot(t, root, 0).seed)))
+		std(derived(t, root, "p3do replies mailbox v1", 32)), std(card), strings.Join(slices.Repeat([]string{strconv.Quote(std(keysOfRoot(t, root, 0).seed))}, former), ",")))
 }
 
 func linkText(version string, records ...string) string {
@@ -104,6 +112,10 @@ func linkVectors(t *testing.T) (list []vector) {
 		"json": good, "name": "ann@a.test", "fingerprint": base64url(p.fingerprint[:]), "device": base64url(d.fingerprint[:]),
 		"keys": hex.EncodeToString(k.seed), "statement": hex.EncodeToString(k.statement(p)), "records": "pin/a.test: " + home + ", verified",
 	}
+	most := linkText("1", "identity", linkedFormer(t, d, cardOf(t, root, d, sealed), 7))
+	longest := maps.Clone(out)
+	longest["json"], longest["records"] = most, ""
+	list = append(list, accepted(kind, "seven keys before those in the card", in(text, most), longest))
 	list = append(list, accepted(kind, "a device, and a pin", in(text, good), out), accepted(kind, "its words as somebody types them", in(cutWords(text), good), out))
 
 	other := deviceOf(t, counted(0x91, 32))
@@ -122,6 +134,9 @@ func linkVectors(t *testing.T) (list []vector) {
 		{"a card of somebody else", "no link", text, linkText("1", "identity", linkedText(t, d, cardOf(t, counted(1, 32), d, sealed)))},
 		{"a card that lists another device", "no link", text, linkText("1", "identity", linkedText(t, d, cardOf(t, root, other, sealed)))},
 		{"what the card holds does not open", "no link", text, linkText("1", "identity", linkedText(t, d, cardOf(t, root, d, bent)))},
+		{"eight keys before those in the card", "no link", text, linkText("1", "identity", linkedFormer(t, d, cardOf(t, root, d, sealed), 8))},
+		{"two records with one key", "no link", text, linkText("1", "identity", id, "identity", id)},
+		{"an identity of version 1", "earlier", text, linkText("1", "identity", strings.Replace(id, `"v":2`, `"v":1`, 1))},
 		{"a card that is none", "no link", text, linkText("1", "identity", linkedText(t, d, nil))},
 	} {
 		list = append(list, refused(kind, bad.comment, bad.reason, in(bad.words, bad.json)))

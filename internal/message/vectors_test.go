@@ -31,6 +31,7 @@ type vector struct {
 		Name                                        pki.Name `json:"recipient_name"`
 	}
 	Outputs struct {
+		Kind Kind
 		ID   hexBytes
 		Name string
 		Text string
@@ -44,7 +45,7 @@ func TestVectors(t *testing.T) {
 	var file struct{ Vectors []vector }
 	check(t, json.Unmarshal(raw, &file))
 	named := make(map[string]vector)
-	opened := 0
+	opened, kinds := 0, make(map[Kind]bool)
 	for _, v := range file.Vectors {
 		named[v.Name] = v
 		if v.Of != "" {
@@ -55,7 +56,11 @@ func TestVectors(t *testing.T) {
 		t.Run(v.Name, v.check)
 		if v.Expect == "open" {
 			opened++
+			kinds[v.Outputs.Kind] = true
 		}
+	}
+	if len(kinds) != 3 {
+		t.Errorf("of the three kinds only %v open", kinds)
 	}
 	if opened < 5 || len(file.Vectors)-opened < 20 {
 		t.Errorf("%d of %d vectors open", opened, len(file.Vectors))

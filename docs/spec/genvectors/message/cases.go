@@ -39,7 +39,7 @@ func all() ([]vector, error) {
 	if err != nil {
 		return nil, err
 	}
-	malformed, err := w.malformations(opening[0].Inputs.Plaintext[32:], opening[1].Inputs.Plaintext[32:])
+	malformed, err := w.malformations(opening[0].Inputs.Plaintext[32:], opening[1].Inputs.Plaintext[32:], opening[5].Inputs.Plaintext[32:])
 	return slices.Concat(opening, flips, forged, malformed), err
 }
 
@@ -50,6 +50,10 @@ func (w *world) openings() (vectors []vector, err error) {
 	if second, err := pki.ParseDomain("b.test"); err == nil {
 		spools.Spools = append(spools.Spools, second)
 	}
+	hello, err := w.hello()
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range []struct {
 		name, comment string
 		content       message.Content
@@ -59,6 +63,7 @@ func (w *world) openings() (vectors []vector, err error) {
 		{"longest with seal key", "one octet more has no room for the seal key", w.content(strings.Repeat("a", long.MaxText()-pki.SealSize))},
 		{"shortest without seal key", "the text needs the place of the seal key", w.content(strings.Repeat("a", long.MaxText()-pki.SealSize+1))},
 		{"longest", "there is no padding", w.content(strings.Repeat("a", long.MaxText()))},
+		{"hello", "a text by whoever was invited, with her seal key; about is the proof of the invitation", hello},
 		{"two spools", "the mailboxes are kept at two servers; the text is not ASCII", spools},
 	} {
 		v, err := w.opening(c.name, c.comment, c.content)
@@ -129,7 +134,7 @@ func (w *world) forgeries(of vector) ([]vector, error) {
 }
 
 // malformations: the code is right, and what it is over is no message.
-func (w *world) malformations(text, ack []byte) (vectors []vector, err error) {
+func (w *world) malformations(text, ack, hello []byte) (vectors []vector, err error) {
 	auth := w.ann.Public().Auth
 	end := bytes.LastIndex(text, []byte("hello, bob"))
 	for _, c := range []struct {
@@ -143,6 +148,7 @@ func (w *world) malformations(text, ack []byte) (vectors []vector, err error) {
 		{"kind 4", "an unknown kind", text, atKind, 4},
 		{"text about", "a text that acknowledges something", text, atAbout, 1},
 		{"acknowledgement of nothing", "about is zeros", zeroed(ack, atAbout, 16), 0, 1},
+		{"hello without proof", "about is zeros", zeroed(hello, atAbout, 16), atKind, 3},
 		{"acknowledgement with a text", "an acknowledgement says nothing else", text, atKind, 2},
 		{"far future", "more than 2^40 seconds", text, atTime, 1},
 		{"seal hash", "not the hash of the seal key that is there", text, atHash, text[atHash] ^ 1},

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -128,4 +130,17 @@ func (w *world) acknowledgement() message.Content {
 	c := w.content("")
 	c.Kind, c.About = message.Acknowledgement, mor.MessageID(w.fill(make([]byte, mor.MessageIDSize)))
 	return c
+}
+
+// hello is a text by ann, whom bob has invited: his invitation has a secret of the octets 0 to 31.
+func (w *world) hello() (message.Content, error) {
+	secret := make([]byte, 32)
+	for i := range secret {
+		secret[i] = byte(i)
+	}
+	taker := w.identity.Public().Fingerprint()
+	proof, err := hkdf.Expand(sha256.New, secret, "p3do invitation proof"+string(taker[:]), mor.MessageIDSize)
+	c := w.content("hello, bob, it is me")
+	c.Kind, c.About = message.Hello, mor.MessageID(proof)
+	return c, err
 }
