@@ -95,6 +95,7 @@ func (p *peers) identify(leaf *x509.Certificate) (pki.Domain, error) {
 	case !ok:
 		return pki.Domain{}, fmt.Errorf("%s is no peer of %s", domain, p.n.cfg.Domain)
 	case cross.Fingerprint() != issuer:
+		p.n.watcher.doubt(domain)
 		return pki.Domain{}, pki.CheckPin(cross.Fingerprint(), issuer, domain.String())
 	}
 	return p.n.authority().VerifyPeer(cross, leaf, time.Now())

@@ -23,6 +23,9 @@ const (
 	// watchSure is how long a key that nobody handed over to must stand in DNS before the
 	// operator hears of it: the word of a hand-over may be on its way.
 	watchSure = 3 * time.Second
+	// doubtPause is the least time between two looks at a peer's servers for what somebody shows on a
+	// link: anybody can show anything there.
+	doubtPause = 5 * time.Second
 	// maxLooks is how many domains are looked at, at a time.
 	maxLooks = 8
 )
@@ -38,6 +41,9 @@ type watcher struct {
 	due  map[pki.Domain]time.Time
 	told map[source]pki.Fingerprint // what the operator heard of last
 	odd  map[source]time.Time       // since when it says another one
+
+	doubted map[pki.Domain]time.Time // peers of whom another key was shown on a link: until when no more is heard of that
+	asked   map[pki.Domain]bool      // of these, whose servers are to be looked at
 }
 
 // A source says which key a domain has.
@@ -54,6 +60,7 @@ func newWatcher(n *Node) *watcher {
 	w := &watcher{
 		n: n, least: least, most: most, wake: make(chan struct{}, 1), due: make(map[pki.Domain]time.Time),
 		told: make(map[source]pki.Fingerprint), odd: make(map[source]time.Time),
+		doubted: make(map[pki.Domain]time.Time), asked: make(map[pki.Domain]bool),
 	}
 	for domain, s := range n.beliefs.seen { // nobody else has it yet
 		w.told[source{domain, EventDNS}], w.told[source{domain, EventHome}] = s.DNS, s.Home
@@ -70,6 +77,28 @@ func (w *watcher) in(domain pki.Domain, d time.Duration) {
 	defer w.mu.Unlock()
 	w.due[domain] = time.Now().Add(d)
 	offer(w.wake, struct{}{})
+}
+
+// doubt has a peer's servers looked at, of whom somebody has shown another key than the pinned one
+// on a link: they know if there was a hand-over, and nobody else may have heard of it yet.
+func (w *watcher) doubt(peer pki.Domain) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	if now.Before(w.doubted[peer]) {
+		return
+	}
+	w.doubted[peer], w.asked[peer], w.due[peer] = now.Add(doubtPause), true, now
+	offer(w.wake, struct{}{})
+}
+
+// isDoubted tells once that a domain's servers are to be looked at for a doubt.
+func (w *watcher) isDoubted(domain pki.Domain) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	asked := w.asked[domain]
+	delete(w.asked, domain)
+	return asked
 }
 
 // run looks at whoever is due until ctx ends.
@@ -133,7 +162,7 @@ func (w *watcher) look(ctx context.Context, domain pki.Domain) {
 		next = w.least
 	}
 	w.in(domain, next*9/10+rand.N(next/5+1)) // first: what follows may have it looked at sooner
-	if w.n.homeIsDue(domain) {
+	if w.isDoubted(domain) || w.n.homeIsDue(domain) {
 		w.n.lookHome(ctx, domain)
 	}
 	if _, err := w.n.bench.settle(ctx, domain); err != nil && ctx.Err() == nil {
