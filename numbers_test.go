@@ -208,6 +208,7 @@ func TestNumbers(t *testing.T) {
 			{"links without a login at a node | # |", "node.maxVisitors", 1},
 			{"links on which one user is logged in | # |", "node.maxLinksEach", 1},
 			{"links of users of other homes | # |", "node.maxGuests", 1},
+			{"up to # of them, and refuse those", "internal/store.MaxDeviceLists", 1},
 			{"or letters at a node; of one home | #;", "internal/store.MaxVisitors", 1},
 			{"or letters at a node; of one home | 1 000; # |", "internal/store.MaxVisitorsOf", 1},
 			{"of one home, or for one user | #;", "node.maxLookups", 1},

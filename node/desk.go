@@ -81,7 +81,10 @@ func (n *Node) welcome(ctx context.Context, conn *link.Conn, user pki.UserCert, 
 		gone.Close()
 	}
 	err = n.unrevoked(user) // since it was judged, and before we were in the lobby
-	if err == nil {
+	switch {
+	case err == nil && known.none():
+		err = n.noteHeld(ctx, user.Key())
+	case err == nil:
 		err = n.stillListed(ctx, conn, known)
 	}
 	if err == nil && home.Path == session.PathHome && known.none() {
@@ -256,6 +259,8 @@ func (n *Node) claim(ctx context.Context, user pki.UserCert, mailboxes []session
 	}
 	err := n.claimFor(ctx, user, addresses)
 	switch {
+	case err == nil: // she may have had nothing here before
+		return n.noteHeld(ctx, user.Key())
 	case errors.Is(err, store.ErrOwned):
 		return session.Errorf(session.Refused, "a mailbox address is somebody else's")
 	case errors.Is(err, store.ErrFull) && user.Name().Domain() != n.cfg.Domain:

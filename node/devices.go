@@ -11,14 +11,16 @@ import (
 	"github.com/p3do/p3do/pki"
 )
 
-// A user's devices log in by keys of their own, which her card lists. Of the cards of hers that
-// we know the newest counts: a device that this one does not list any more is out, whatever card
-// it shows. At her home that is at once; elsewhere when the newer card comes there, which is asked
-// for at each login of a device.
+// A user's devices log in by keys of their own, which her card lists. Of the cards of her key that
+// we know the newest counts, under whatever name: a device that this one does not list any more is
+// out, whatever card it shows. At her home that is at once; elsewhere when the newer card comes there,
+// which is asked for at each login of a device. How new it was is remembered when the card has gone.
 
-// An onDevice is a device that is logged in, and the card by which it is; the zero one is the user herself.
+// An onDevice is a device that is logged in under a name, and the card by which it is, which may be of
+// another name of hers; the zero one is the user herself.
 type onDevice struct {
 	device pki.DevicePublic
+	name   pki.Name
 	card   pki.SignedCard
 }
 
@@ -39,10 +41,11 @@ func proven(l session.Login, key pki.IdentityPublic, exported [pki.ExporterSize]
 	return err == nil && card.Name() == l.Name && card.Key() == key
 }
 
-// listing judges which device logs in, by the card that it shows and others that we know of the
-// same key: the newest. The certificate of the login is the one in that from then on. It is to be
-// asked of a login that is proven; of one without a device it is nothing.
-func (n *Node) listing(ctx context.Context, l *session.Login, home issuers, others ...pki.SignedCard) (onDevice, error) {
+// listing judges which device logs in. It is one of that name by a card that is good, the one that it
+// shows or another of the same key that we know, and one at all by the newest card of that key. The
+// certificate of the login is the one in the newest good card from then on. It is to be asked of a login
+// that is proven; of one without a device it is nothing.
+func (n *Node) listing(ctx context.Context, who asker, l *session.Login, good func([]byte) (pki.SignedCard, error), others ...pki.SignedCard) (onDevice, error) {
 	if len(l.Device) == 0 {
 		return onDevice{}, nil
 	}
@@ -50,7 +53,7 @@ func (n *Node) listing(ctx context.Context, l *session.Login, home issuers, othe
 	if err != nil {
 		return onDevice{}, session.Errorf(session.BadRequest, "the device has no such key")
 	}
-	card, err := home.verifyCard(l.Card, time.Now())
+	card, err := good(l.Card)
 	if err != nil && !errors.Is(err, pki.ErrTime) {
 		return onDevice{}, session.Errorf(session.Refused, "the card is not good here: %v", err)
 	}
@@ -60,14 +63,70 @@ func (n *Node) listing(ctx context.Context, l *session.Login, home issuers, othe
 			card = other
 		}
 	}
-	switch {
-	case len(card.Raw()) == 0:
+	if len(card.Raw()) == 0 {
 		return onDevice{}, session.Errorf(session.Refused, "the card of %s has run out: connect with the main device first", l.Name)
-	case !card.Lists(device):
-		return onDevice{}, errors.Join(notListed(card, shown), n.noteDevices(ctx, card))
+	}
+	newest, err := n.newestList(ctx, who, card)
+	switch {
+	case err != nil:
+		return onDevice{}, err
+	case !newest.Lists(device):
+		return onDevice{}, errors.Join(notListed(newest, shown), n.noteDevices(ctx, newest))
 	}
 	l.Certificate = card.Certificate.DER()
-	return onDevice{device, card}, n.noteDevices(ctx, card)
+	return onDevice{device, l.Name, newest}, n.noteDevices(ctx, newest)
+}
+
+// newestList is the newest card of the key of a good one: that one, or one of whatever name, even one
+// that has run out, for a device that it left out stays so. Who has left the name is asked for at the
+// new one. If the newest that there was is here no more, nobody is let in by an older one.
+func (n *Node) newestList(ctx context.Context, who asker, card pki.SignedCard) (newest pki.SignedCard, err error) {
+	key, name := card.Certificate.Key(), card.Certificate.Name()
+	newest, err = n.newestHeld(ctx, key)
+	if err != nil || len(newest.Raw()) == 0 || newest.Serial <= card.Serial {
+		newest = card
+	}
+	m, left, failed := n.left(ctx, name, key)
+	if err = errors.Join(err, failed); err != nil {
+		return newest, err
+	}
+	if left && newest.Certificate.Name() == name && !newest.Issued.After(m.Issued) {
+		if newest, err = n.cardThere(ctx, who, newest, m.To()); err != nil {
+			return newest, err
+		}
+	}
+	serial, err := n.store.DeviceList(ctx, key.Fingerprint())
+	if err == nil && serial > newest.Serial {
+		err = session.Errorf(session.Refused, "%s's main device has made a newer card: connect with that first", name.Local())
+	}
+	return newest, err
+}
+
+// newestHeld is the newest card of a key in our store; none if there is none.
+func (n *Node) newestHeld(ctx context.Context, key pki.IdentityPublic) (pki.SignedCard, error) {
+	row, err := n.store.NewestCard(ctx, key.Fingerprint())
+	if err != nil {
+		return pki.SignedCard{}, notFoundIsNil(err)
+	}
+	card, err := pki.ParseCard(row.Card)
+	if err != nil {
+		return pki.SignedCard{}, err
+	}
+	return card.Own(key)
+}
+
+// cardThere is the card of a user under the name to which she has moved; it must be newer than the
+// one that we have.
+func (n *Node) cardThere(ctx context.Context, who asker, known pki.SignedCard, to pki.Name) (pki.SignedCard, error) {
+	card, _, err := n.card(ctx, who, to)
+	if err != nil || card.Certificate.Key() != known.Certificate.Key() || card.Serial <= known.Serial {
+		name := known.Certificate.Name()
+		return pki.SignedCard{}, session.Errorf(session.Refused, "%s has moved to %s, and no newer card that lists this device is known here", name, to)
+	}
+	if to.Domain() == n.cfg.Domain {
+		return card, nil
+	}
+	return card, passing(n.keepCopy(ctx, card), store.ErrOldSerial)
 }
 
 // keyIn is the identity key that signed a card; zero if it is none.
@@ -101,7 +160,8 @@ func (n *Node) ownListing(ctx context.Context, l *session.Login, exported [pki.E
 	if err != nil && !errors.As(err, &none) && !errors.Is(err, pki.ErrTime) {
 		return onDevice{}, err
 	}
-	return n.listing(ctx, l, n.ownIssuers(ctx), card)
+	good := func(raw []byte) (pki.SignedCard, error) { return n.ownIssuers(ctx).verifyCard(raw, time.Now()) }
+	return n.listing(ctx, asker{user: keyIn(l.Card).Fingerprint()}, l, good, card)
 }
 
 // visitorListing is listing for a user of another home. Whether there is a newer card of hers the
@@ -119,8 +179,9 @@ func (n *Node) visitorListing(ctx context.Context, who asker, l *session.Login, 
 			}
 		}
 	}
-	known, err := n.listing(ctx, l, n.issuers(ctx, home.ca), cards...)
-	if err != nil || known.none() {
+	good := func(raw []byte) (pki.SignedCard, error) { return n.visitorCard(ctx, who, raw, home) }
+	known, err := n.listing(ctx, who, l, good, cards...)
+	if err != nil || known.none() || known.card.Certificate.Name() != l.Name {
 		return known, err
 	}
 	err = n.keepCopy(ctx, known.card)
@@ -150,6 +211,16 @@ func (n *Node) noteDevices(ctx context.Context, card pki.SignedCard) error {
 	return nil
 }
 
+// noteHeld is noteDevices by the newest card that we have of a user, who is here herself: the list may
+// have gone while she was away.
+func (n *Node) noteHeld(ctx context.Context, user pki.IdentityPublic) error {
+	card, err := n.newestHeld(ctx, user)
+	if err != nil || len(card.Raw()) == 0 {
+		return err
+	}
+	return n.noteDevices(ctx, card)
+}
+
 // endUnlisted ends the links of devices that were logged in by an older card, and that this one
 // does not list.
 func (n *Node) endUnlisted(card pki.SignedCard) (ended int) {
@@ -167,13 +238,14 @@ func (n *Node) stillListed(ctx context.Context, conn *link.Conn, known onDevice)
 		return nil
 	}
 	n.lobby.bring(conn, known)
-	name, owner := known.card.Certificate.Name(), known.card.Certificate.Key().Fingerprint()
-	row, err := n.store.User(ctx, name.String())
-	switch {
-	case err == nil && row.Fingerprint == owner && row.Serial > known.card.Serial:
-		return session.Errorf(session.Unavailable, "the card of %s has changed just now; try again", name)
-	case err != nil && !errors.Is(err, store.ErrNotFound):
+	owner := known.card.Certificate.Key().Fingerprint()
+	row, err := n.store.NewestCard(ctx, owner)
+	serial, failed := n.store.DeviceList(ctx, owner)
+	switch err = errors.Join(notFoundIsNil(err), failed); {
+	case err != nil:
 		return err
+	case max(row.Serial, serial) > known.card.Serial:
+		return session.Errorf(session.Unavailable, "the card of %s has changed just now; try again", known.name)
 	}
 	return n.store.SeeDevice(ctx, owner, known.device.Fingerprint(), time.Now())
 }

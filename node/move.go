@@ -39,6 +39,11 @@ func (n *Node) acceptMove(ctx context.Context, body []byte) (fresh bool, err err
 	if left := n.moved.take(m.Leaves(), time.Now(), n.cfg.movePace()); left > 0 {
 		return false, &tooSoonError{"a move from " + m.From().Domain().String(), left}
 	}
+	return n.keepMove(ctx, m)
+}
+
+// keepMove keeps a move that is true; where there is no room, it makes some, but not too often.
+func (n *Node) keepMove(ctx context.Context, m pki.Move) (fresh bool, err error) {
 	to := m.To().Domain()
 	fresh, err = n.store.AddStatement(ctx, moveRow(m), n.room(to, maxMoves, maxMoveBytes))
 	if errors.Is(err, store.ErrFull) && n.swept.take(to, time.Now(), movePace) == 0 {
@@ -47,6 +52,23 @@ func (n *Node) acceptMove(ctx context.Context, body []byte) (fresh bool, err err
 		}
 	}
 	return fresh, err
+}
+
+// left tells whether who has a key has left a name, and the last of the moves by which she did; by
+// the rules of [pki.Follow].
+func (n *Node) left(ctx context.Context, name pki.Name, key pki.IdentityPublic) (last pki.Move, left bool, err error) {
+	at := name
+	for range pki.MaxMoves {
+		row, err := n.store.StatementByID(ctx, uint8(pki.StatementMove), pki.Leaving(at, key))
+		if err != nil || row.Serial <= last.Serial {
+			return last, at != name, notFoundIsNil(err)
+		}
+		if last, err = pki.ParseMove(row.Raw); err != nil {
+			return last, false, err
+		}
+		at = last.To()
+	}
+	return last, at != name, nil
 }
 
 // dropMoves makes room: it forgets the moves of keys that were revoked, and those to names that their

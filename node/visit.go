@@ -263,6 +263,40 @@ func (n *Node) visitorCert(ctx context.Context, who asker, l session.Login, home
 	return cert, n.unrevoked(cert)
 }
 
+// visitorCard is visitorCert of the card that a device shows: it is taken for as long as the
+// certificate in it, if the home is gone.
+func (n *Node) visitorCard(ctx context.Context, who asker, raw []byte, home foreignHome) (pki.SignedCard, error) {
+	now := time.Now()
+	issuers := n.issuers(ctx, home.ca)
+	card, err := issuers.verifyCard(raw, now)
+	if !errors.Is(err, pki.ErrTime) {
+		return card, err
+	}
+	last, until := lastOf(raw)
+	if last.Before(now) && now.Before(until) && n.gone(ctx, who, home, now) {
+		return issuers.verifyCard(raw, last)
+	}
+	return card, err
+}
+
+// lastOf is the last second of a card and its certificate, and until when the latter is taken for good
+// where the home is gone; whoever signed it.
+func lastOf(raw []byte) (last, until time.Time) {
+	shown, err := pki.ParseCard(raw)
+	if err != nil {
+		return last, until
+	}
+	card, err := shown.Own(shown.Key())
+	if err != nil {
+		return last, until
+	}
+	end := endOf(shown.Certificate())
+	if last = card.Expires.Add(-time.Second); end.Before(last) {
+		last = end
+	}
+	return last, end.Add(takenFor)
+}
+
 // endOf is when a certificate ends, whoever signed it.
 func endOf(der []byte) time.Time {
 	cert, err := x509.ParseCertificate(der)
