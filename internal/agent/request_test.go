@@ -139,7 +139,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	// All of the room is taken by others.
 	must(t, bob.vault.Update(func(tx *vault.Tx) error {
 		for i := range maxRequests - maxRequestsOne {
-			if err := save(tx, prefixInbox+numbered(uint64(1000+i)), Message{Number: uint64(1000 + i), From: someone(t, "user@d%d.test", i%5)}); err != nil {
+			if err := save(tx, prefixInbox+numbered(uint64(1000+i)), Message{Number: uint64(1000 + i), From: someone(t, "some@d%d.test", i%5)}); err != nil {
 				return err
 			}
 			tx.Put(prefixRequest+numbered(uint64(1000+i)), nil)
@@ -200,11 +200,11 @@ func TestStrangersAreBounded(t *testing.T) {
 	bob, _ := m.user(t, "b.test")
 	now := bob.now()
 	for _, domain := range []string{"x", "y", "z"} {
-		strangersAt(t, bob, "user%d@"+domain+".test", maxStrangers/domainShare-2)
+		strangersAt(t, bob, "some%d@"+domain+".test", maxStrangers/domainShare-2)
 	}
-	strangersAt(t, bob, "user%d@big.test", maxStrangers/domainShare)
-	strangersAt(t, bob, "user%d@small.test", 6)
-	waits := someone(t, "user%d@big.test", 0)
+	strangersAt(t, bob, "some%d@big.test", maxStrangers/domainShare)
+	strangersAt(t, bob, "some%d@small.test", 6)
+	waits := someone(t, "some%d@big.test", 0)
 	must(t, bob.vault.Update(func(tx *vault.Tx) error {
 		tx.Put(prefixRequest+numbered(1), nil)
 		return save(tx, prefixInbox+numbered(1), Message{Number: 1, From: waits})
@@ -219,7 +219,7 @@ func TestStrangersAreBounded(t *testing.T) {
 		}
 	}
 	take(eve)
-	gone := someone(t, "user%d@big.test", 1)
+	gone := someone(t, "some%d@big.test", 1)
 	if has2(t, bob, prefixContact+gone.String()) || !has2(t, bob, prefixContact+waits.String()) {
 		t.Error("another one made room")
 	}
@@ -244,7 +244,7 @@ func TestOneDomainHasItsShare(t *testing.T) {
 	eve, _ := m.user(t, "a.test")
 	cat, _ := m.user(t, "c.test")
 	bob, _ := m.user(t, "b.test")
-	strangersAt(t, bob, "user%d@a.test", maxStrangers/domainShare)
+	strangersAt(t, bob, "some%d@a.test", maxStrangers/domainShare)
 	letter := func(from *Agent, i int) (done bool) {
 		t.Helper()
 		done, err := bob.take(t.Context(), letterOf(t, from, bob, func(c *message.Content) { c.ID[0] = byte(i) }))
@@ -256,7 +256,7 @@ func TestOneDomainHasItsShare(t *testing.T) {
 	}
 	must(t, bob.vault.Update(func(tx *vault.Tx) error {
 		for i := range maxRequests/domainShare - 1 {
-			if err := save(tx, prefixInbox+numbered(uint64(1000+i)), Message{Number: uint64(1000 + i), From: someone(t, "user%d@a.test", i)}); err != nil {
+			if err := save(tx, prefixInbox+numbered(uint64(1000+i)), Message{Number: uint64(1000 + i), From: someone(t, "some%d@a.test", i)}); err != nil {
 				return err
 			}
 			tx.Put(prefixRequest+numbered(uint64(1000+i)), nil)
@@ -292,7 +292,7 @@ func TestCopiesMakeNoStrangers(t *testing.T) {
 			t.Error("she is remembered and forgotten")
 		}
 		must(t, bob.Drop(eve.self.name))
-		strangersAt(t, bob, "user%d@a.test", maxStrangers/domainShare)
+		strangersAt(t, bob, "some%d@a.test", maxStrangers/domainShare)
 	}
 	_, err := bob.take(t.Context(), item)
 	must(t, err)
