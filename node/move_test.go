@@ -185,14 +185,14 @@ func (m *mesh) fills(at string, to pki.Domain, raw []byte) {
 func TestRoomForMoves(t *testing.T) {
 	m := newMesh(t, "a.test", "b.test")
 	m.federate("a.test", "b.test")
-	a, b, ann := m.authority("a.test"), m.authority("b.test"), m.user("ann@a.test")
+	a, b, ann, eve := m.authority("a.test"), m.authority("b.test"), m.user("ann@a.test"), m.user("eve@a.test")
 	n := m.nodes["a.test"].node
 	take := func(move pki.Move) error {
 		_, err := n.accept(t.Context(), move.Statement().Marshal())
 		return err
 	}
 	there := ann.certified(b, "ann@b.test")
-	m.fills("a.test", ann.name.Domain(), ann.moves(there, ann.cert, 1).Raw())
+	m.fills("a.test", ann.name.Domain(), eve.moves(eve.certified(b, "eve@b.test"), eve.cert, 1).Raw())
 	must(t, take(ann.moves(ann.cert, there, 1)))
 	wantErr(t, take(ann.moves(there, ann.certified(a, "anna@a.test"), 2)), store.ErrFull) // a.test is full of its own
 	wait(t.Context(), n.cfg.movePace())                                                   // of what leaves one name

@@ -130,7 +130,8 @@ func (w *walk) restored() {
 		m.shows(m.at("p3dod status") + " # 4 servers and 3 contexts of others known, the keys of 3 domains confirmed")
 		m.shows(m.at("p3dod doctor") + " # nothing is wrong")
 	}
-	carol := w.newcomer("carol@north.example") // who has not heard of the key that west has lost
+	w.users["ann"].shows("p3do check north.example # confirmed by east.example, south.example, west.example") // the key that has just taken office
+	carol := w.newcomer("carol@north.example")                                                                // who has not heard of the key that west has lost
 	carol.shows("p3do check bob@south.example # confirmed by east.example, west.example")
 	carol.shows("p3do check east.example # confirmed by south.example, west.example")
 	carol.shows("p3do check west.example # confirmed by east.example, south.example")
