@@ -63,19 +63,31 @@ type hostile func(query *dns.Msg, network string) [][]byte
 // start returns where the server listens, over UDP and TCP.
 func (h hostile) start(t *testing.T) string {
 	t.Helper()
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tcp, err := net.Listen("tcp", udp.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	udp, tcp := onePort(t)
 	done := make(chan struct{}, 2)
 	go func() { h.serveUDP(udp); done <- struct{}{} }()
 	go func() { h.serveTCP(tcp); done <- struct{}{} }()
 	t.Cleanup(func() { udp.Close(); tcp.Close(); <-done; <-done })
 	return udp.LocalAddr().String()
+}
+
+// onePort listens on a port that is free for both transports.
+func onePort(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	var taken error
+	for range portTries {
+		udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tcp, err := net.Listen("tcp", udp.LocalAddr().String())
+		if err == nil {
+			return udp, tcp
+		}
+		taken = errors.Join(err, udp.Close())
+	}
+	t.Fatal(taken)
+	return nil, nil
 }
 
 func (h hostile) serveUDP(conn net.PacketConn) {
