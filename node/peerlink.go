@@ -274,22 +274,23 @@ func (p *peerLink) converse(ctx context.Context) {
 		if err == nil {
 			p.rest(ctx, askEvery/2+rand.N(askEvery))
 			pause = askAgain
-		} else {
-			p.rest(ctx, pause)
+		} else if !p.rest(ctx, pause) { // what failed amid news, as when a peer changes its key, is not tried less for it
 			pause = min(2*pause, askEvery)
 		}
 	}
 }
 
-// rest returns after a pause, or earlier if there are news.
-func (p *peerLink) rest(ctx context.Context, pause time.Duration) {
+// rest returns after a pause, or earlier if there are news, and tells which.
+func (p *peerLink) rest(ctx context.Context, pause time.Duration) (news bool) {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
 	case <-p.news:
+		return true
 	}
+	return false
 }
 
 // inquire pulls the descriptors that the peer has, which its records are verified by, and
