@@ -141,7 +141,7 @@ func bothWays(t *testing.T, users ...*agent.Agent) []string {
 // writes sends a text, and shows what comes, until ctx ends. It calls acknowledged when the
 // text is.
 func writes(ctx context.Context, u *agent.Agent, to pki.Name, acknowledged func()) (string, error) {
-	sent, err := u.Send(ctx, to, "how are you?", agent.Way{})
+	sent, err := sendSoon(ctx, u, to, "how are you?")
 	if err != nil {
 		return "", err
 	}

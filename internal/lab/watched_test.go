@@ -169,7 +169,7 @@ func exchange(t *testing.T, ann, bob *agent.Agent) mor.MessageID {
 		}
 		return self.Name
 	}
-	status, err := ann.Send(ctx, to(bob), "a question", agent.Way{})
+	status, err := sendSoon(ctx, ann, to(bob), "a question")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,12 +183,25 @@ func exchange(t *testing.T, ann, bob *agent.Agent) mor.MessageID {
 	if rest(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bob.Send(ctx, to(ann), "an answer", agent.Way{}); err != nil {
+	if _, err := sendSoon(ctx, bob, to(ann), "an answer"); err != nil {
 		t.Fatal(err)
 	}
 	defer goOn(t, ctx, bob)()
 	mustRead(t, ctx, ann, "an answer")
 	return id
+}
+
+// sendSoon sends a text as soon as a knows who confirms the home of the other: in a mesh that is
+// seconds old nobody may have said so yet.
+func sendSoon(ctx context.Context, a *agent.Agent, to pki.Name, text string) (agent.Status, error) {
+	for {
+		status, err := a.Send(ctx, to, text, agent.Way{})
+		var unconfirmed *agent.TrustError
+		if !errors.As(err, &unconfirmed) || !unconfirmed.Pinned.IsZero() || ctx.Err() != nil {
+			return status, err
+		}
+		time.Sleep(pollEvery)
+	}
 }
 
 // goOn runs a's program in the background until it is to rest.
