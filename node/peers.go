@@ -128,7 +128,10 @@ func (p *peers) add(ctx context.Context, domain pki.Domain) error {
 	if err := p.n.bench.adopt(ctx, descriptor); err != nil {
 		return err
 	}
-	ca, _ := p.n.directory.authority(domain) // the one that is pinned, which a hand-over may not have reached yet
+	ca, listed := p.n.directory.authority(domain) // the one that is pinned, which a hand-over may not have reached yet
+	if !listed {
+		ca = descriptor.CA // another road brought it too, and is just writing it down
+	}
 	cross, err := p.n.authority().Countersign(cryptorand.Reader, time.Now(), ca)
 	if err != nil {
 		return fmt.Errorf("node: countersigning %s: %w", domain, err)
