@@ -8,46 +8,40 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-
-	"github.com/p3do/p3do/pki"
 )
 
 const (
-	udpSize       = 1232 // octets of a UDP answer we ask for and send (DNS Flag Day 2020; never fragmented)
+	udpSize       = 1232 // octets of a UDP answer that we say we take, and that we send (DNS Flag Day 2020; never fragmented)
 	maxAnswers    = 32   // records looked at in an answer
 	headerOctets  = 12   // of a DNS message (RFC 1035, section 4.1.1)
+	padTo         = 128  // an encrypted query is as many octets, or twice or three times as many (RFC 8467)
 	wantOneRecord = "one record at the name"
 )
 
-var (
-	// errNotOurs: not an answer to what was asked; over UDP anybody can send
-	// such a thing, so it is passed over.
-	errNotOurs = errors.New("dnstxt: not an answer to this question")
-	// errTruncated: the answer must be asked for over TCP.
-	errTruncated = errors.New("dnstxt: answer truncated")
-)
+// errNotOurs: not an answer to what was asked.
+var errNotOurs = errors.New("dnstxt: not an answer to this question")
 
-// A question is one query for the record of a domain.
+// A question is one query.
 type question struct {
 	id    uint16
-	owner string // "_p3do.DOMAIN." with the final dot
-}
-
-func newQuestion(domain pki.Domain, id uint16) (question, error) {
-	owner, err := Owner(domain)
-	if err != nil {
-		return question{}, err
-	}
-	return question{id: id, owner: owner + "."}, nil
+	name  string // "_p3do.DOMAIN." or a zone, with the final dot
+	qtype uint16 // TXT, or DS or DNSKEY for its proof
 }
 
 // pack returns the query: one question, recursion desired, EDNS with 1232
-// octets and the DO bit, so that signatures betray a wildcard.
-func (q question) pack() ([]byte, error) {
+// octets and the DO bit, so that signatures come along; padded, if nobody shall learn
+// from its length how long the name is.
+func (q question) pack(padded bool) ([]byte, error) {
 	var m dns.Msg
-	m.SetQuestion(q.owner, dns.TypeTXT)
+	m.SetQuestion(q.name, q.qtype)
 	m.Id = q.id
 	m.SetEdns0(udpSize, true)
+	if padded {
+		option := new(dns.EDNS0_PADDING)
+		edns := m.IsEdns0()
+		edns.Option = append(edns.Option, option)
+		option.Padding = make([]byte, (padTo-m.Len()%padTo)%padTo)
+	}
 	b, err := m.Pack()
 	if err != nil {
 		return nil, fmt.Errorf("dnstxt: packing the query: %w", err)
@@ -55,29 +49,35 @@ func (q question) pack() ([]byte, error) {
 	return b, nil
 }
 
-// parse reads an answer to q as it came from the network.
-func (q question) parse(raw []byte) (Answer, error) {
+// An rcodeError is a server's refusal to answer.
+type rcodeError int
+
+func (e rcodeError) Error() string { return "dnstxt: the server answered " + rcodeName(int(e)) }
+
+// read reads an answer to q as it came from the network. Errors: ErrNone if there is no
+// such name.
+func (q question) read(raw []byte) (*dns.Msg, error) {
 	if len(raw) < headerOctets {
-		return Answer{}, errNotOurs
+		return nil, errNotOurs
 	}
 	var m dns.Msg
 	err := m.Unpack(raw)
 	if m.Id != q.id || !m.Response || m.Opcode != dns.OpcodeQuery || !q.asked(m.Question) {
-		return Answer{}, errNotOurs
+		return nil, errNotOurs
 	}
-	if m.Truncated {
-		return Answer{}, errTruncated
+	switch {
+	case m.Truncated:
+		return nil, fmt.Errorf("%w: truncated over TCP", ErrInvalid)
+	case err != nil || len(m.Answer) != int(answerCount(raw)):
+		return nil, fmt.Errorf("%w: the answer is no DNS message", ErrInvalid)
+	case m.Rcode == dns.RcodeNameError:
+		return nil, ErrNone
+	case m.Rcode != dns.RcodeSuccess:
+		return nil, rcodeError(m.Rcode)
+	case len(m.Answer) == 0 && isReferral(&m):
+		return nil, errors.New("dnstxt: the server referred to another one; ask a resolver")
 	}
-	if err != nil || len(m.Answer) != int(answerCount(raw)) {
-		return Answer{}, fmt.Errorf("%w: the answer is no DNS message", ErrInvalid)
-	}
-	switch m.Rcode {
-	case dns.RcodeNameError:
-		return Answer{}, ErrNone
-	case dns.RcodeSuccess:
-		return q.judge(&m)
-	}
-	return Answer{}, fmt.Errorf("dnstxt: the server answered %s", rcodeName(m.Rcode))
+	return &m, nil
 }
 
 // answerCount reads ANCOUNT, octets 6 and 7 of the header. The library is
@@ -86,64 +86,81 @@ func answerCount(raw []byte) uint16 { return binary.BigEndian.Uint16(raw[6:8]) }
 
 func (q question) asked(questions []dns.Question) bool {
 	return len(questions) == 1 &&
-		strings.EqualFold(questions[0].Name, q.owner) &&
-		questions[0].Qtype == dns.TypeTXT &&
+		strings.EqualFold(questions[0].Name, q.name) &&
+		questions[0].Qtype == q.qtype &&
 		questions[0].Qclass == dns.ClassINET
 }
 
-// judge finds the one record in an answer without error. Nothing but TXT
-// records, and signatures over them, at exactly the name asked for may be
-// there.
-func (q question) judge(m *dns.Msg) (Answer, error) {
+// An rrset is what an answer holds: the records of one name and type, and the
+// signatures over them.
+type rrset struct {
+	name    string // as it was asked for: lower case
+	records []dns.RR
+	sigs    []*dns.RRSIG
+}
+
+// collect takes an answer apart. Nothing but records of the type, and signatures, at
+// exactly the name asked for may be there, and none of them from a wildcard.
+func (q question) collect(m *dns.Msg) (rrset, error) {
+	set := rrset{name: q.name}
 	if len(m.Answer) > maxAnswers {
-		return Answer{}, &ParseError{"", wantOneRecord}
+		return set, fmt.Errorf("%w: the answer holds more than %d records", ErrInvalid, maxAnswers)
+	}
+	for _, rr := range m.Answer {
+		h := rr.Header()
+		if !strings.EqualFold(h.Name, q.name) || h.Class != dns.ClassINET {
+			return set, fmt.Errorf("%w: the answer holds a record of another name", ErrInvalid)
+		}
+		sig, signed := rr.(*dns.RRSIG)
+		switch {
+		case signed && int(sig.Labels) < dns.CountLabel(q.name):
+			return set, fmt.Errorf("%w: the record comes from a wildcard", ErrInvalid)
+		case signed && sig.TypeCovered == q.qtype:
+			set.sigs = append(set.sigs, sig)
+		case signed: // over something else
+		case h.Rrtype != q.qtype:
+			return set, fmt.Errorf("%w: the answer holds a record of type %s, want %s", ErrInvalid, dns.Type(h.Rrtype), dns.Type(q.qtype))
+		default:
+			set.records = append(set.records, rr)
+		}
+	}
+	return set, nil
+}
+
+// judge finds the one record in an answer, which may hold others at the same name.
+func (q question) judge(m *dns.Msg) (Answer, error) {
+	set, err := q.collect(m)
+	if err != nil {
+		return Answer{}, err
 	}
 	var texts []string
-	answer := Answer{Secure: m.AuthenticatedData}
-	for _, rr := range m.Answer {
-		text, err := q.textOf(rr)
-		if err != nil {
-			return Answer{}, err
-		}
-		if isRecord(text) {
+	answer := Answer{Security: Plain, set: set}
+	for _, rr := range set.records {
+		if text := textOf(rr); isRecord(text) {
 			texts = append(texts, text)
 			answer.TTL = time.Duration(rr.Header().Ttl) * time.Second
 		}
 	}
 	switch {
-	case len(m.Answer) == 0 && isReferral(m):
-		return Answer{}, errors.New("dnstxt: the server referred to another one; ask a resolver")
 	case len(texts) == 0:
 		return Answer{}, ErrNone
 	case len(texts) > 1:
 		return Answer{}, &ParseError{"", wantOneRecord}
 	}
-	record, err := Parse(texts[0])
+	answer.Record, err = Parse(texts[0])
 	if err != nil {
 		return Answer{}, err
 	}
-	answer.Record = record
 	return answer, nil
 }
 
-// textOf returns the joined strings of a TXT record, and nothing for a
-// signature. The library hands strings out with escapes; a record with any is
-// refused by the grammar, since backslashes are.
-func (q question) textOf(rr dns.RR) (string, error) {
-	h := rr.Header()
-	if !strings.EqualFold(h.Name, q.owner) || h.Class != dns.ClassINET {
-		return "", fmt.Errorf("%w: the answer holds a record of another name", ErrInvalid)
+// textOf returns the joined strings of a TXT record. The library hands strings out with
+// escapes; a record with any is refused by the grammar, since backslashes are.
+func textOf(rr dns.RR) string {
+	if rr, ok := rr.(*dns.TXT); ok {
+		return strings.Join(rr.Txt, "")
 	}
-	switch rr := rr.(type) {
-	case *dns.TXT:
-		return strings.Join(rr.Txt, ""), nil
-	case *dns.RRSIG:
-		if int(rr.Labels) < dns.CountLabel(q.owner) {
-			return "", fmt.Errorf("%w: the record comes from a wildcard", ErrInvalid)
-		}
-		return "", nil
-	}
-	return "", fmt.Errorf("%w: the answer holds a record of type %s, want TXT", ErrInvalid, dns.Type(h.Rrtype))
+	return ""
 }
 
 // isReferral reports whether an empty answer points elsewhere instead of saying

@@ -6,7 +6,7 @@
 // A record is the TXT record at _p3do.DOMAIN. It holds the fingerprint of the
 // domain's CA key and says where the domain's key servers are; it never holds a
 // key, a context key or anything about a user. A resolver asks one DNS server
-// for the record of a domain. A responder is an authoritative server for one
+// for the record of a domain, and verifies the answer. A responder is an authoritative server for one
 // zone; the lab runs one for the zone "test".
 //
 // # Use
@@ -15,15 +15,21 @@
 //	line, err := record.ZoneLine(domain, 3600) // for a zone file
 //	value := record.String()                   // for a provider's web panel
 //
-//	resolver := dnstxt.Resolver{Server: "127.0.0.1:53", Dial: dial}
-//	record, err = resolver.Lookup(ctx, domain)
+//	server, err := dnstxt.ParseServer("127.0.0.1:53") // or tls://..., https://...
+//	resolver := dnstxt.Resolver{Server: server, Dial: dial, Anchors: dnstxt.RootAnchors(), Keys: dnstxt.NewKeyCache()}
+//	answer, err := resolver.Look(ctx, domain)
 //	switch {
 //	case errors.Is(err, dnstxt.ErrNone):    // the domain publishes no record
 //	case errors.Is(err, dnstxt.ErrInvalid): // it publishes one that is refused
+//	case answer.Security == dnstxt.Secure:  // DNSSEC proves that it is the domain's
+//	case answer.Security == dnstxt.Plain:   // nobody does; answer.Why says what is missing
 //	}
 //
-// What DNS says is evidence and no more: an answer may be forged by anybody on
-// the way. Package pki judges what it is worth beside the other evidence.
+// A resolver asks over TCP, TLS or HTTPS, and opens connections through Dial only. It verifies
+// signatures itself, from trust anchors down: from DS to DNSKEY to the signature of the record. It
+// never proves that something is not there, so Plain is also what is left when somebody takes
+// signatures off. What DNS says is evidence and no more. Package pki judges what it is worth beside
+// the other evidence.
 //
 // # The record
 //

@@ -56,11 +56,16 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
+	server, err := dnstxt.ParseServer(responder.Addr())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- responder.Run(ctx) }()
 
-	resolver := dnstxt.Resolver{Server: responder.Addr(), Dial: new(net.Dialer).DialContext}
+	resolver := dnstxt.Resolver{Server: server, Dial: new(net.Dialer).DialContext}
 	_, err = resolver.Lookup(ctx, domain)
 	fmt.Println("before:", errors.Is(err, dnstxt.ErrNone))
 	fmt.Println("set:", responder.Set(domain, record))

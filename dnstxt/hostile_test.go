@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // TCP connections that say nothing take the places at the responder, each for tcpIdle, and
@@ -24,9 +26,9 @@ func TestSilentConnections(t *testing.T) {
 		}
 		defer conn.Close()
 	}
-	udp, tcp := Resolver{Server: r.Addr(), Dial: dial}, Resolver{Server: r.Addr(), Dial: dial, TCPOnly: true, Timeout: 4 * tcpIdle}
+	tcp := Resolver{Server: server(t, r.Addr()), Dial: dial, Timeout: 4 * tcpIdle}
 	for range 100 {
-		if _, err := udp.Lookup(t.Context(), domain(t, "a.test")); err != nil {
+		if _, err := askUDP(t, r.Addr(), "a.test"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -43,7 +45,7 @@ func TestSilentConnections(t *testing.T) {
 func TestHostileQueries(t *testing.T) {
 	r := newResponder(t)
 	publish(t, r, "a.test", fullRecord())
-	q, err := question{1, "_p3do.a.test."}.pack()
+	q, err := question{1, "_p3do.a.test.", dns.TypeTXT}.pack(false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +88,7 @@ func TestHostileQueries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := (question{1, "_p3do.a.test."}).parse(answer[:n]); err != nil || !got.Equal(fullRecord()) {
+		if got, err := parse(question{1, "_p3do.a.test.", dns.TypeTXT}, answer[:n]); err != nil || !got.Equal(fullRecord()) {
 			t.Errorf("%s over UDP: %v, %v", what, got, err)
 		}
 	}
@@ -109,7 +111,7 @@ func TestAcceptFails(t *testing.T) {
 	})
 	defer running.Wait()
 	defer cancel()
-	resolver := Resolver{Server: r.Addr(), Dial: dial, TCPOnly: true}
+	resolver := Resolver{Server: server(t, r.Addr()), Dial: dial}
 	if _, err := resolver.Lookup(ctx, domain(t, "a.test")); err != nil {
 		t.Error(err)
 	}

@@ -6,207 +6,199 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"time"
+
+	"github.com/miekg/dns"
 
 	"github.com/p3do/p3do/pki"
 )
 
 const (
 	// DefaultTimeout is how long one try of a Resolver takes at most.
-	DefaultTimeout = 2 * time.Second
+	DefaultTimeout = 4 * time.Second
 
-	udpTries   = 3  // queries over UDP, each with another id and port
-	tcpTries   = 2  // queries over TCP
-	udpStrayed = 32 // datagrams passed over in one try
+	lookTime = 30 * time.Second // one look-up, all its questions and tries
+	tries    = 2                // of one question
 )
 
-// A Resolver asks one DNS server for records. It uses neither the system's
-// resolver nor its configuration, and opens connections through Dial only. Its
-// methods may be called from several goroutines.
+// A Resolver asks one DNS server for records: over TCP, TLS or HTTPS, never over
+// UDP. It uses neither the system's resolver nor its configuration, looks no name of a
+// server up, and opens connections through Dial only. Its methods may be called from
+// several goroutines.
 type Resolver struct {
-	// Server is the host:port of a recursive resolver, or of an authoritative
-	// server of all domains that will be asked for. The name of a domain that
-	// is looked up is visible to it and to everybody on the way.
-	Server string
-	// Dial opens connections: networks "udp" and "tcp", address Server.
+	// Server is a recursive resolver, or an authoritative server of all domains that
+	// will be asked for. The name of a domain that is looked up is visible to it,
+	// and over TCP to everybody on the way.
+	Server Server
+	// Dial opens connections: network "tcp", an IP address and a port.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Timeout is for one try. Zero: DefaultTimeout.
 	Timeout time.Duration
-	// TCPOnly asks over TCP from the start, as a SOCKS proxy needs it.
-	TCPOnly bool
+	// Anchors are the keys from which signatures are verified. None: nothing is
+	// verified, and all answers are Plain.
+	Anchors Anchors
+	// Keys keeps verified keys of zones from one look-up to another. Nil: none.
+	Keys *KeyCache
+	// Now is the clock that signatures are judged by. Nil: time.Now.
+	Now func() time.Time
 }
 
-// Lookup returns the record of a domain. It asks over UDP, at most three times
-// while no answer comes, and over TCP, at most twice, if the answer was
-// truncated or with TCPOnly. Errors: ErrNone, ErrInvalid (a *ParseError if the
-// record's grammar is at fault), and others if the server could not be asked or
-// failed to answer.
+// Security is how an answer came.
+type Security uint8
+
+// What an answer can be. The zero Security is None.
+const (
+	None   Security = iota // there is no record
+	Plain                  // there is one, and nobody has shown that it is the domain's
+	Secure                 // DNSSEC has, from a trust anchor down, verified by this resolver itself
+)
+
+// String returns "none", "plain" or "secure".
+func (s Security) String() string {
+	switch s {
+	case None:
+		return "none"
+	case Plain:
+		return "plain"
+	case Secure:
+		return "secure"
+	}
+	return fmt.Sprintf("Security(%d)", uint8(s))
+}
+
+// An Answer is a record and what it is worth.
+type Answer struct {
+	Record
+	TTL      time.Duration // how long it may be believed; 0 if there is none
+	Security Security
+	Why      string // of a Plain one: what is missing for Secure, in words
+
+	set rrset // as it came
+}
+
+// Lookup returns the record of a domain. Errors: ErrNone; ErrInvalid (a *ParseError if
+// the record's grammar is at fault, ErrBogus if its signature is); and others if
+// the server could not be asked or failed to answer, which says nothing of the domain.
 func (r Resolver) Lookup(ctx context.Context, domain pki.Domain) (Record, error) {
 	answer, err := r.Look(ctx, domain)
 	return answer.Record, err
 }
 
-// An Answer is a record and what the resolver said of it.
-type Answer struct {
-	Record
-	TTL    time.Duration // how long it may be believed; 0 if there is none
-	Secure bool          // the resolver has verified it by DNSSEC (RFC 4035, section 3.2.3): as good as the way to it
-}
-
-// Look is Lookup that tells more.
+// Look is Lookup that tells more. It takes 30 s at most.
 func (r Resolver) Look(ctx context.Context, domain pki.Domain) (Answer, error) {
-	if r.Server == "" || r.Dial == nil {
+	if r.Server.IsZero() || r.Dial == nil {
 		return Answer{}, errors.New("dnstxt: a resolver needs a server and a dialler")
 	}
-	var answer Answer
-	err := errTruncated
-	if !r.TCPOnly {
-		answer, err = r.ask(ctx, domain, udpTries, r.overUDP)
-	}
-	if errors.Is(err, errTruncated) {
-		answer, err = r.ask(ctx, domain, tcpTries, r.overTCP)
-	}
+	owner, err := Owner(domain)
 	if err != nil {
-		return Answer{}, fmt.Errorf("%w (asked %s for %s%s)", err, r.Server, ownerPrefix, domain)
+		return Answer{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	w := r.newWalk()
+	defer w.line.close()
+	answer, err := w.look(ctx, owner+".")
+	if err != nil {
+		return Answer{}, fmt.Errorf("%w (asked %s for %s)", err, r.Server.at, owner)
 	}
 	return answer, nil
 }
 
-// A transportError means that no answer came; trying again may help.
-type transportError struct{ error }
+// A walk is one look-up, with what it may still cost.
+type walk struct {
+	Resolver
+	line    line
+	now     time.Time
+	queries int // that may be asked
+	checks  int // of signatures that may be made
+}
 
-func (e transportError) Unwrap() error { return e.error }
+// A line is the way to a server: one connection for all questions of a look-up, opened
+// for the first and again after a failure.
+type line interface {
+	// exchange sends a message and returns what comes back. An error is a
+	// transportError if another try may help.
+	exchange(ctx context.Context, query []byte) ([]byte, error)
+	close()
+}
 
-// ask tries over one transport until there is an answer, whatever it says, and
-// returns the last error if there is none.
-func (r Resolver) ask(ctx context.Context, domain pki.Domain, tries int,
-	over func(context.Context, question) (Answer, error)) (Answer, error) {
+func (r Resolver) newWalk() *walk {
+	w := &walk{Resolver: r, now: time.Now(), queries: maxQueries, checks: maxChecks}
+	if r.Now != nil {
+		w.now = r.Now()
+	}
+	s := &stream{server: r.Server, dial: r.Dial, now: r.Now}
+	if w.line = s; r.Server.over == overHTTPS {
+		w.line = &web{stream: s}
+	}
+	return w
+}
+
+// look asks for the record, and for what its signature hangs on.
+func (w *walk) look(ctx context.Context, owner string) (Answer, error) {
+	q := question{name: owner, qtype: dns.TypeTXT}
+	m, err := w.ask(ctx, q)
+	if err != nil {
+		return Answer{}, err
+	}
+	answer, err := q.judge(m)
+	if err != nil {
+		return Answer{}, err
+	}
+	until, err := w.prove(ctx, answer.set)
+	var lacking *unproven
+	switch {
+	case errors.As(err, &lacking):
+		answer.Why = lacking.why
+		return answer, nil
+	case err != nil:
+		return Answer{}, err
+	}
+	answer.Security, answer.TTL = Secure, min(answer.TTL, until.Sub(w.now))
+	return answer, nil
+}
+
+// ask asks one question until there is an answer to it, whatever that says. A question
+// that no answer comes to ends the look-up.
+func (w *walk) ask(ctx context.Context, q question) (*dns.Msg, error) {
+	if w.queries--; w.queries < 0 {
+		return nil, fmt.Errorf("%w: its proof takes more than %d questions", ErrBogus, maxQueries)
+	}
 	var last error
 	for range tries {
-		q, err := newQuestion(domain, randomID())
-		if err != nil {
-			return Answer{}, err
+		if w.Server.over != overHTTPS { // which wants all equal questions to be equal, to the octet
+			q.id = randomID()
 		}
-		answer, err := r.try(ctx, q, over)
+		m, err := w.try(ctx, q)
 		var noAnswer transportError
 		if !errors.As(err, &noAnswer) {
-			return answer, err
+			return m, err
 		}
 		if ctx.Err() != nil {
-			return Answer{}, ctx.Err()
+			return nil, ctx.Err()
 		}
 		last = err
 	}
-	return Answer{}, last
+	return nil, last
 }
 
-func (r Resolver) try(ctx context.Context, q question,
-	over func(context.Context, question) (Answer, error)) (Answer, error) {
-	timeout := r.Timeout
+func (w *walk) try(ctx context.Context, q question) (*dns.Msg, error) {
+	timeout := w.Timeout
 	if timeout <= 0 {
 		timeout = DefaultTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return over(ctx, q)
-}
-
-func (r Resolver) overUDP(ctx context.Context, q question) (Answer, error) {
-	conn, err := r.send(ctx, "udp", q)
-	if err != nil {
-		return Answer{}, err
-	}
-	defer conn.Close()
-	defer closeOn(ctx, conn)()
-	raw := make([]byte, udpSize+1)
-	for range udpStrayed {
-		n, err := conn.Read(raw)
-		if err != nil {
-			return Answer{}, silence(ctx, err)
-		}
-		if n > udpSize {
-			continue // more than was asked for: not an answer
-		}
-		answer, err := q.parse(raw[:n])
-		if errors.Is(err, errNotOurs) {
-			continue
-		}
-		return answer, err
-	}
-	return Answer{}, transportError{errors.New("dnstxt: too many datagrams that answer something else")}
-}
-
-func (r Resolver) overTCP(ctx context.Context, q question) (Answer, error) {
-	conn, err := r.send(ctx, "tcp", q)
-	if err != nil {
-		return Answer{}, err
-	}
-	defer conn.Close()
-	defer closeOn(ctx, conn)()
-	raw, err := readFramed(conn)
-	if err != nil {
-		return Answer{}, silence(ctx, err)
-	}
-	answer, err := q.parse(raw)
-	if errors.Is(err, errTruncated) {
-		return Answer{}, fmt.Errorf("%w: truncated over TCP", ErrInvalid)
-	}
-	return answer, err
-}
-
-// send opens a connection and writes the query.
-func (r Resolver) send(ctx context.Context, network string, q question) (net.Conn, error) {
-	query, err := q.pack()
+	query, err := q.pack(w.Server.encrypted())
 	if err != nil {
 		return nil, err
 	}
-	if network == "tcp" {
-		query = framed(query)
-	}
-	conn, err := r.Dial(ctx, network, r.Server)
+	raw, err := w.line.exchange(ctx, query)
 	if err != nil {
-		return nil, transportError{err}
+		return nil, err
 	}
-	if _, err := conn.Write(query); err != nil {
-		return nil, transportError{errors.Join(err, conn.Close())}
-	}
-	return conn, nil
-}
-
-// silence is the error of a read: the end of ctx, if that closed the connection.
-func silence(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		err = fmt.Errorf("dnstxt: no answer: %w", ctx.Err())
-	}
-	return transportError{err}
-}
-
-// closeOn closes conn when ctx ends, so that a read returns. The function that
-// it returns stops that.
-func closeOn(ctx context.Context, conn net.Conn) func() bool {
-	return context.AfterFunc(ctx, func() { conn.Close() })
-}
-
-// framed returns a message as it goes over TCP (RFC 1035, section 4.2.2):
-// length 2 | message.
-func framed(message []byte) []byte {
-	out := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(message)), uint16(len(message)))
-	return append(out, message...)
-}
-
-// readFramed reads one message from TCP, at most 65 535 bytes.
-func readFramed(r io.Reader) ([]byte, error) {
-	var size [2]byte
-	if _, err := io.ReadFull(r, size[:]); err != nil {
-		return nil, fmt.Errorf("dnstxt: reading: %w", err)
-	}
-	message := make([]byte, binary.BigEndian.Uint16(size[:]))
-	if _, err := io.ReadFull(r, message); err != nil {
-		return nil, fmt.Errorf("dnstxt: reading: %w", err)
-	}
-	return message, nil
+	return q.read(raw)
 }
 
 func randomID() uint16 {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/p3do/p3do/dnstxt"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -59,9 +61,11 @@ type Network struct {
 	Private bool `toml:"private"` // also to this machine and private networks, if another domain names them
 }
 
-// DNS says which resolver the node asks, host:port, for itself and for its users.
+// DNS says which resolver the node asks, for itself and for its users, and which keys it verifies
+// the answers from.
 type DNS struct {
-	Server string `toml:"server"`
+	Server  string `toml:"server"`  // as [dnstxt.ParseServer] reads it
+	Anchors string `toml:"anchors"` // a file, in the node's folder if it is no absolute path; "": the keys of the root of DNS
 }
 
 // Routing is what an operator may choose of the router.
@@ -119,6 +123,9 @@ func ReadConfig(path string) (Config, error) {
 		return Config{}, fmt.Errorf("node: reading the configuration: %w", err)
 	}
 	c, err := parseConfig(string(raw))
+	if err == nil {
+		_, err = c.DNS.resolver(filepath.Dir(path), nil)
+	}
 	if err != nil {
 		return Config{}, fmt.Errorf("%w: %s: %w", ErrConfig, path, err)
 	}
@@ -154,8 +161,11 @@ func (c Config) validate() error {
 	}
 	fault(c.Domain.IsZero(), "domain is missing")
 	fault(c.Registration != RegistrationOpen && c.Registration != RegistrationClosed, `registration is %q, not "open" or "closed"`, c.Registration)
-	for _, address := range []string{c.Listen.Link, c.Listen.KeyServer, c.DNS.Server} {
+	for _, address := range []string{c.Listen.Link, c.Listen.KeyServer} {
 		fault(!isAddress(address), "%q is not host:port", address)
+	}
+	if _, err := dnstxt.ParseServer(c.DNS.Server); err != nil {
+		faults = append(faults, fmt.Errorf("dns.server: %w", err))
 	}
 	for _, address := range slices.Concat(c.Publish.Links, c.Publish.KeyServers) {
 		if err := pki.CheckEndpoint(address); err != nil {
@@ -226,7 +236,7 @@ func (c Config) onLoopback() bool {
 // Text is the configuration file of c, each key with its meaning.
 func (c Config) Text() string {
 	return fmt.Sprintf(configText, c.Domain, c.Registration, c.Listen.Link, c.Listen.KeyServer,
-		quoted(c.Publish.Links), quoted(c.Publish.KeyServers), c.Network.Private, c.DNS.Server, c.Routing.ExtraHops, c.labText())
+		quoted(c.Publish.Links), quoted(c.Publish.KeyServers), c.Network.Private, c.DNS.Server, c.DNS.Anchors, c.Routing.ExtraHops, c.labText())
 }
 
 // viewPace is the least time between two views of ours.
@@ -315,8 +325,14 @@ keyservers = %s
 private = %t
 
 [dns]
-# The resolver that this node asks, for itself and for its users.
+# The resolver that this node asks, for itself and for its users. "IP:PORT" over TCP,
+# "tls://IP:PORT?pin=PIN" over TLS, "https://IP:PORT/dns-query?pin=PIN" over HTTPS; the pin
+# is the SHA-256 of its public key in base64. Never over UDP.
 server = %q
+
+# A file of trust anchors, DS or DNSKEY records, from which signatures are verified. "": the
+# keys of the root of DNS.
+anchors = %q
 
 [routing]
 # How many contexts are added before the last of each leg: 0 to 3. Each costs one

@@ -53,7 +53,11 @@ func TestConfigFaults(t *testing.T) {
 		{"no domain", `domain = "a.test"`, "", []string{"domain is missing"}},
 		{"bad domain", `domain = "a.test"`, `domain = "A.test"`, []string{"domain"}},
 		{"extra hops", "extra_hops = 1", "extra_hops = 4", []string{"extra_hops is 4, not 0 to 3"}},
-		{"address", `server = "127.0.0.1:53"`, `server = "127.0.0.1"`, []string{`"127.0.0.1" is not host:port`}},
+		{"address", `server = "127.0.0.1:53"`, `server = "127.0.0.1"`, []string{`dns.server`, `"127.0.0.1": want an IP address and a port`}},
+		{"a resolver by its name", `server = "127.0.0.1:53"`, `server = "localhost:53"`, []string{`"localhost:53": want an IP address and a port, such as 127.0.0.1:53`}},
+		{"a resolver that nobody tells from others", `server = "127.0.0.1:53"`, `server = "tls://127.0.0.1:853"`, []string{`want pin=PIN`}},
+		{"anchors that are not there", `anchors = ""`, `anchors = "root.key"`, []string{`dns.anchors: `, `root.key: no such file`}},
+		{"anchors that are none", `anchors = ""`, `anchors = "p3dod.toml"`, []string{`dns.anchors: dnstxt: trust anchors`}},
 		{"published", `links = ["a.test:4404"]`, `links = ["A.test:4404"]`, []string{"A.test:4404"}},
 		{"too many", `links = ["a.test:4404"]`, `links = [` + strings.Repeat(`"a.test:1",`, 9) + `]`, []string{"9 addresses, at most 8"}},
 		{"all addresses", `links = ["a.test:4404"]`, `links = []`, []string{`listen.link is "0.0.0.0:4404"`, `[publish]: links = ["a.test:4404"]`}},
@@ -202,7 +206,7 @@ func TestInit(t *testing.T) {
 	bad := c
 	bad.Routing.ExtraHops, bad.DNS.Server = 9, ""
 	_, err = Init(filepath.Join(t.TempDir(), "b"), bad, time.Now(), nil)
-	wantText(t, err, "extra_hops is 9", `"" is not host:port`) // both
+	wantText(t, err, "extra_hops is 9", `dns.server: dnstxt: the DNS server ""`) // both
 	wantModes(t, dir)
 }
 

@@ -21,7 +21,7 @@ import (
 type Doctor struct {
 	Dir    string
 	Dial   dial.Func // the one door to the network; needed
-	DNS    string    // resolver to ask, host:port; empty: the one in the configuration
+	DNS    string    // resolver to ask, as dnstxt.ParseServer reads it; empty: the one in the configuration
 	Repair bool      // mend what can be mended without a decision: modes, and the two copies of keys
 }
 

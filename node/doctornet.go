@@ -102,9 +102,10 @@ func (e *examination) dns(ctx context.Context) {
 	if e.cfg == nil || e.authority == nil || e.cfg.Domain != e.authority.Domain() {
 		return // of which domain?
 	}
-	server := e.DNS
-	if server == "" {
-		server = e.cfg.DNS.Server
+	ask, err := NewResolver(e.Dir, e.DNS, e.Dial)
+	if err != nil {
+		e.wrong("dns", "P3DO_DNS=127.0.0.1:53 "+e.command("doctor"), "%v", err)
+		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
 	defer cancel()
@@ -112,7 +113,7 @@ func (e *examination) dns(ctx context.Context) {
 		Fingerprint: e.authority.CA().Fingerprint(), Next: e.authority.Commitment().Next,
 		KeyServers: e.published(e.cfg.Publish.KeyServers, e.running.KeyServer),
 	}
-	said, err := dnstxt.Resolver{Server: server, Dial: e.Dial}.Lookup(ctx, e.cfg.Domain)
+	said, err := ask.Lookup(ctx, e.cfg.Domain)
 	hint := e.zoneLine(want)
 	switch {
 	case errors.Is(err, dnstxt.ErrNone):
@@ -120,7 +121,7 @@ func (e *examination) dns(ctx context.Context) {
 	case errors.Is(err, dnstxt.ErrInvalid):
 		e.wrong("dns", hint, "the record of %s in DNS is refused: %v", e.cfg.Domain, err)
 	case err != nil:
-		e.unknown("dns", fmt.Sprintf("edit dns.server in %s, or start the resolver", e.path(ConfigFile)), "%s does not say what is in DNS: %v", server, err)
+		e.unknown("dns", fmt.Sprintf("edit dns.server in %s, or start the resolver", e.path(ConfigFile)), "%s does not say what is in DNS: %v", ask.Server, err)
 	case said.Fingerprint != want.Fingerprint:
 		e.wrong("dns", hint, "DNS says that the fingerprint of %s is %s, and it is %s", e.cfg.Domain, said.Fingerprint, want.Fingerprint)
 	case said.Next != want.Next:

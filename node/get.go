@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/p3do/p3do/dnstxt"
@@ -29,17 +28,13 @@ type Getter struct {
 	client   keyserver.Client
 }
 
-// NewGetter returns a Getter that asks the resolver of the node in dir, or dns (host:port)
-// if that is not empty.
+// NewGetter returns a Getter that asks as [NewResolver] says.
 func NewGetter(dir, dns string, door dial.Func) (Getter, error) {
-	if dns == "" {
-		cfg, err := ReadConfig(filepath.Join(dir, ConfigFile))
-		if err != nil {
-			return Getter{}, err
-		}
-		dns = cfg.DNS.Server
+	resolver, err := NewResolver(dir, dns, door)
+	if err != nil {
+		return Getter{}, err
 	}
-	return Getter{dnstxt.Resolver{Server: dns, Dial: door}, keyserver.Client{Dial: door}}, nil
+	return Getter{resolver, keyserver.Client{Dial: door}}, nil
 }
 
 // User gets a user's card from the key server of at, which need not be her home: any copy

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/p3do/p3do/dnstxt"
 	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/keyserver"
 	"github.com/p3do/p3do/mor"
@@ -99,7 +98,9 @@ func (m *mesh) shownBy(places map[string][]byte, domain string) {
 		must(m.t, err)
 		places["card of "+name+" at "+domain] = card.Raw()
 	}
-	record, err := (dnstxt.Resolver{Server: m.dns.Addr(), Dial: dial.Direct()}).Lookup(m.t.Context(), m.nodes[domain].domain)
+	resolver, err := NewResolver("", m.dns.Addr(), dial.Direct())
+	must(m.t, err)
+	record, err := resolver.Lookup(m.t.Context(), m.nodes[domain].domain)
 	must(m.t, err)
 	places["DNS of "+domain] = []byte(record.String())
 }

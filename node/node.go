@@ -219,7 +219,10 @@ func (n *Node) open(ctx context.Context, now time.Time) (err error) {
 	if err := n.compareRing(ctx); err != nil {
 		return err
 	}
-	n.resolver = dnstxt.Resolver{Server: n.cfg.DNS.Server, Dial: n.cuts.door(n.dial, func(c Cut) bool { return c.DNS })}
+	n.resolver, err = n.cfg.DNS.resolver(n.dir, n.cuts.door(n.dial, func(c Cut) bool { return c.DNS }))
+	if err != nil {
+		return err
+	}
 	n.client = keyserver.Client{Dial: n.cuts.door(n.outside, func(c Cut) bool { return c.KeyServers })}
 	n.published = keyserver.New(keyserver.Config{Store: n.store, CA: n.authority().CA(), Fetch: n.homeCard, Sign: n.sign, Revoked: n.revoked})
 	if err := n.openTrust(ctx); err != nil {

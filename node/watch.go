@@ -178,11 +178,12 @@ func (n *Node) lookDNS(ctx context.Context, domain pki.Domain) (dnstxt.Answer, e
 	if err != nil && !errors.Is(err, dnstxt.ErrNone) && !errors.Is(err, dnstxt.ErrInvalid) {
 		return answer, err
 	}
+	secure := answer.Security == dnstxt.Secure
 	changed, failed := n.beliefs.see(ctx, n.sightingsOf(domain), domain, func(s *store.Sighting) bool {
-		if s.DNS == [32]byte(answer.Fingerprint) && s.Secure == answer.Secure && !s.DNSAt.IsZero() {
+		if s.DNS == [32]byte(answer.Fingerprint) && s.Secure == secure && !s.DNSAt.IsZero() {
 			return false
 		}
-		s.DNS, s.Secure, s.DNSAt = answer.Fingerprint, answer.Secure, time.Now()
+		s.DNS, s.Secure, s.DNSAt = answer.Fingerprint, secure, time.Now()
 		return true
 	})
 	if changed {

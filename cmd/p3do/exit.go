@@ -155,7 +155,7 @@ func ofHome(err error) *cli.Failure {
 	case errors.As(err, &lost):
 		return cli.Fail(cli.Network, dnsHint(lost, "p3do status"), "%v.", lost)
 	case errors.As(err, &home) && errors.Is(err, agent.ErrNoDNS):
-		return cli.Fail(cli.Network, "P3DO_DNS=HOST:PORT p3do status   (nothing is lost; if your home has moved, a DNS server knows where)", "%v.", home)
+		return cli.Fail(cli.Network, "P3DO_DNS=IP:PORT p3do status   (nothing is lost; if your home has moved, a DNS server knows where)", "%v.", home)
 	case errors.As(err, &home): // before what it may wrap
 		return cli.Fail(cli.Network, elsewhere(home), "%v.", home)
 	case errors.As(err, &nowhere):
@@ -175,9 +175,9 @@ func stopped() *cli.Failure {
 // dnsHint says what to do if DNS did not tell where a home is.
 func dnsHint(lost *agent.DNSError, again string) string {
 	if lost.Answered() {
-		return fmt.Sprintf("P3DO_DNS=HOST:PORT %s   (another DNS server; or ask whoever runs %s)", again, lost.Domain)
+		return fmt.Sprintf("P3DO_DNS=IP:PORT %s   (another DNS server; or ask whoever runs %s)", again, lost.Domain)
 	}
-	return fmt.Sprintf("P3DO_DNS=HOST:PORT %s   (a DNS server that answers; are you connected at all?)", again)
+	return fmt.Sprintf("P3DO_DNS=IP:PORT %s   (a DNS server that answers; are you connected at all?)", again)
 }
 
 // refusal is what the home said no to.

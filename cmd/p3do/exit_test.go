@@ -28,7 +28,7 @@ func TestWhoIsAway(t *testing.T) {
 		text, hint string
 	}{
 		{&agent.HomeError{Domain: domain, Cause: errors.New("gone")}, "your home a.test does not answer.", "p3do status   (nothing is lost"},
-		{&agent.HomeError{Domain: domain, Cause: agent.ErrNoDNS}, "your home a.test does not answer.", "P3DO_DNS=HOST:PORT p3do status"},
+		{&agent.HomeError{Domain: domain, Cause: agent.ErrNoDNS}, "your home a.test does not answer.", "P3DO_DNS=IP:PORT p3do status"},
 		{lost(false, context.DeadlineExceeded), "the DNS server 192.0.2.1:53, which was asked where a.test is, does not answer.", "are you connected"},
 		{lost(true, context.DeadlineExceeded), "your home a.test does not answer where it was last, and the DNS server 192.0.2.1:53, which was asked where it is now, does not answer.", "are you connected"},
 		{lost(false, fmt.Errorf("asking: %w", context.Canceled)), "stopped before it was done.", "p3do"},

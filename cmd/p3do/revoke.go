@@ -142,7 +142,7 @@ func notHandedIn(err error, again string, via pki.Domain) error {
 	case errors.As(err, &refused):
 		return cli.Fail(cli.Refused, again+" --via ANOTHER-SERVER", "%s. Nothing has ended.", refused.Text)
 	case errors.Is(err, agent.ErrNoDNS):
-		return cli.Fail(cli.Input, "P3DO_DNS=HOST:PORT "+again, "no DNS server is given to find a server by.")
+		return cli.Fail(cli.Input, "P3DO_DNS=IP:PORT "+again, "%v.", err)
 	case errors.As(err, &nowhere) && nowhere.Domain == via:
 		return cli.Fail(cli.Input, again+" --via ANOTHER-SERVER", "%v. Nothing has ended.", nowhere)
 	case errors.Is(err, agent.ErrNotHandedIn) && via.IsZero():

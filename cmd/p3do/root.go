@@ -26,7 +26,7 @@ const rootHelp = `p3do writes and reads messages under a name like ann@a.test.
   p3do add cid@c.test            let somebody write to you
 
 Your folder is sealed under a passphrase, which is asked for, or read from the
-file named by P3DO_PASSPHRASE_FILE. P3DO_DNS (host:port) is the DNS server that
+file named by P3DO_PASSPHRASE_FILE. P3DO_DNS (IP:PORT) is the DNS server that
 is asked where your own server is, and nothing else.
 
 Exit status: 0 done, 1 something you typed, 2 a fault of this program, 3 network

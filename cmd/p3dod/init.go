@@ -29,7 +29,7 @@ func initCommand(f *flags) *cobra.Command {
 	c.Flags().StringVar(&registration, "registration", string(node.RegistrationClosed), `who may register a name: "open" or "closed"`)
 	c.Flags().StringVar(&link, "listen", "", "where to listen for links, host:port")
 	c.Flags().StringVar(&keys, "listen-keyserver", "", "where to listen as key server, host:port")
-	c.Flags().StringVar(&resolver, "dns", "", "the DNS resolver to ask, host:port")
+	c.Flags().StringVar(&resolver, "dns", "", "the DNS resolver to ask: IP:PORT, or tls:// or https:// (docs/operating.md)")
 	c.Flags().StringVar(&offline, "offline", "", "the offline file to write (default: DIR-offline.age, beside the folder)")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		domain, err := parseDomain(args[0])

@@ -353,14 +353,14 @@ func TestNoHome(t *testing.T) {
 func TestNobodySaysWhereHomeIs(t *testing.T) {
 	t.Parallel()
 	m := here(t)
-	silent, err := net.ListenPacket("udp", "127.0.0.1:0") // takes questions
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes questions
 	must(t, err)
 	defer silent.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), firstBackoff)
 	defer cancel()
 	var away *HomeError
 	var lost *DNSError
-	for server, ctx := range map[string]context.Context{"127.0.0.1:1": t.Context(), silent.LocalAddr().String(): ctx} {
+	for server, ctx := range map[string]context.Context{"127.0.0.1:1": t.Context(), silent.Addr().String(): ctx} {
 		cfg := m.config(t)
 		cfg.DNS = server
 		_, err := New(ctx, cfg, m.name(t, "a.test"))

@@ -58,7 +58,7 @@ const (
 type Config struct {
 	Home       string                 // the user's folder
 	Passphrase []byte                 // that seals it; 1 to 1 024 bytes
-	DNS        string                 // host:port of the DNS server that is asked for the user's own home, and for nothing else
+	DNS        string                 // the DNS server, as dnstxt.ParseServer reads it, that is asked for the user's own home, and for nothing else
 	Dial       dial.Func              // every connection goes through it
 	Invite     *invitation.Invitation // for New; nil: the user has none
 	Rand       io.Reader              // default crypto/rand

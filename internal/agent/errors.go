@@ -21,8 +21,8 @@ var (
 	ErrNoMessage = errors.New("there is no such message here")
 	// ErrNoHome: the pseudonym has no home, and nobody to talk to.
 	ErrNoHome = errors.New("this pseudonym has no home yet")
-	// ErrNoDNS: the home has to be found, and Config.DNS names nobody to ask.
-	ErrNoDNS = errors.New("no DNS server is given to find your home by")
+	// ErrNoDNS: the home has to be found, and Config.DNS names nobody who can be asked.
+	ErrNoDNS = errors.New("no DNS server is given to find servers by")
 )
 
 // An InvitationError says that an invitation is to another server than that of the name.
@@ -84,7 +84,7 @@ func (e *HomeError) Unwrap() error { return e.Cause }
 // A DNSError says that DNS did not tell where the user's home is.
 type DNSError struct {
 	Domain pki.Domain
-	Server string // that was asked, host:port
+	Server string // that was asked
 	Moved  bool   // the home was known, and did not answer where it was
 	Cause  error
 }

@@ -70,10 +70,11 @@ func (a *Agent) keyServers(ctx context.Context, domain pki.Domain) (all []string
 	if d, ok, err := a.descriptor(domain); err == nil && ok {
 		all = append(all, d.KeyServers...)
 	}
-	if a.cfg.DNS == "" {
+	ask, err := resolver(a.cfg)
+	if err != nil {
 		return all
 	}
-	record, err := a.resolver().Lookup(ctx, domain)
+	record, err := ask.Lookup(ctx, domain)
 	if err != nil {
 		return all
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/p3do/p3do/dnstxt"
 	"github.com/p3do/p3do/internal/link"
@@ -53,16 +54,26 @@ func (a *Agent) findHome(ctx context.Context, domain pki.Domain) (pki.SignedDesc
 	return pki.SignedDescriptor{}, &HomeError{Domain: domain, Cause: failed}
 }
 
-func (a *Agent) resolver() dnstxt.Resolver {
-	return dnstxt.Resolver{Server: a.cfg.DNS, Dial: a.cfg.Dial}
+// resolver asks the server that cfg names. It has no trust anchors: what it finds at first sight
+// is pinned as no more than that, however it is signed, and then other domains say what they see.
+func resolver(cfg Config) (dnstxt.Resolver, error) {
+	if cfg.DNS == "" {
+		return dnstxt.Resolver{}, ErrNoDNS
+	}
+	server, err := dnstxt.ParseServer(cfg.DNS)
+	if err != nil {
+		return dnstxt.Resolver{}, fmt.Errorf("%w: %s", ErrNoDNS, strings.TrimPrefix(err.Error(), "dnstxt: "))
+	}
+	return dnstxt.Resolver{Server: server, Dial: cfg.Dial}, nil
 }
 
 // announced is the DNS record of the home, if it agrees with the pin.
 func (a *Agent) announced(ctx context.Context, domain pki.Domain) (dnstxt.Record, error) {
-	if a.cfg.DNS == "" {
-		return dnstxt.Record{}, ErrNoDNS
+	ask, err := resolver(a.cfg)
+	if err != nil {
+		return dnstxt.Record{}, err
 	}
-	record, err := a.resolver().Lookup(ctx, domain)
+	record, err := ask.Lookup(ctx, domain)
 	switch {
 	case errors.Is(err, dnstxt.ErrNone):
 		return dnstxt.Record{}, &NoServerError{domain}

@@ -152,8 +152,8 @@ func HandIn(ctx context.Context, cfg Config, at pki.Domain, r pki.Revocation) (H
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.DNS == "" {
-		return HandedIn{}, ErrNoDNS
+	if _, err := resolver(cfg); err != nil {
+		return HandedIn{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -173,7 +173,11 @@ func HandIn(ctx context.Context, cfg Config, at pki.Domain, r pki.Revocation) (H
 
 // meet finds the node of domain by its record in DNS, and dials it.
 func meet(ctx context.Context, cfg Config, domain pki.Domain) (*link.Conn, error) {
-	record, err := dnstxt.Resolver{Server: cfg.DNS, Dial: cfg.Dial}.Lookup(ctx, domain)
+	ask, err := resolver(cfg)
+	if err != nil {
+		return nil, err
+	}
+	record, err := ask.Lookup(ctx, domain)
 	if errors.Is(err, dnstxt.ErrNone) {
 		return nil, &NoServerError{domain}
 	}

@@ -244,7 +244,11 @@ func (l *lab) cardOf(ctx context.Context, m Map, name pki.Name) (pki.SignedCard,
 
 // authorityOf asks the key server of a domain for the domain's authority.
 func (l *lab) authorityOf(ctx context.Context, m Map, domain pki.Domain) (keyserver.Endpoint, pki.CACert, error) {
-	record, err := dnstxt.Resolver{Server: m.DNS, Dial: l.cfg.Dial}.Lookup(ctx, domain)
+	server, err := dnstxt.ParseServer(m.DNS)
+	if err != nil {
+		return keyserver.Endpoint{}, pki.CACert{}, fmt.Errorf("lab: %w", err)
+	}
+	record, err := dnstxt.Resolver{Server: server, Dial: l.cfg.Dial}.Lookup(ctx, domain)
 	if err != nil {
 		return keyserver.Endpoint{}, pki.CACert{}, fmt.Errorf("lab: %w", err)
 	}
