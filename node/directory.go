@@ -161,6 +161,7 @@ func (d *directory) own(now time.Time) (pki.Descriptor, error) {
 		Links: d.n.cfg.Publish.Links, KeyServers: d.n.cfg.Publish.KeyServers,
 		CA: d.n.authority().CA(), Next: d.n.authority().Commitment().Next, Root: d.n.authority().Commitment().Root,
 	}
+	d.n.logging.describe(&fresh)
 	if len(fresh.Links) == 0 {
 		fresh.Links = []string{d.n.addresses.Link}
 	}
@@ -180,7 +181,8 @@ func (d *directory) own(now time.Time) (pki.Descriptor, error) {
 // says reports whether two descriptors hold the same keys and addresses.
 func says(a pki.SignedDescriptor, b pki.Descriptor) bool {
 	return fmt.Sprint(a.ServerKeys, a.Links, a.KeyServers, a.Next, a.Root, a.CA.Fingerprint()) ==
-		fmt.Sprint(b.ServerKeys, b.Links, b.KeyServers, b.Next, b.Root, b.CA.Fingerprint())
+		fmt.Sprint(b.ServerKeys, b.Links, b.KeyServers, b.Next, b.Root, b.CA.Fingerprint()) &&
+		a.Log == b.Log && a.Witness == b.Witness && a.Labels == b.Labels
 }
 
 // descriptor returns the newest descriptor of domain that we hold.

@@ -205,6 +205,11 @@ func TestDoctorMissingKeys(t *testing.T) {
 	wantFindings(t, a.examine(time.Time{}, false), "keys wrong link is missing", "keys wrong context-0 is missing")
 	a.start()
 	wantFindings(t, a.examine(time.Time{}, false))
+	must(t, a.end())
+	must(t, firstError(os.Remove(a.path(keysFolder, logFile)), os.Remove(a.path(keysFolder, witnessFile)), os.Remove(a.path(keysFolder, labelsFile))))
+	wantFindings(t, a.examine(time.Time{}, false), "keys wrong log is missing", "keys wrong witness is missing", "keys wrong labels is missing")
+	a.start()
+	wantFindings(t, a.examine(time.Time{}, false))
 	must(t, os.Remove(a.path(keysFolder, authorityFile)))
 	wantFindings(t, a.examine(time.Time{}, false), "keys wrong authority is missing")
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	vrf "filippo.io/mostly-harmless/vrf-r255"
+
 	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/pki"
 )
@@ -32,6 +34,7 @@ func (e *examination) keyFiles() []string {
 func (e *examination) readKeys() {
 	e.readAuthority()
 	e.readLink()
+	e.readLogging()
 	e.readContext()
 	for _, path := range e.keyFiles() {
 		e.readKey(path, strings.TrimSuffix(filepath.Base(path), ".new"))
@@ -45,6 +48,7 @@ func (e *examination) readKeys() {
 func (e *examination) readKey(path, name string) {
 	switch period, ok := periodOf(name); {
 	case name == authorityFile || name == linkFile || name == contextFile:
+	case name == logFile || name == witnessFile || name == labelsFile:
 	case !ok:
 		e.wrong("keys", fmt.Sprintf("mv %s SOMEWHERE", path), "%s is none of a node's keys", path)
 	case period+1 < pki.PeriodAt(e.now.Add(-keySlack)):
@@ -102,6 +106,27 @@ func (e *examination) readLink() {
 	}
 	if err != nil {
 		e.keyFault(path, fmt.Sprintf("rm -f %s; %s", path, e.restart()), err)
+	}
+}
+
+// readLogging: a node makes those that are missing when it starts, and says so in its descriptor.
+func (e *examination) readLogging() {
+	for _, of := range []struct {
+		name  string
+		parse func([]byte) error
+	}{
+		{logFile, func(raw []byte) error { _, err := pki.ParseLogKey(raw); return err }},
+		{witnessFile, func(raw []byte) error { _, err := pki.ParseWitnessKey(raw); return err }},
+		{labelsFile, func(raw []byte) error { _, err := vrf.NewPrivateKey(raw); return err }},
+	} {
+		path := e.path(keysFolder, of.name)
+		raw, err := os.ReadFile(path)
+		if err == nil {
+			err = of.parse(raw)
+		}
+		if err != nil {
+			e.keyFault(path, fmt.Sprintf("install -m 600 COPY %s   (your copy of it; or, for another one: rm -f %s; %s)", path, path, e.restart()), err)
+		}
 	}
 }
 

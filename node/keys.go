@@ -32,6 +32,9 @@ func (e *ExposedKeyError) Error() string {
 //
 //	authority        pki.Authority
 //	link             seed of the TLS key
+//	log              seed of the key that signs the checkpoints of the key log
+//	witness          seed of the key that cosigns those of others
+//	labels           private key of vrf-r255, 32 bytes, which makes the labels of the key log
 //	server-PERIOD    seed of the server key of a 7-day period
 //	late-PERIOD-N    the same of one that was replaced within its period, the first N is 1
 //	context-0        id 16 | key seed 32 | hint 32 | epoch 4, and for each former key
@@ -61,6 +64,9 @@ func createKeyring(dir string, domain pki.Domain, now time.Time, keep func(Offli
 		return k, nil, fmt.Errorf("node: making the authority: %w", err)
 	}
 	if _, err := k.link(); err != nil {
+		return k, nil, err
+	}
+	if _, err := k.logging(); err != nil {
 		return k, nil, err
 	}
 	if authority, err = committed(authority, keep); err != nil {

@@ -172,3 +172,38 @@ func TestWriteFile(t *testing.T) {
 		t.Errorf("the file holds %q", raw)
 	}
 }
+
+// The node of a folder that has no keys of a log makes them once, each for itself, and names
+// them in its descriptor; lost ones are replaced there, and those that are left stay.
+func TestKeysOfTheLog(t *testing.T) {
+	m := newMesh(t, "a.test")
+	a := m.nodes["a.test"]
+	shown := func() pki.SignedDescriptor {
+		t.Helper()
+		d, err := a.node.directory.descriptor(t.Context(), a.node.cfg.Domain)
+		must(t, err)
+		return d
+	}
+	first := shown()
+	if !first.HasLog() || first.Log != a.node.logging.log.Public() || first.Witness != a.node.logging.witness.Public() ||
+		first.Labels != [pki.LabelsSize]byte(a.node.logging.labels.PublicKey().Bytes()) {
+		t.Fatal("the descriptor names other keys than those in the folder")
+	}
+	must(t, a.end())
+	a.start()
+	if again := shown(); again.Log != first.Log || again.Witness != first.Witness || again.Labels != first.Labels {
+		t.Error("other keys after another start")
+	}
+	must(t, a.end())
+	must(t, os.Remove(a.path(keysFolder, logFile)))
+	a.start()
+	lost := shown()
+	if lost.Log == first.Log || lost.Witness != first.Witness || lost.Labels != first.Labels || lost.Serial <= first.Serial {
+		t.Error("the log key was lost, and it is not the one key that the newest descriptor has changed")
+	}
+	must(t, a.end())
+	must(t, os.WriteFile(a.path(keysFolder, witnessFile), []byte("short"), 0o600))
+	if _, err := Open(t.Context(), a.dir, Options{Dial: dial.Direct()}); err == nil {
+		t.Error("a node opens with a witness key that is none")
+	}
+}

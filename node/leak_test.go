@@ -78,6 +78,10 @@ func (m *mesh) secretsOf(secrets map[string][]byte, domain string) {
 	key, err := k.link()
 	must(m.t, err)
 	secrets["link key of "+domain] = key.Seed()
+	of, err := k.logging()
+	must(m.t, err)
+	secrets["log key of "+domain], secrets["witness key of "+domain] = of.log.Seed(), of.witness.Seed()
+	secrets["key of the labels of "+domain] = of.labels.Bytes()
 	servers, err := k.servers(time.Now())
 	must(m.t, err)
 	for _, s := range servers {

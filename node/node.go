@@ -37,6 +37,7 @@ type Node struct {
 	keys      keyring
 	office    office
 	link      pki.LinkKey
+	logging   logging
 	cert      atomic.Pointer[pki.LinkCert] // replaced when it is renewed
 	faults    *link.Faults                 // one for all links: they draw from one source
 	fromPeers *link.Budget                 // what the links with peers hold, whoever dialled
@@ -211,6 +212,9 @@ func (n *Node) open(ctx context.Context, now time.Time) (err error) {
 	}
 	n.office.held.Store(authority)
 	if n.link, err = n.keys.link(); err != nil {
+		return err
+	}
+	if n.logging, err = n.keys.logging(); err != nil {
 		return err
 	}
 	if n.store, err = n.openStore(ctx); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -26,10 +27,12 @@ const (
 	MaxDescriptorLifetime = 31 * 24 * time.Hour
 
 	// MaxDescriptorSize is the greatest length of a signed descriptor in
-	// bytes. That of a.test with two server keys has about 3 100.
+	// bytes. That of a.test with two server keys has about 3 200.
 	MaxDescriptorSize = 16384
 
-	descriptorVersion = 2
+	// The version of a descriptor says whether its domain keeps a key log.
+	versionNoLog = 2
+	versionLog   = 3
 )
 
 // A ServerKey is a node's routing key for one period. This package carries it
@@ -52,7 +55,15 @@ type Descriptor struct {
 	Next       Fingerprint // of the only key that may follow that of CA; zero: not committed to one
 	Root       Fingerprint // of the domain's offline root; zero: it has none
 	CA         CACert      // of Domain; its key signs the descriptor
+
+	// The keys of the domain's key log: all three, or none.
+	Log     LogPublic        // signs the checkpoints of its own log
+	Witness WitnessPublic    // cosigns the checkpoints of others
+	Labels  [LabelsSize]byte // public key of vrf-r255, which makes the labels; not looked into
 }
+
+// HasLog reports whether the domain keeps a key log, and so cosigns those of others.
+func (d Descriptor) HasLog() bool { return !d.Log.IsZero() }
 
 // A SignedDescriptor is a descriptor whose signature is good under the
 // authority that it names itself. Whether that is the domain's true authority
@@ -152,7 +163,25 @@ func (d Descriptor) check() error {
 	if err := checkEndpoints("key servers", d.KeyServers, MaxKeyServers); err != nil {
 		return err
 	}
+	if err := d.checkLog(); err != nil {
+		return err
+	}
 	return checkCommitment(d.CA.Fingerprint(), d.Next, d.Root)
+}
+
+// checkLog wants all three keys or none, none of them in two offices.
+func (d Descriptor) checkLog() error {
+	none := [LabelsSize]byte{}
+	if d.Log.IsZero() != d.Witness.IsZero() || d.Log.IsZero() != (d.Labels == none) {
+		return errors.New("it names some of the three keys of a log and not all")
+	}
+	keys := [...]point{d.Log.log, d.Witness.witness, d.Labels, d.CA.Key().domain}
+	for i, key := range keys {
+		if d.HasLog() && slices.Contains(keys[:i], key) {
+			return errors.New("one key is to serve two offices")
+		}
+	}
+	return nil
 }
 
 // checkCommitment wants three keys, where there are three: each serves one office.
@@ -177,7 +206,7 @@ func checkEndpoints(what string, list []string, most int) error {
 
 // body writes what is signed, all integers big-endian.
 //
-//	1      version, 2
+//	1      version: 3, or 2 for a domain that keeps no log
 //	1+n    domain
 //	8      serial
 //	8      issued, seconds since 1970
@@ -191,12 +220,16 @@ func checkEndpoints(what string, list []string, most int) error {
 //	1+n      host:port
 //	32     fingerprint of the next key, or zeros
 //	32     fingerprint of the offline root, or zeros
+//	       only in version 3:
+//	32       public key of the log
+//	32       public key of the witness
+//	32       public key of the labels
 //	2+n    certificate of the domain authority, DER
 //
 // The signature follows, 64 bytes, with the label "server descriptor v1".
 func (d Descriptor) body() []byte {
 	var b cryptobyte.Builder
-	b.AddUint8(descriptorVersion)
+	b.AddUint8(d.version())
 	addText8(&b, d.Domain.String())
 	b.AddUint64(d.Serial)
 	addTime(&b, d.Issued)
@@ -210,8 +243,20 @@ func (d Descriptor) body() []byte {
 	addTexts8(&b, d.KeyServers)
 	b.AddBytes(d.Next[:])
 	b.AddBytes(d.Root[:])
+	if d.version() == versionLog {
+		b.AddBytes(d.Log.Bytes())
+		b.AddBytes(d.Witness.Bytes())
+		b.AddBytes(d.Labels[:])
+	}
 	addBytes16(&b, d.CA.DER())
 	return b.BytesOrPanic()
+}
+
+func (d Descriptor) version() uint8 {
+	if d.Log.IsZero() && d.Witness.IsZero() && d.Labels == [LabelsSize]byte{} {
+		return versionNoLog
+	}
+	return versionLog
 }
 
 // read takes the fields that body wrote.
@@ -220,13 +265,14 @@ func (d *Descriptor) read(body []byte) error {
 	var version uint8
 	var domain string
 	var ca []byte
-	if !input.ReadUint8(&version) || version != descriptorVersion ||
+	if !input.ReadUint8(&version) || version != versionNoLog && version != versionLog ||
 		!readText8(&input, &domain) || !input.ReadUint64(&d.Serial) ||
 		!readTime(&input, &d.Issued) || !readTime(&input, &d.Expires) ||
 		!readServerKeys(&input, &d.ServerKeys) ||
 		!readTexts8(&input, MaxLinks, &d.Links) ||
 		!readTexts8(&input, MaxKeyServers, &d.KeyServers) ||
 		!input.CopyBytes(d.Next[:]) || !input.CopyBytes(d.Root[:]) ||
+		version == versionLog && !d.readLog(&input) ||
 		!readBytes16(&input, &ca) || !input.Empty() {
 		return errMalformed
 	}
@@ -236,6 +282,18 @@ func (d *Descriptor) read(body []byte) error {
 	}
 	d.CA, err = ParseCACert(ca)
 	return err
+}
+
+// readLog refuses points of small order, and so zeros: without a log there is version 2.
+func (d *Descriptor) readLog(input *cryptobyte.String) bool {
+	var log, witness [32]byte
+	if !input.CopyBytes(log[:]) || !input.CopyBytes(witness[:]) || !input.CopyBytes(d.Labels[:]) {
+		return false
+	}
+	var err1, err2 error
+	d.Log, err1 = ParseLogPublic(log[:])
+	d.Witness, err2 = ParseWitnessPublic(witness[:])
+	return err1 == nil && err2 == nil
 }
 
 func readServerKeys(input *cryptobyte.String, out *[]ServerKey) bool {

@@ -27,8 +27,8 @@ import (
 // takes one cannot be handed another, not even on purpose.
 func TestKeyRolesDoNotConvert(t *testing.T) {
 	types := []any{
-		IdentityKey{}, LinkKey{}, domainKey{}, federationKey{}, RevocationKey{}, OfflineRoot{}, Successor{}, DeviceKey{},
-		IdentityPublic{}, LinkPublic{}, DomainPublic{}, RevocationPublic{}, RootPublic{}, DevicePublic{},
+		IdentityKey{}, LinkKey{}, domainKey{}, federationKey{}, RevocationKey{}, OfflineRoot{}, Successor{}, DeviceKey{}, LogKey{}, WitnessKey{},
+		IdentityPublic{}, LinkPublic{}, LogPublic{}, WitnessPublic{}, DomainPublic{}, RevocationPublic{}, RootPublic{}, DevicePublic{},
 	}
 	for _, from := range types {
 		for _, to := range types {
@@ -45,6 +45,7 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	secrets := [][]byte{
 		w.ann.Seed(), w.link.Seed(), w.home.domain.domain.Seed(), w.home.federation.federation.Seed(),
 		w.revoker.Seed(), w.offline.Seed(), w.successor.Seed(), w.device.Seed(),
+		w.log.Seed(), w.witness.Seed(),
 	}
 	values := []any{
 		w.ann, &w.ann, w.link, w.link.Signer(), w.home, *w.home, struct{ K IdentityKey }{w.ann},
@@ -54,6 +55,7 @@ func TestSecretsAreNeverShown(t *testing.T) {
 			O OfflineRoot
 			S Successor
 		}{w.revoker, w.offline, w.successor},
+		w.log, &w.log, w.log.Signer(), w.witness, &w.witness, w.witness.Signer(),
 		map[string]any{"k": w.revoker}, []any{w.offline, w.successor},
 	}
 	var out bytes.Buffer
@@ -97,6 +99,7 @@ func TestSecretTypesAreSealed(t *testing.T) {
 	found := 0
 	for _, v := range []any{
 		IdentityKey{}, LinkKey{}, linkSigner{}, domainKey{}, federationKey{}, RevocationKey{}, OfflineRoot{}, Successor{}, DeviceKey{}, Authority{},
+		LogKey{}, WitnessKey{}, noteSigner{},
 	} {
 		secret := reflect.TypeOf(v)
 		if secret.Comparable() {
@@ -166,6 +169,11 @@ func TestKeysFollowFromRand(t *testing.T) {
 		}
 		if _, err := ParseLinkKey(make([]byte, n)); err == nil {
 			t.Errorf("a seed of %d bytes was accepted", n)
+		}
+		_, err1 := ParseLogKey(make([]byte, n))
+		_, err2 := ParseWitnessKey(make([]byte, n))
+		if err1 == nil || err2 == nil {
+			t.Errorf("a seed of %d bytes was accepted for notes", n)
 		}
 	}
 }
@@ -241,7 +249,10 @@ func TestSmallOrderKeysAreRefused(t *testing.T) {
 		}
 	}
 	for _, n := range []int{0, 31, 33} {
-		if _, err := ParseLinkPublic(make([]byte, n)); err == nil {
+		_, err1 := ParseLinkPublic(make([]byte, n))
+		_, err2 := ParseLogPublic(make([]byte, n))
+		_, err3 := ParseWitnessPublic(make([]byte, n))
+		if err1 == nil || err2 == nil || err3 == nil {
 			t.Errorf("%d bytes were accepted", n)
 		}
 	}

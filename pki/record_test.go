@@ -28,9 +28,15 @@ func TestDescriptorRoundTrip(t *testing.T) {
 		for i := range rapid.IntRange(1, MaxServerKeys).Draw(rt, "keys") {
 			d.ServerKeys = append(d.ServerKeys, ServerKey{Period: period + Period(i), Public: [ServerKeySize]byte{byte(i), 7}})
 		}
+		if rapid.Bool().Draw(rt, "log") {
+			d.Log, d.Witness, d.Labels = w.log.Public(), w.witness.Public(), [LabelsSize]byte{9}
+		}
 		signed, err := w.home.SignDescriptor(d)
 		if err != nil {
 			rt.Fatal(err)
+		}
+		if signed.HasLog() != !d.Log.IsZero() {
+			rt.Fatal("it says otherwise whether there is a log")
 		}
 		back, err := ParseDescriptor(signed.Raw())
 		if err != nil {
@@ -76,6 +82,16 @@ func TestSignDescriptorRefuses(t *testing.T) {
 		"before 1970":          func(d *Descriptor) { d.Issued = time.Unix(-1, 0); d.Expires = time.Unix(9, 0) },
 		"after 9999":           func(d *Descriptor) { d.Expires = time.Unix(lastSecond+1, 0); d.Issued = time.Unix(lastSecond-1, 0) },
 		"of another's domain":  func(d *Descriptor) { d.Domain = w.peer.Domain() },
+		"no log key":           func(d *Descriptor) { d.Log = LogPublic{} },
+		"no witness key":       func(d *Descriptor) { d.Witness = WitnessPublic{} },
+		"no key of labels":     func(d *Descriptor) { d.Labels = [LabelsSize]byte{} },
+		"only a log key":       func(d *Descriptor) { d.Witness = WitnessPublic{}; d.Labels = [LabelsSize]byte{} },
+		"log as witness":       func(d *Descriptor) { d.Witness.witness = d.Log.log },
+		"log as labels":        func(d *Descriptor) { d.Labels = d.Log.log },
+		"witness as labels":    func(d *Descriptor) { d.Labels = d.Witness.witness },
+		"authority as log":     func(d *Descriptor) { d.Log.log = w.home.CA().Key().domain },
+		"authority as witness": func(d *Descriptor) { d.Witness.witness = w.home.CA().Key().domain },
+		"a weak log key":       func(d *Descriptor) { d.Log.log = point{1} },
 		"issued at the zero t": func(d *Descriptor) { d.Issued = time.Time{} },
 	} {
 		d := good

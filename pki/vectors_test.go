@@ -315,6 +315,7 @@ func judgeDescriptor(in inputs) (inputs, error) {
 		"expires": fmt.Sprint(d.Expires.Unix()), "period": fmt.Sprint(d.ServerKeys[0].Period),
 		"serverkey": hex.EncodeToString(d.ServerKeys[0].Public[:]), "link": d.Links[0], "keyserver": d.KeyServers[0],
 		"fingerprint": d.CA.Fingerprint().String(), "next": hexOf(d.Next), "root": hexOf(d.Root),
+		"log": hex.EncodeToString(d.Log.Bytes()), "witness": hex.EncodeToString(d.Witness.Bytes()), "labels": hex.EncodeToString(d.Labels[:]),
 	}, d.CheckTime(in.now())
 }
 

@@ -49,6 +49,8 @@ type world struct {
 	successor Successor     // of a.test
 	revoker   RevocationKey // of ann
 	device    DeviceKey     // of ann
+	log       LogKey        // of a.test
+	witness   WitnessKey    // of a.test
 }
 
 func newWorld(t testing.TB) *world {
@@ -68,6 +70,8 @@ func newWorld(t testing.TB) *world {
 	w.successor = must[Successor](t)(NewSuccessor(r))
 	w.revoker = must[RevocationKey](t)(NewRevocationKey(r))
 	w.device = must[DeviceKey](t)(NewDeviceKey(r))
+	w.log = must[LogKey](t)(NewLogKey(r))
+	w.witness = must[WitnessKey](t)(NewWitnessKey(r))
 	return w
 }
 
@@ -91,6 +95,7 @@ func (w *world) descriptor(t testing.TB) SignedDescriptor {
 		ServerKeys: []ServerKey{key, next},
 		Links:      []string{"127.0.0.1:7001", "[2001:db8::1]:7001"},
 		KeyServers: []string{"keys.a.test:7002"},
+		Log:        w.log.Public(), Witness: w.witness.Public(), Labels: [LabelsSize]byte{8},
 	}))
 }
 

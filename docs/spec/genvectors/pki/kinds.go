@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"math/rand/v2"
 	"time"
 
 	"github.com/p3do/p3do/pki"
@@ -183,7 +185,7 @@ func (w *world) peers() ([]vector, error) {
 	return append(list, vector{Kind: "peer", Comment: "a cross-certificate by c.test", Expect: "refuse", In: in}), nil
 }
 
-// descriptors of a.test.
+// descriptors of a.test, without a key log and with one.
 func (w *world) descriptors() ([]vector, error) {
 	d := pki.Descriptor{
 		Serial: 7, Issued: now(), Expires: now().Add(pki.DescriptorLifetime),
@@ -196,8 +198,7 @@ func (w *world) descriptors() ([]vector, error) {
 		}
 		d.ServerKeys = append(d.ServerKeys, key)
 	}
-	next, root := pki.Fingerprint{1}, pki.Fingerprint{2}
-	home, err := w.home.Commit(next, root)
+	home, err := w.home.Commit(pki.Fingerprint{1}, pki.Fingerprint{2})
 	if err != nil {
 		return nil, err
 	}
@@ -211,11 +212,53 @@ func (w *world) descriptors() ([]vector, error) {
 	bad := append(usual(raw), variant{"of another domain", flip(raw, 2), 0},
 		variant{"version 1", seal(domainSeed(w.home), "server descriptor v1", old), 0},
 		variant{"expired", raw, pki.DescriptorLifetime}, variant{"not begun", raw, -pki.ClockSkew - time.Second})
-	return vectors("descriptor", "raw", nil, map[string]string{
+	list := vectors("descriptor", "raw", nil, w.toldOf(d), variant{"the descriptor of a.test", raw, 0}, bad...)
+	more, err := w.logged(home, d)
+	return append(list, more...), err
+}
+
+// toldOf is what a reader learns from a descriptor of a.test.
+func (w *world) toldOf(d pki.Descriptor) map[string]string {
+	next, root := pki.Fingerprint{1}, pki.Fingerprint{2}
+	return map[string]string{
 		"domain": "a.test", "serial": "7", "issued": unix(d.Issued), "expires": unix(d.Expires),
 		"period": "2968", "serverkey": hexed(d.ServerKeys[0].Public[:]), "link": d.Links[0], "keyserver": d.KeyServers[0],
 		"fingerprint": w.home.CA().Fingerprint().String(), "next": hexed(next[:]), "root": hexed(root[:]),
-	}, variant{"the descriptor of a.test", raw, 0}, bad...), nil
+		"log": hexed(d.Log.Bytes()), "witness": hexed(d.Witness.Bytes()), "labels": hexed(d.Labels[:]),
+	}
+}
+
+// logged are descriptors of a domain that keeps a key log.
+func (w *world) logged(home *pki.Authority, d pki.Descriptor) ([]vector, error) {
+	source := rand.NewChaCha8([32]byte([]byte("the logs of P3DO pki, v1        ")))
+	log, err := pki.NewLogKey(source)
+	if err != nil {
+		return nil, err
+	}
+	witness, err := pki.NewWitnessKey(source)
+	if err != nil {
+		return nil, err
+	}
+	d.Log, d.Witness, d.Labels = log.Public(), witness.Public(), [pki.LabelsSize]byte{9}
+	signed, err := home.SignDescriptor(d)
+	if err != nil {
+		return nil, err
+	}
+	raw := signed.Raw()
+	at := bytes.Index(raw, d.Log.Bytes())
+	again := func(comment string, change func(body []byte)) variant {
+		body := bytes.Clone(raw[:len(raw)-pki.SignatureSize])
+		change(body)
+		return variant{comment, seal(domainSeed(w.home), "server descriptor v1", body), 0}
+	}
+	return vectors("descriptor", "raw", nil, w.toldOf(d), variant{"with a key log", raw, 0},
+		again("version 2 with the keys of a log", func(b []byte) { b[0] = 2 }),
+		again("version 4", func(b []byte) { b[0] = 4 }),
+		again("version 3 without the keys of a log", func(b []byte) { clear(b[at : at+96]) }),
+		again("the log's key is the witness's, too", func(b []byte) { copy(b[at+32:at+64], b[at:]) }),
+		again("the log's key is that of the labels, too", func(b []byte) { copy(b[at+64:at+96], b[at:]) }),
+		again("the log's key is the domain's, too", func(b []byte) { copy(b[at:at+32], w.home.CA().Key().Bytes()) }),
+		again("without a key of the labels", func(b []byte) { clear(b[at+64 : at+96]) })), nil
 }
 
 // cards of ann.
