@@ -22,6 +22,11 @@ require (
 )
 
 require (
+	filippo.io/torchwood v0.9.0 // indirect
+	golang.org/x/mod v0.42.0 // indirect
+)
+
+require (
 	filippo.io/edwards25519 v1.2.0 // indirect
 	filippo.io/hpke v0.4.0 // indirect
 	filippo.io/mostly-harmless/vrf-r255 v0.0.0-20251110151915-f587ba8b0f82

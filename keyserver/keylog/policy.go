@@ -1,0 +1,90 @@
+package keylog
+
+import (
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"filippo.io/torchwood"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/p3do/p3do/pki"
+)
+
+const (
+	// Freshness is how old a cosignature may be to count: as old as a log's newest head may
+	// be before it is stale.
+	Freshness = 7 * 24 * time.Hour
+
+	// Skew is how far ahead of the reader's clock a witness's may be.
+	Skew = 5 * time.Minute
+)
+
+// Witness is a domain that cosigns others' checkpoints.
+type Witness struct {
+	Domain pki.Domain
+	Key    pki.WitnessPublic
+}
+
+// Quorum wants the cosignatures of q of these witnesses at least. No witness may be named twice.
+// With q = 0 it wants none.
+func Quorum(q int, witnesses []Witness) (torchwood.Policy, error) {
+	if q < 0 || q > len(witnesses) {
+		return nil, fmt.Errorf("keylog: a quorum of %d out of %d witnesses", q, len(witnesses))
+	}
+	seen := make(map[Witness]bool, len(witnesses))
+	policies := make([]torchwood.Policy, len(witnesses))
+	for i, w := range witnesses {
+		v, err := WitnessVerifier(w.Domain, w.Key)
+		if err != nil {
+			return nil, err
+		}
+		if of := (Witness{Domain: w.Domain}); seen[of] {
+			return nil, fmt.Errorf("keylog: witness %s is named twice", w.Domain)
+		} else {
+			seen[of] = true
+		}
+		policies[i] = torchwood.SingleVerifierPolicy(v)
+	}
+	return torchwood.ThresholdPolicy(q, policies...), nil
+}
+
+// Fresh is policy over those cosignatures only that are no older than [Freshness] at now, and not
+// from the future.
+func Fresh(policy torchwood.Policy, now time.Time) torchwood.Policy {
+	return freshPolicy{policy, now}
+}
+
+type freshPolicy struct {
+	policy torchwood.Policy
+	now    time.Time
+}
+
+func (p freshPolicy) Verifier(name string, hash uint32) (note.Verifier, error) {
+	return p.policy.Verifier(name, hash)
+}
+
+func (p freshPolicy) Check(origin string, sigs []note.Signature) error {
+	var young []note.Signature
+	for _, sig := range sigs {
+		if at, ok := CosignedAt(sig); !ok || at.After(p.now.Add(-Freshness-time.Second)) && at.Before(p.now.Add(Skew)) {
+			young = append(young, sig)
+		}
+	}
+	return p.policy.Check(origin, young)
+}
+
+// cosignatureSize is what is in the base64 of a cosignature: hash of the key, time, signature.
+const cosignatureSize = 4 + 8 + 64
+
+// CosignedAt is when a witness made a signature, if it is a witness's: those of logs have no time.
+func CosignedAt(sig note.Signature) (at time.Time, ok bool) {
+	if base64.StdEncoding.DecodedLen(len(sig.Base64)) < cosignatureSize {
+		return at, false
+	}
+	seconds, err := torchwood.CosignatureTimestamp(sig)
+	if err != nil || seconds > maxTime {
+		return at, false
+	}
+	return time.Unix(seconds, 0).UTC(), true
+}
