@@ -264,13 +264,11 @@ func checkPin(pinned, shown pki.Fingerprint, domain pki.Domain) error {
 
 // get asks once; it follows no redirect and takes limit bytes at most.
 func (s *session) get(ctx context.Context, q query, limit int64) ([]byte, error) {
-	// The host is a constant: the server's address is none of HTTP's business.
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://keyserver.invalid"+q.target(), nil)
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("User-Agent", "") // sends none
-	resp, err := s.transport.RoundTrip(r)
+	return s.getTarget(ctx, q.target(), limit)
+}
+
+func (s *session) getTarget(ctx context.Context, target string, limit int64) ([]byte, error) {
+	resp, err := s.roundTrip(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -284,6 +282,21 @@ func (s *session) get(ctx context.Context, q query, limit int64) ([]byte, error)
 	default:
 		return nil, fmt.Errorf("%w: status %d", ErrBadAnswer, resp.StatusCode)
 	}
+	return readBody(resp, limit)
+}
+
+// roundTrip asks once. The caller closes the body.
+func (s *session) roundTrip(ctx context.Context, method, target string, body io.Reader) (*http.Response, error) {
+	// The host is a constant: the server's address is none of HTTP's business.
+	r, err := http.NewRequestWithContext(ctx, method, "https://keyserver.invalid"+target, body)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("User-Agent", "") // sends none
+	return s.transport.RoundTrip(r)
+}
+
+func readBody(resp *http.Response, limit int64) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("keyserver: reading answer: %w", err)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver/witness"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -30,6 +31,9 @@ type Config struct {
 	// Revoked tells whether a name, or an identity key, has ended: the card is not there then,
 	// whoever published it or had a copy. Nil: none has.
 	Revoked func(pki.Name, pki.Fingerprint) bool
+
+	// Witness cosigns the key logs of others, and serves copies of them. Nil: none are.
+	Witness http.Handler
 
 	// Rate is how many requests per second one client (an IPv4 address, an
 	// IPv6 /64) may make in the long run, and Burst how many at once. Zero:
@@ -138,6 +142,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Method == http.MethodPost && r.RequestURI == signTarget && s.config.Sign != nil {
 		s.sign(w, r)
+		return
+	}
+	if s.config.Witness != nil && witness.Serves(r.Method, r.RequestURI) {
+		s.config.Witness.ServeHTTP(w, r)
 		return
 	}
 	q := parseRequest(r)

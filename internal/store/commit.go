@@ -160,6 +160,10 @@ const (
 	countInvitations = "invitations"
 	countQuotas      = "quotas"
 	countDeviceLists = "device lists"
+
+	countWitnessed   = "witnessed"
+	countMirrors     = "mirrors"
+	countMirrorBytes = "mirror bytes"
 )
 
 // Numbers that are given out, by their row in counters.

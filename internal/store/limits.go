@@ -24,6 +24,9 @@ const (
 	MaxEvents      = 10_000    // events that are kept
 	MaxEventsEach  = 256       // of them about one domain
 	MaxWords       = 1_024     // bytes of what an event says
+	MaxWitnessed   = 20_000    // logs whose heads were cosigned, and logs that are copied
+	MaxTile        = 1 << 20   // bytes of one tile of a log
+	MaxMirrorBytes = 4 << 30   // bytes of the tiles of all logs that are copied
 	MaxDeviceLists = 200_000   // owners of whom it is known how new the list of their devices is
 )
 

@@ -60,8 +60,20 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.addVisitorStmt, err = db.PrepareContext(ctx, addVisitor); err != nil {
 		return nil, fmt.Errorf("error preparing query AddVisitor: %w", err)
 	}
+	if q.addWitnessedStmt, err = db.PrepareContext(ctx, addWitnessed); err != nil {
+		return nil, fmt.Errorf("error preparing query AddWitnessed: %w", err)
+	}
+	if q.advanceWitnessedStmt, err = db.PrepareContext(ctx, advanceWitnessed); err != nil {
+		return nil, fmt.Errorf("error preparing query AdvanceWitnessed: %w", err)
+	}
+	if q.allWitnessedStmt, err = db.PrepareContext(ctx, allWitnessed); err != nil {
+		return nil, fmt.Errorf("error preparing query AllWitnessed: %w", err)
+	}
 	if q.beginCountStmt, err = db.PrepareContext(ctx, beginCount); err != nil {
 		return nil, fmt.Errorf("error preparing query BeginCount: %w", err)
+	}
+	if q.beginMirrorStmt, err = db.PrepareContext(ctx, beginMirror); err != nil {
+		return nil, fmt.Errorf("error preparing query BeginMirror: %w", err)
 	}
 	if q.certificateStmt, err = db.PrepareContext(ctx, certificate); err != nil {
 		return nil, fmt.Errorf("error preparing query Certificate: %w", err)
@@ -204,6 +216,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.formerOfStmt, err = db.PrepareContext(ctx, formerOf); err != nil {
 		return nil, fmt.Errorf("error preparing query FormerOf: %w", err)
 	}
+	if q.growMirrorStmt, err = db.PrepareContext(ctx, growMirror); err != nil {
+		return nil, fmt.Errorf("error preparing query GrowMirror: %w", err)
+	}
 	if q.invitationStmt, err = db.PrepareContext(ctx, invitation); err != nil {
 		return nil, fmt.Errorf("error preparing query Invitation: %w", err)
 	}
@@ -218,6 +233,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.marksStmt, err = db.PrepareContext(ctx, marks); err != nil {
 		return nil, fmt.Errorf("error preparing query Marks: %w", err)
+	}
+	if q.mirrorStmt, err = db.PrepareContext(ctx, mirror); err != nil {
+		return nil, fmt.Errorf("error preparing query Mirror: %w", err)
+	}
+	if q.mirrorTileStmt, err = db.PrepareContext(ctx, mirrorTile); err != nil {
+		return nil, fmt.Errorf("error preparing query MirrorTile: %w", err)
 	}
 	if q.movePinStmt, err = db.PrepareContext(ctx, movePin); err != nil {
 		return nil, fmt.Errorf("error preparing query MovePin: %w", err)
@@ -270,6 +291,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.putFullPinStmt, err = db.PrepareContext(ctx, putFullPin); err != nil {
 		return nil, fmt.Errorf("error preparing query PutFullPin: %w", err)
 	}
+	if q.putMirrorTileStmt, err = db.PrepareContext(ctx, putMirrorTile); err != nil {
+		return nil, fmt.Errorf("error preparing query PutMirrorTile: %w", err)
+	}
 	if q.putPinStmt, err = db.PrepareContext(ctx, putPin); err != nil {
 		return nil, fmt.Errorf("error preparing query PutPin: %w", err)
 	}
@@ -315,6 +339,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.serversNotInRingStmt, err = db.PrepareContext(ctx, serversNotInRing); err != nil {
 		return nil, fmt.Errorf("error preparing query ServersNotInRing: %w", err)
 	}
+	if q.setMirrorStmt, err = db.PrepareContext(ctx, setMirror); err != nil {
+		return nil, fmt.Errorf("error preparing query SetMirror: %w", err)
+	}
 	if q.setReceivedStmt, err = db.PrepareContext(ctx, setReceived); err != nil {
 		return nil, fmt.Errorf("error preparing query SetReceived: %w", err)
 	}
@@ -347,6 +374,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.usersOfKeyStmt, err = db.PrepareContext(ctx, usersOfKey); err != nil {
 		return nil, fmt.Errorf("error preparing query UsersOfKey: %w", err)
+	}
+	if q.witnessedStmt, err = db.PrepareContext(ctx, witnessed); err != nil {
+		return nil, fmt.Errorf("error preparing query Witnessed: %w", err)
 	}
 	return &q, nil
 }
@@ -413,9 +443,29 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing addVisitorStmt: %w", cerr)
 		}
 	}
+	if q.addWitnessedStmt != nil {
+		if cerr := q.addWitnessedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing addWitnessedStmt: %w", cerr)
+		}
+	}
+	if q.advanceWitnessedStmt != nil {
+		if cerr := q.advanceWitnessedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing advanceWitnessedStmt: %w", cerr)
+		}
+	}
+	if q.allWitnessedStmt != nil {
+		if cerr := q.allWitnessedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing allWitnessedStmt: %w", cerr)
+		}
+	}
 	if q.beginCountStmt != nil {
 		if cerr := q.beginCountStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing beginCountStmt: %w", cerr)
+		}
+	}
+	if q.beginMirrorStmt != nil {
+		if cerr := q.beginMirrorStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing beginMirrorStmt: %w", cerr)
 		}
 	}
 	if q.certificateStmt != nil {
@@ -653,6 +703,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing formerOfStmt: %w", cerr)
 		}
 	}
+	if q.growMirrorStmt != nil {
+		if cerr := q.growMirrorStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing growMirrorStmt: %w", cerr)
+		}
+	}
 	if q.invitationStmt != nil {
 		if cerr := q.invitationStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing invitationStmt: %w", cerr)
@@ -676,6 +731,16 @@ func (q *Queries) Close() error {
 	if q.marksStmt != nil {
 		if cerr := q.marksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing marksStmt: %w", cerr)
+		}
+	}
+	if q.mirrorStmt != nil {
+		if cerr := q.mirrorStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing mirrorStmt: %w", cerr)
+		}
+	}
+	if q.mirrorTileStmt != nil {
+		if cerr := q.mirrorTileStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing mirrorTileStmt: %w", cerr)
 		}
 	}
 	if q.movePinStmt != nil {
@@ -763,6 +828,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing putFullPinStmt: %w", cerr)
 		}
 	}
+	if q.putMirrorTileStmt != nil {
+		if cerr := q.putMirrorTileStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putMirrorTileStmt: %w", cerr)
+		}
+	}
 	if q.putPinStmt != nil {
 		if cerr := q.putPinStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing putPinStmt: %w", cerr)
@@ -838,6 +908,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing serversNotInRingStmt: %w", cerr)
 		}
 	}
+	if q.setMirrorStmt != nil {
+		if cerr := q.setMirrorStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setMirrorStmt: %w", cerr)
+		}
+	}
 	if q.setReceivedStmt != nil {
 		if cerr := q.setReceivedStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing setReceivedStmt: %w", cerr)
@@ -893,6 +968,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing usersOfKeyStmt: %w", cerr)
 		}
 	}
+	if q.witnessedStmt != nil {
+		if cerr := q.witnessedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing witnessedStmt: %w", cerr)
+		}
+	}
 	return err
 }
 
@@ -944,7 +1024,11 @@ type Queries struct {
 	addPeerStmt                  *sql.Stmt
 	addStatementStmt             *sql.Stmt
 	addVisitorStmt               *sql.Stmt
+	addWitnessedStmt             *sql.Stmt
+	advanceWitnessedStmt         *sql.Stmt
+	allWitnessedStmt             *sql.Stmt
 	beginCountStmt               *sql.Stmt
+	beginMirrorStmt              *sql.Stmt
 	certificateStmt              *sql.Stmt
 	certificateByFingerprintStmt *sql.Stmt
 	certificatesNotInRingStmt    *sql.Stmt
@@ -992,11 +1076,14 @@ type Queries struct {
 	extendMailboxStmt            *sql.Stmt
 	forgetItemStmt               *sql.Stmt
 	formerOfStmt                 *sql.Stmt
+	growMirrorStmt               *sql.Stmt
 	invitationStmt               *sql.Stmt
 	invitationsStmt              *sql.Stmt
 	itemsStmt                    *sql.Stmt
 	mailboxStmt                  *sql.Stmt
 	marksStmt                    *sql.Stmt
+	mirrorStmt                   *sql.Stmt
+	mirrorTileStmt               *sql.Stmt
 	movePinStmt                  *sql.Stmt
 	newestCardOfStmt             *sql.Stmt
 	nextItemStmt                 *sql.Stmt
@@ -1014,6 +1101,7 @@ type Queries struct {
 	putDeviceStmt                *sql.Stmt
 	putDeviceListStmt            *sql.Stmt
 	putFullPinStmt               *sql.Stmt
+	putMirrorTileStmt            *sql.Stmt
 	putPinStmt                   *sql.Stmt
 	putQuotaStmt                 *sql.Stmt
 	putRingStmt                  *sql.Stmt
@@ -1029,6 +1117,7 @@ type Queries struct {
 	serverStmt                   *sql.Stmt
 	serversAfterStmt             *sql.Stmt
 	serversNotInRingStmt         *sql.Stmt
+	setMirrorStmt                *sql.Stmt
 	setReceivedStmt              *sql.Stmt
 	sightingsStmt                *sql.Stmt
 	statementStmt                *sql.Stmt
@@ -1040,6 +1129,7 @@ type Queries struct {
 	userByFingerprintStmt        *sql.Stmt
 	usersNotInRingStmt           *sql.Stmt
 	usersOfKeyStmt               *sql.Stmt
+	witnessedStmt                *sql.Stmt
 }
 
 func (q *Queries) WithTx(tx *sql.Tx) *Queries {
@@ -1058,7 +1148,11 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		addPeerStmt:                  q.addPeerStmt,
 		addStatementStmt:             q.addStatementStmt,
 		addVisitorStmt:               q.addVisitorStmt,
+		addWitnessedStmt:             q.addWitnessedStmt,
+		advanceWitnessedStmt:         q.advanceWitnessedStmt,
+		allWitnessedStmt:             q.allWitnessedStmt,
 		beginCountStmt:               q.beginCountStmt,
+		beginMirrorStmt:              q.beginMirrorStmt,
 		certificateStmt:              q.certificateStmt,
 		certificateByFingerprintStmt: q.certificateByFingerprintStmt,
 		certificatesNotInRingStmt:    q.certificatesNotInRingStmt,
@@ -1106,11 +1200,14 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		extendMailboxStmt:            q.extendMailboxStmt,
 		forgetItemStmt:               q.forgetItemStmt,
 		formerOfStmt:                 q.formerOfStmt,
+		growMirrorStmt:               q.growMirrorStmt,
 		invitationStmt:               q.invitationStmt,
 		invitationsStmt:              q.invitationsStmt,
 		itemsStmt:                    q.itemsStmt,
 		mailboxStmt:                  q.mailboxStmt,
 		marksStmt:                    q.marksStmt,
+		mirrorStmt:                   q.mirrorStmt,
+		mirrorTileStmt:               q.mirrorTileStmt,
 		movePinStmt:                  q.movePinStmt,
 		newestCardOfStmt:             q.newestCardOfStmt,
 		nextItemStmt:                 q.nextItemStmt,
@@ -1128,6 +1225,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		putDeviceStmt:                q.putDeviceStmt,
 		putDeviceListStmt:            q.putDeviceListStmt,
 		putFullPinStmt:               q.putFullPinStmt,
+		putMirrorTileStmt:            q.putMirrorTileStmt,
 		putPinStmt:                   q.putPinStmt,
 		putQuotaStmt:                 q.putQuotaStmt,
 		putRingStmt:                  q.putRingStmt,
@@ -1143,6 +1241,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		serverStmt:                   q.serverStmt,
 		serversAfterStmt:             q.serversAfterStmt,
 		serversNotInRingStmt:         q.serversNotInRingStmt,
+		setMirrorStmt:                q.setMirrorStmt,
 		setReceivedStmt:              q.setReceivedStmt,
 		sightingsStmt:                q.sightingsStmt,
 		statementStmt:                q.statementStmt,
@@ -1154,5 +1253,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		userByFingerprintStmt:        q.userByFingerprintStmt,
 		usersNotInRingStmt:           q.usersNotInRingStmt,
 		usersOfKeyStmt:               q.usersOfKeyStmt,
+		witnessedStmt:                q.witnessedStmt,
 	}
 }

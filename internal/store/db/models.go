@@ -89,6 +89,22 @@ type Mark struct {
 	Until int64
 }
 
+type Mirror struct {
+	Origin     string
+	Size       int64
+	Root       []byte
+	Checkpoint []byte
+	Bytes      int64
+}
+
+type MirrorTile struct {
+	Origin string
+	Level  int64
+	Number int64
+	Width  int64
+	Data   []byte
+}
+
 type Owner struct {
 	Owner     []byte
 	Addresses int64
@@ -171,4 +187,11 @@ type User struct {
 type Visitor struct {
 	Owner []byte
 	Home  string
+}
+
+type Witnessed struct {
+	Origin     string
+	Size       int64
+	Root       []byte
+	Checkpoint []byte
 }

@@ -1,0 +1,190 @@
+package witness
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/pki"
+)
+
+const (
+	forkVersion = 1
+
+	// MaxFork is the greatest length of a marshalled Fork in bytes.
+	MaxFork = 1 + 2*(2+pki.MaxDescriptorSize) + 2*(2+MaxCheckpoint) + 1 + tlog.HashSize + 1 + MaxProof*tlog.HashSize
+)
+
+// ErrNoFork says that what is shown as a fork proves none.
+var ErrNoFork = errors.New("witness: this proves no fork")
+
+// A Fork is two heads of one log, each signed by a key that a descriptor of its domain names,
+// that no one log can have: of as many leaves and with another root, or of which the second
+// does not begin with the first. Only ParseFork and NewFork make one, so its proof holds. Its
+// fields are to be read only.
+type Fork struct {
+	Domain      pki.Domain
+	Descriptors [2]pki.SignedDescriptor // which name the keys; often one twice
+	Heads       [2]store.Head           // the second of as many leaves or more
+
+	// Of a second head of more leaves: the root of its first leaves, as many as the first head
+	// has, and the proof of that.
+	Root  tlog.Hash
+	Proof tlog.TreeProof
+}
+
+// NewFork proves that two heads of one log contradict each other, by the tree of the one with
+// more leaves; tree is not read if they have as many. If they do not it is ErrNoFork.
+func NewFork(signers [2]pki.SignedDescriptor, heads [2]store.Head, tree tlog.HashReader) (Fork, error) {
+	f := Fork{Domain: signers[0].Domain, Descriptors: signers, Heads: heads}
+	if heads[0].Size > heads[1].Size {
+		f.Descriptors[0], f.Descriptors[1] = signers[1], signers[0]
+		f.Heads[0], f.Heads[1] = heads[1], heads[0]
+	}
+	if small, large := f.Heads[0].Size, f.Heads[1].Size; 0 < small && small < large {
+		var err error
+		if f.Root, err = tlog.TreeHash(small, tree); err != nil {
+			return Fork{}, fmt.Errorf("witness: reading a log: %w", err)
+		}
+		if f.Proof, err = tlog.ProveTree(large, small, tree); err != nil {
+			return Fork{}, fmt.Errorf("witness: reading a log: %w", err)
+		}
+	}
+	return ParseFork(f.Marshal())
+}
+
+// Authorities are the keys of the domain that signed the descriptors: who believes one of the
+// fork compares them with the domain's.
+func (f Fork) Authorities() []pki.Fingerprint {
+	return []pki.Fingerprint{f.Descriptors[0].CA.Fingerprint(), f.Descriptors[1].CA.Fingerprint()}
+}
+
+// String says it in a few words.
+func (f Fork) String() string {
+	if f.Heads[0].Size == f.Heads[1].Size {
+		return fmt.Sprintf("%s signed two logs of %d leaves", f.Domain, f.Heads[0].Size)
+	}
+	return fmt.Sprintf("%s signed a log of %d leaves that does not begin with the %d leaves that it had signed",
+		f.Domain, f.Heads[1].Size, f.Heads[0].Size)
+}
+
+// Marshal writes the fork as the package comment lays it out.
+func (f Fork) Marshal() []byte {
+	var b cryptobyte.Builder
+	put := func(part []byte) {
+		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(part) })
+	}
+	b.AddUint8(forkVersion)
+	put(f.Descriptors[0].Raw())
+	if string(f.Descriptors[0].Raw()) == string(f.Descriptors[1].Raw()) {
+		put(nil)
+	} else {
+		put(f.Descriptors[1].Raw())
+	}
+	put(f.Heads[0].Checkpoint)
+	put(f.Heads[1].Checkpoint)
+	if f.Heads[0].Size == f.Heads[1].Size {
+		b.AddUint8(0)
+		return b.BytesOrPanic()
+	}
+	b.AddUint8(1)
+	b.AddBytes(f.Root[:])
+	b.AddUint8(uint8(len(f.Proof)))
+	for _, h := range f.Proof {
+		b.AddBytes(h[:])
+	}
+	return b.BytesOrPanic()
+}
+
+// ParseFork reads what Marshal wrote, and verifies it by itself: both descriptors are signed by
+// the authority that they name, both heads by the keys that these name, and they contradict
+// each other. The caller compares the authorities with those that the domain has or had.
+func ParseFork(raw []byte) (Fork, error) {
+	f, err := readFork(raw)
+	if err == nil {
+		err = f.check()
+	}
+	if err == nil && string(f.Marshal()) != string(raw) {
+		err = errors.New("it is not written as it should be")
+	}
+	if err != nil {
+		return Fork{}, fmt.Errorf("%w: %w", ErrNoFork, err)
+	}
+	return f, nil
+}
+
+func readFork(raw []byte) (f Fork, err error) {
+	input := cryptobyte.String(raw)
+	var version, proven uint8
+	var descriptors, heads [2]cryptobyte.String
+	if len(raw) > MaxFork || !input.ReadUint8(&version) || version != forkVersion ||
+		!input.ReadUint16LengthPrefixed(&descriptors[0]) || !input.ReadUint16LengthPrefixed(&descriptors[1]) ||
+		!input.ReadUint16LengthPrefixed(&heads[0]) || !input.ReadUint16LengthPrefixed(&heads[1]) ||
+		!input.ReadUint8(&proven) || proven > 1 || proven == 1 && !f.readProof(&input) || !input.Empty() {
+		return f, errors.New("it is malformed")
+	}
+	if len(descriptors[1]) == 0 {
+		descriptors[1] = descriptors[0]
+	}
+	for i := range 2 {
+		if f.Descriptors[i], err = pki.ParseDescriptor(descriptors[i]); err != nil {
+			return f, err
+		}
+		if f.Heads[i], err = HeadBy(f.Descriptors[i].Descriptor, heads[i]); err != nil {
+			return f, err
+		}
+	}
+	f.Domain = f.Descriptors[0].Domain
+	return f, nil
+}
+
+func (f *Fork) readProof(input *cryptobyte.String) bool {
+	var hashes uint8
+	if !input.CopyBytes(f.Root[:]) || !input.ReadUint8(&hashes) || hashes > MaxProof {
+		return false
+	}
+	f.Proof = make(tlog.TreeProof, hashes)
+	for i := range f.Proof {
+		if !input.CopyBytes(f.Proof[i][:]) {
+			return false
+		}
+	}
+	return true
+}
+
+// HeadBy verifies a checkpoint by the key that a descriptor names for its domain's log.
+func HeadBy(d pki.Descriptor, checkpoint []byte) (store.Head, error) {
+	if !d.HasLog() {
+		return store.Head{}, ErrUnknownLog
+	}
+	verifier, err := LogVerifier(d.Domain, d.Log)
+	if err != nil {
+		return store.Head{}, err
+	}
+	h, _, err := OpenHead(checkpoint, verifier)
+	return h, err
+}
+
+// check wants a contradiction.
+func (f Fork) check() error {
+	small, large := f.Heads[0], f.Heads[1]
+	switch {
+	case f.Descriptors[1].Domain != f.Domain:
+		return errors.New("the heads are of two domains")
+	case small.Size < 1 || small.Size > large.Size:
+		return errors.New("the first head has more leaves than the second, or none")
+	case small.Size == large.Size:
+		if small.Root == large.Root {
+			return errors.New("the heads are the same")
+		}
+		return nil
+	case tlog.CheckTree(f.Proof, large.Size, large.Root, small.Size, f.Root) != nil:
+		return errors.New("the proof is not of the second head's tree")
+	case f.Root == small.Root:
+		return errors.New("the second head continues the first")
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package witness
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"golang.org/x/mod/sumdb/tlog"
+	"pgregory.net/rapid"
+
+	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/pki"
+)
+
+func twice(d pki.SignedDescriptor) [2]pki.SignedDescriptor { return [2]pki.SignedDescriptor{d, d} }
+
+// Of two logs that part at some leaf every two heads behind it prove that, in whichever order
+// they are given; heads before it, and of one log, prove nothing.
+func TestForks(t *testing.T) {
+	log := newTree("a.test", 1)
+	log.add(20, "a")
+	rapid.Check(t, func(rt *rapid.T) {
+		at := rapid.Int64Range(0, 19).Draw(rt, "part at")
+		evil := log.fork(at)
+		evil.add(int(20-at), "evil")
+		a, b := rapid.Int64Range(1, 20).Draw(rt, "a"), rapid.Int64Range(1, 20).Draw(rt, "b")
+		larger := log
+		if b > a {
+			larger = evil
+		}
+		f, err := NewFork(twice(log.descriptor), [2]store.Head{log.head(a), evil.head(b)}, larger)
+		if parted := a > at && b > at; parted != (err == nil) {
+			rt.Fatalf("parted at %d, heads of %d and %d: %v", at, a, b, err)
+		}
+		if err == nil {
+			back := must(ParseFork(f.Marshal()))
+			if back.Domain != domain("a.test") || back.Heads[0].Size != min(a, b) || back.Heads[1].Size != max(a, b) || len(f.Marshal()) > MaxFork {
+				rt.Fatalf("%+v", back)
+			}
+		}
+		if _, err := NewFork(twice(log.descriptor), [2]store.Head{log.head(a), log.head(b)}, log); !errors.Is(err, ErrNoFork) {
+			rt.Fatalf("one log is a fork of itself: %v", err)
+		}
+	})
+}
+
+// A fork over a change of the log's key is one: each head comes with the descriptor that names
+// its key. Heads of two domains are none.
+func TestForkOverTwoKeys(t *testing.T) {
+	log := newTree("a.test", 1)
+	log.add(4, "a")
+	first, was := log.head(4), log.descriptor
+	evil := log.fork(1)
+	evil.describe(newTree("z.test", 7).key, must(pki.NewWitnessKey(bytes.NewReader(make([]byte, 32)))), 2)
+	evil.add(6, "evil")
+	f, err := NewFork([2]pki.SignedDescriptor{evil.descriptor, was}, [2]store.Head{evil.head(7), first}, evil)
+	if err != nil || f.Descriptors[0].Serial != 1 || f.Descriptors[1].Serial != 2 {
+		t.Fatalf("%+v, %v", f, err)
+	}
+	other := newTree("c.test", 3)
+	other.add(4, "c")
+	if _, err := NewFork([2]pki.SignedDescriptor{was, other.descriptor}, [2]store.Head{first, other.head(4)}, nil); !errors.Is(err, ErrNoFork) {
+		t.Errorf("two domains: %v", err)
+	}
+}
+
+// A liar cannot make a fork of what the log signed: every bit of one counts, and a proof of
+// another tree is none.
+func TestForksCannotBeMade(t *testing.T) {
+	log := newTree("a.test", 1)
+	log.add(9, "a")
+	evil := log.fork(2)
+	evil.add(9, "evil")
+	raw := must(NewFork(twice(log.descriptor), [2]store.Head{log.head(5), evil.head(9)}, evil)).Marshal()
+	for i := 0; i < len(raw); i += 7 {
+		bent := bytes.Clone(raw)
+		bent[i] ^= 1 << (i % 8)
+		if _, err := ParseFork(bent); !errors.Is(err, ErrNoFork) {
+			t.Fatalf("byte %d of %d does not count: %v", i, len(raw), err)
+		}
+		if _, err := ParseFork(raw[:i]); !errors.Is(err, ErrNoFork) {
+			t.Fatalf("cut at %d: %v", i, err)
+		}
+	}
+	f := Fork{Domain: domain("a.test"), Descriptors: twice(log.descriptor), Heads: [2]store.Head{log.head(5), log.head(9)}}
+	f.Proof, f.Root = must(tlog.ProveTree(11, 5, evil)), must(tlog.TreeHash(5, evil))
+	for what, root := range map[string]tlog.Hash{"of another tree": f.Root, "of this tree": log.head(5).Root, "of none": {}} {
+		f.Root = root
+		if _, err := ParseFork(f.Marshal()); !errors.Is(err, ErrNoFork) {
+			t.Errorf("a proof %s: %v", what, err)
+		}
+	}
+}
+
+func FuzzParseFork(f *testing.F) {
+	log := newTree("a.test", 1)
+	log.add(9, "a")
+	evil := log.fork(2)
+	evil.add(9, "evil")
+	f.Add(must(NewFork(twice(log.descriptor), [2]store.Head{log.head(5), evil.head(9)}, evil)).Marshal())
+	f.Add(must(NewFork(twice(log.descriptor), [2]store.Head{log.head(5), evil.head(5)}, nil)).Marshal())
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if fork, err := ParseFork(raw); err == nil && !bytes.Equal(fork.Marshal(), raw) {
+			t.Fatal("it is written otherwise")
+		}
+	})
+}
+
+func FuzzAddCheckpoint(f *testing.F) {
+	log := newTree("a.test", 1)
+	log.add(9, "a")
+	w, s := newWitness(f, log)
+	must(w.Add(f.Context(), log.request(0, 5)))
+	f.Add(log.request(5, 9))
+	f.Add(log.request(0, 4))
+	f.Add(log.request(5, 5))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		lines, err := w.Add(t.Context(), body)
+		if r, bad := ParseRequest(body); bad == nil && !bytes.Equal(r.Marshal(), body) {
+			t.Fatal("it is written otherwise")
+		}
+		if h := must(s.Witnessed(t.Context(), "a.test/p3do/log")); err == nil && (len(lines) == 0 || h.Root != log.head(h.Size).Root) {
+			t.Fatalf("cosigned %d leaves of another log", h.Size)
+		}
+	})
+}
