@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver/witness"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -26,6 +27,7 @@ type beliefs struct {
 	lines map[pki.Domain][]pki.SignedSuccession
 	keys  map[pki.Fingerprint]bool // identity keys that were revoked
 	names map[revokedName]bool
+	forks map[pki.Domain]witness.Fork // that a log has two histories
 
 	ended map[pki.Domain]endings // how many of these are of each domain, by the revocations of it
 }
@@ -53,8 +55,9 @@ func openBeliefs(ctx context.Context, s *store.Store) (*beliefs, error) {
 		pins: make(map[pki.Domain]pinned), seen: make(map[pki.Domain]store.Sighting),
 		views: make(map[pki.Domain]pki.View), lines: make(map[pki.Domain][]pki.SignedSuccession),
 		keys: make(map[pki.Fingerprint]bool), names: make(map[revokedName]bool), ended: make(map[pki.Domain]endings),
+		forks: make(map[pki.Domain]witness.Fork),
 	}
-	for _, load := range []func(context.Context, *store.Store) error{b.loadPins, b.loadSightings, b.loadRevocations, b.loadSuccessions} {
+	for _, load := range []func(context.Context, *store.Store) error{b.loadPins, b.loadSightings, b.loadRevocations, b.loadSuccessions, b.loadForks} {
 		if err := load(ctx, s); err != nil {
 			return nil, fmt.Errorf("node: reading what is known of keys: %w", err)
 		}

@@ -44,7 +44,9 @@ type directory struct {
 type known struct {
 	ca      pki.CACert
 	serial  uint64
-	changed uint64 // which of the changes was the last of this domain
+	log     pki.LogPublic     // zero: it keeps none
+	witness pki.WitnessPublic // the same
+	changed uint64            // which of the changes was the last of this domain
 }
 
 func openDirectory(ctx context.Context, n *Node) (*directory, error) {
@@ -71,11 +73,11 @@ func (d *directory) know(signed pki.SignedDescriptor) {
 	if d.signers[was] == signed.Domain {
 		delete(d.signers, was)
 	}
-	if was != signed.CA.Fingerprint() {
+	if was != signed.CA.Fingerprint() || is.log != signed.Log {
 		d.changes++
 		is.changed = d.changes
 	}
-	is.ca, is.serial = signed.CA, signed.Serial
+	is.ca, is.serial, is.log, is.witness = signed.CA, signed.Serial, signed.Log, signed.Witness
 	d.known[signed.Domain] = is
 	d.signers[signed.CA.Fingerprint()] = signed.Domain
 }

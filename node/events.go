@@ -16,6 +16,8 @@ const (
 	EventHome    = "home"    // the domain's own servers show another key than before
 	EventRevoked = "revoked" // a key or name of one of our users was ended
 	EventPeer    = "peer"    // a peer was added or dropped
+	EventForked  = "forked"  // a domain signed two histories of its key log
+	EventLog     = "log"     // a domain's own server shows an older head of its key log than others have
 )
 
 // An Event is something that happened to a key, once (row C7). It names domains, never users.

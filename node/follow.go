@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/p3do/p3do/keyserver/witness"
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/pki"
 )
@@ -227,6 +228,12 @@ func subjectsOf(raw []byte) []pki.Domain {
 	case pki.StatementMove:
 		m, failed := pki.ParseMove(body)
 		err, all = failed, []pki.Domain{m.From().Domain(), m.To().Domain()}
+	case pki.StatementHead:
+		d, failed := witness.DomainOf(originOf(body))
+		err, all = failed, []pki.Domain{d}
+	case pki.StatementFork:
+		f, failed := witness.ParseFork(body)
+		err, all = failed, []pki.Domain{f.Domain}
 	default:
 		s, failed := pki.ParseSuccession(body)
 		err, all = failed, []pki.Domain{s.Domain}

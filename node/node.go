@@ -54,6 +54,8 @@ type Node struct {
 	watcher   *watcher
 	cursors   cursors
 	viewed    paces[pki.Domain] // the views of domains
+	headed    paces[pki.Domain] // the heads of their key logs
+	mirrors   *mirrors
 	moved     paces[[32]byte]   // what moves leave
 	swept     paces[pki.Domain] // to which moves were dropped to make room
 	resolver  dnstxt.Resolver
@@ -228,7 +230,12 @@ func (n *Node) open(ctx context.Context, now time.Time) (err error) {
 		return err
 	}
 	n.client = keyserver.Client{Dial: n.cuts.door(n.outside, func(c Cut) bool { return c.KeyServers })}
-	n.published = keyserver.New(keyserver.Config{Store: n.store, CA: n.authority().CA(), Fetch: n.homeCard, Sign: n.sign, Revoked: n.revoked})
+	door, err := n.witnessDoor()
+	if err != nil {
+		return err
+	}
+	n.mirrors = newMirrors(n)
+	n.published = keyserver.New(keyserver.Config{Store: n.store, CA: n.authority().CA(), Fetch: n.homeCard, Sign: n.sign, Revoked: n.revoked, Witness: door})
 	if err := n.openTrust(ctx); err != nil {
 		return err
 	}
@@ -446,6 +453,7 @@ func (n *Node) start(ctx context.Context, g *errgroup.Group, d doors) {
 	g.Go(func() error { return n.spread(ctx) })
 	g.Go(func() error { return n.tend(ctx, d.link) })
 	g.Go(func() error { return n.resign(ctx) })
+	g.Go(func() error { return n.mirrors.run(ctx) })
 	for range spoolers {
 		g.Go(func() error { return n.spool(ctx) })
 	}

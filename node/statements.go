@@ -37,6 +37,8 @@ const (
 	maxRevocationBytes = 512 << 20
 	maxMoveBytes       = 512 << 20
 	maxSuccessionBytes = 128 << 20
+	maxHeadBytes       = 32 << 20
+	maxForkBytes       = 128 << 20
 )
 
 // A tooSoonError says that a domain has stated a view just before, or that a key has moved. The newest
@@ -111,6 +113,10 @@ func (n *Node) accept(ctx context.Context, raw []byte) (fresh bool, err error) {
 		fresh, err = n.acceptSuccession(ctx, body)
 	case pki.StatementMove:
 		fresh, err = n.acceptMove(ctx, body)
+	case pki.StatementHead:
+		fresh, err = n.acceptHead(ctx, body)
+	case pki.StatementFork:
+		fresh, err = n.acceptFork(ctx, body)
 	}
 	if fresh {
 		n.tell()

@@ -14,13 +14,23 @@ const (
 	StatementRevocation StatementKind = 2 // ParseRevocation
 	StatementSuccession StatementKind = 3 // ParseSuccession
 	StatementMove       StatementKind = 4 // ParseMove
+
+	// What is said of key logs, which this package does not read.
+	StatementHead StatementKind = 5 // how far one has come: package keyserver/witness, HeadBy
+	StatementFork StatementKind = 6 // that one has two histories: the same, ParseFork
+)
+
+// MaxHeadSize and MaxForkSize are the greatest lengths of what is said of key logs, in bytes.
+const (
+	MaxHeadSize = 8192
+	MaxForkSize = 52 << 10
 )
 
 // MaxStatementSize is the greatest length of a marshalled Statement in bytes.
 const MaxStatementSize = 1 + MaxViewSize
 
-// A Statement is what nodes pass on to each other and to their users: a view,
-// a revocation, a succession or a move, as its parser reads it.
+// A Statement is what nodes pass on to each other and to their users: a view, a revocation, a
+// succession, a move, or something about a key log, as its parser reads it.
 type Statement struct {
 	Kind StatementKind
 	Raw  []byte
@@ -28,7 +38,7 @@ type Statement struct {
 
 // Marshal writes the statement as it travels.
 //
-//	1  kind: 1 view, 2 revocation, 3 succession, 4 move
+//	1  kind: 1 view, 2 revocation, 3 succession, 4 move, 5 head of a key log, 6 fork of one
 //	n  the statement itself
 func (s Statement) Marshal() []byte {
 	return append([]byte{byte(s.Kind)}, s.Raw...)
@@ -44,7 +54,7 @@ func ParseStatement(raw []byte) (StatementKind, []byte, error) {
 	kind, rest := StatementKind(raw[0]), raw[1:]
 	most, known := map[StatementKind]int{
 		StatementView: MaxViewSize, StatementRevocation: MaxRevocationSize, StatementSuccession: MaxSuccessionSize,
-		StatementMove: MaxMoveSize,
+		StatementMove: MaxMoveSize, StatementHead: MaxHeadSize, StatementFork: MaxForkSize,
 	}[kind]
 	if !known {
 		return 0, nil, fmt.Errorf("pki: statement: of unknown kind %d", kind)

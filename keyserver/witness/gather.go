@@ -101,3 +101,24 @@ func Merge(checkpoint []byte, sigs ...note.Signature) ([]byte, error) {
 	}
 	return note.Sign(&note.Note{Text: signed.Text, Sigs: all})
 }
+
+// MaxCosignatures is how many signatures of witnesses are kept under one checkpoint.
+const MaxCosignatures = 64
+
+// Cosigned is a checkpoint with no signatures but that of the log, which head has, and those that
+// are good of some witnesses, the first MaxCosignatures of them.
+func Cosigned(checkpoint []byte, head store.Head, by []Peer) ([]byte, error) {
+	var verifiers []note.Verifier
+	for _, p := range by {
+		verifiers = append(verifiers, p.Verifier)
+	}
+	signed, err := note.Open(checkpoint, note.VerifierList(verifiers...))
+	var unverified *note.UnverifiedNoteError
+	if errors.As(err, &unverified) {
+		return head.Checkpoint, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("witness: %w", err)
+	}
+	return Merge(head.Checkpoint, signed.Sigs[:min(len(signed.Sigs), MaxCosignatures)]...)
+}

@@ -1,0 +1,241 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"filippo.io/torchwood"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/keyserver/witness"
+	"github.com/p3do/p3do/pki"
+)
+
+// An evilLog is signed by the true key of a domain, and tells what a test wants.
+type evilLog struct {
+	domain pki.Domain
+	key    pki.LogKey
+	leaves []string
+	hashes []tlog.Hash
+}
+
+// evilLog begins a log of a domain.
+func (m *mesh) evilLog(domain string) *evilLog {
+	m.t.Helper()
+	of, err := keyring{filepath.Join(m.nodes[domain].dir, keysFolder)}.logging()
+	must(m.t, err)
+	return &evilLog{domain: m.nodes[domain].domain, key: of.log}
+}
+
+func (l *evilLog) add(t testing.TB, leaves ...string) *evilLog {
+	t.Helper()
+	for _, leaf := range leaves {
+		hashes, err := tlog.StoredHashes(int64(len(l.leaves)), []byte(leaf), l)
+		must(t, err)
+		l.hashes, l.leaves = append(l.hashes, hashes...), append(l.leaves, leaf)
+	}
+	return l
+}
+
+func (l *evilLog) fork() *evilLog {
+	other := *l
+	other.leaves, other.hashes = append([]string(nil), l.leaves...), append([]tlog.Hash(nil), l.hashes...)
+	return &other
+}
+
+func (l *evilLog) ReadHashes(indexes []int64) (hashes []tlog.Hash, err error) {
+	for _, i := range indexes {
+		hashes = append(hashes, l.hashes[i])
+	}
+	return hashes, nil
+}
+
+// head signs all leaves.
+func (l *evilLog) head(t testing.TB) []byte {
+	t.Helper()
+	root, err := tlog.TreeHash(int64(len(l.leaves)), l)
+	must(t, err)
+	name := witness.Origin(l.domain)
+	vkey, err := witness.LogKey(l.domain, l.key.Public())
+	must(t, err)
+	signer, err := note.NewSigner("PRIVATE+KEY+" + name + "+" + strings.Split(vkey, "+")[1] + "+" +
+		base64.StdEncoding.EncodeToString(append([]byte{1}, l.key.Seed()...)))
+	must(t, err)
+	signed, err := note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n", name, len(l.leaves), root)}, signer)
+	must(t, err)
+	return signed
+}
+
+// ServeHTTP serves the log under its prefix, as the domain's key server does.
+func (l *evilLog) serve(t testing.TB, w http.ResponseWriter, path string) {
+	if path == "checkpoint" {
+		w.Write(l.head(t))
+		return
+	}
+	tile, err := torchwood.ParseTilePath(path)
+	if err != nil {
+		http.NotFound(w, nil)
+		return
+	}
+	var data []byte
+	if tile.L >= 0 {
+		data, err = tlog.ReadTileData(tile, l)
+	} else {
+		for i := range tile.W {
+			data, err = torchwood.AppendTileEntry(data, []byte(l.leaves[int(tile.N)*torchwood.TileWidth+i]))
+		}
+	}
+	if err != nil {
+		http.NotFound(w, nil)
+		return
+	}
+	w.Write(data)
+}
+
+// cosigns has a node cosign the head of a log.
+func (m *mesh) cosigns(at string, l *evilLog, old int64) ([]byte, error) {
+	m.t.Helper()
+	r := witness.Request{Old: old, Checkpoint: l.head(m.t)}
+	if size := int64(len(l.leaves)); 0 < old && old < size {
+		proof, err := tlog.ProveTree(size, old, l)
+		must(m.t, err)
+		r.Proof = proof
+	}
+	return keyserver.Client{Dial: dial.Direct()}.Cosign(m.t.Context(), m.endpoint(at), r)
+}
+
+// forked waits until nodes have frozen a domain, each with evidence that stands by itself.
+func (m *mesh) forked(domain string, by ...string) {
+	m.t.Helper()
+	for _, at := range by {
+		m.until(at+" to see the fork of "+domain, func() error {
+			if !m.nodes[at].node.frozen(m.nodes[domain].domain) {
+				return errors.New("it is not frozen")
+			}
+			return nil
+		})
+		rows := m.held(at, pki.StatementFork)
+		f, err := witness.ParseFork(rows[0].Raw)
+		if len(rows) != 1 || err != nil || f.Domain != m.nodes[domain].domain {
+			m.t.Errorf("%s: %d forks, %v", at, len(rows), err)
+		}
+		m.noted(at, domain, EventForked, 1)
+	}
+}
+
+// A domain that shows two of its witnesses two logs of as many leaves is found out by both, by
+// what they hand on to each other, and cosigned no more; who saw neither hears it too.
+func TestForkIsFoundByGossip(t *testing.T) {
+	m := newMesh(t, "e.test", "x.test", "y.test", "z.test")
+	m.federate("e.test", "x.test", "y.test")
+	m.peer("y.test", "z.test")
+	m.peer("z.test", "y.test")
+	m.settled("x.test", "y.test", "z.test", "e.test")
+	first := m.evilLog("e.test").add(t, "one", "two")
+	second := first.fork().add(t, "three")
+	first.add(t, "drei")
+	lines, err := m.cosigns("x.test", first, 0)
+	must(t, err)
+	if v, err := witness.Verifier(m.nodes["x.test"].domain, m.nodes["x.test"].node.logging.witness.Public()); err != nil {
+		t.Error(err)
+	} else if _, err := note.Open(append(first.head(t), lines...), note.VerifierList(v)); err != nil {
+		t.Error("what came is no cosignature:", err)
+	}
+	_, err = m.cosigns("y.test", second, 0)
+	var unknown bool
+	if unknown = errors.Is(err, witness.ErrUnknownLog); err != nil && !unknown { // it may know already
+		t.Fatal(err)
+	}
+	began := time.Now()
+	m.forked("e.test", "x.test", "y.test", "z.test")
+	t.Logf("found everywhere after %v, with a pace of %v", time.Since(began).Round(time.Millisecond), m.nodes["x.test"].node.cfg.viewPace())
+	if _, err := m.cosigns("x.test", first.add(t, "more"), 3); !errors.Is(err, witness.ErrUnknownLog) {
+		t.Errorf("a log that forked is cosigned: %v", err)
+	}
+	v := m.nodes["x.test"].node.judge(t.Context(), m.nodes["e.test"].domain)
+	if v.Row != pki.RowForked || v.Send != pki.SendWarned || v.Key.IsZero() {
+		t.Errorf("judged by %+v", v)
+	}
+	must(t, m.nodes["x.test"].end())
+	m.nodes["x.test"].start()
+	m.forked("e.test", "x.test")
+}
+
+// A log of more leaves that does not begin with what a peer has copied is found out by the copy,
+// though it shows nobody two heads of as many leaves; a peer that has a copy serves it when the
+// domain is gone.
+func TestForkIsFoundByMirror(t *testing.T) {
+	m := newMesh(t, "e.test", "x.test", "y.test")
+	m.federate("e.test", "x.test", "y.test")
+	log := m.evilLog("e.test").add(t, "one", "two", "three")
+	shown := m.takeOver("e.test", log)
+	_, err := m.cosigns("x.test", log, 0)
+	must(t, err)
+	m.mirrored("e.test", 3, "x.test", "y.test")
+	evil := log.fork()
+	evil.leaves, evil.hashes = nil, nil
+	evil.add(t, "one", "zwei", "three", "four", "five")
+	log = log.fork().add(t, "four")
+	shown.Store(log)
+	_, err = m.cosigns("x.test", log, 3)
+	must(t, err)
+	m.mirrored("e.test", 4, "x.test", "y.test")
+	shown.Store(evil)
+	if _, err = m.cosigns("x.test", evil, 4); !errors.Is(err, witness.ErrProof) && !errors.Is(err, witness.ErrUnknownLog) {
+		t.Errorf("another history is cosigned: %v", err)
+	}
+	m.forked("e.test", "x.test", "y.test")
+}
+
+// takeOver ends a node, and shows a log in its place to whoever asks its key server.
+func (m *mesh) takeOver(domain string, log *evilLog) *atomic.Pointer[evilLog] {
+	m.t.Helper()
+	n := m.nodes[domain]
+	key, err := keyring{filepath.Join(n.dir, keysFolder)}.link()
+	must(m.t, err)
+	cert, ca := *n.node.cert.Load(), n.node.authority().CA()
+	address := n.running.KeyServer
+	must(m.t, n.end())
+	shown := new(atomic.Pointer[evilLog])
+	shown.Store(log)
+	config := &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*keyserver.Certificate(cert, key, ca)}}
+	ln, err := tls.Listen("tcp", address, config)
+	must(m.t, err)
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path, ok := strings.CutPrefix(r.URL.Path, logPrefix)
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		shown.Load().serve(m.t, w, path)
+	})}
+	go server.Serve(ln)
+	m.t.Cleanup(func() { server.Close() })
+	return shown
+}
+
+// mirrored waits until nodes have a copy of a log with so many leaves.
+func (m *mesh) mirrored(domain string, leaves int64, by ...string) {
+	m.t.Helper()
+	for _, at := range by {
+		m.until(at+" to copy the log of "+domain, func() error {
+			h, _, err := m.nodes[at].node.store.Mirror(context.Background(), witness.Origin(m.nodes[domain].domain))
+			if err == nil && h.Size != leaves {
+				err = fmt.Errorf("%d leaves", h.Size)
+			}
+			return err
+		})
+	}
+}

@@ -1,0 +1,282 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/keyserver/witness"
+	"github.com/p3do/p3do/pki"
+)
+
+const (
+	// mirrorEvery is how often the logs of all peers are looked at without a cause.
+	mirrorEvery = 30 * time.Minute
+	// mirrorPause is the least time between two logs, and mirrorTime what one may take.
+	mirrorPause = 100 * time.Millisecond
+	mirrorTime  = 2 * time.Minute
+	// maxWanted is how many heads of one log wait for the copy to come as far. What is more is
+	// not compared: the log is read again before they are forgotten.
+	maxWanted = 8
+
+	logPrefix = "/v1/log/"
+)
+
+// Mirrors keep copies of the key logs of our peers, one at a time.
+type mirrors struct {
+	n *Node
+
+	mu      sync.Mutex // guards what follows
+	wanted  map[pki.Domain][]store.Head
+	untold  map[pki.Domain][]byte // heads that came too soon after others to be handed on
+	behind  map[pki.Domain]bool   // whose own server shows an older head than others have
+	changed chan struct{}         // has room for one: something is wanted
+}
+
+func newMirrors(n *Node) *mirrors {
+	return &mirrors{n: n, wanted: make(map[pki.Domain][]store.Head), untold: make(map[pki.Domain][]byte), behind: make(map[pki.Domain]bool), changed: make(chan struct{}, 1)}
+}
+
+// want has a peer's log copied as far as a head, and compared with it.
+func (m *mirrors) want(domain pki.Domain, head store.Head) {
+	if _, peer := m.n.peers.crossOf(domain); !peer {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	waiting := m.wanted[domain]
+	same := func(h store.Head) bool { return h.Size == head.Size && h.Root == head.Root }
+	if len(waiting) < maxWanted && !slices.ContainsFunc(waiting, same) {
+		m.wanted[domain] = append(waiting, head)
+	}
+	offer(m.changed, struct{}{})
+}
+
+// tell has a peer's head handed on a little later.
+func (m *mirrors) tell(checkpoint []byte) {
+	domain, err := witness.DomainOf(originOf(checkpoint))
+	if err != nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.untold[domain] = checkpoint
+	offer(m.changed, struct{}{})
+}
+
+// retell hands on what waits for it.
+func (m *mirrors) retell(ctx context.Context) {
+	m.mu.Lock()
+	waiting := m.untold
+	m.untold = make(map[pki.Domain][]byte)
+	m.mu.Unlock()
+	if len(waiting) > 0 {
+		wait(ctx, m.n.cfg.viewPace())
+	}
+	for _, checkpoint := range waiting {
+		m.n.sawHead(ctx, checkpoint)
+	}
+}
+
+func (m *mirrors) next() (all []pki.Domain) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for domain := range m.wanted {
+		all = append(all, domain)
+	}
+	return all
+}
+
+// taken are the heads that waited for a log.
+func (m *mirrors) taken(domain pki.Domain) []store.Head {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	waiting := m.wanted[domain]
+	delete(m.wanted, domain)
+	return waiting
+}
+
+// run copies what is wanted, and now and then all, until ctx ends.
+func (m *mirrors) run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		timer := time.NewTimer(mirrorEvery/2 + rand.N(mirrorEvery))
+		var due []pki.Domain
+		select {
+		case <-ctx.Done():
+		case <-m.changed:
+			due = m.next()
+		case <-timer.C:
+			for domain := range m.n.peers.known() {
+				due = append(due, domain)
+			}
+		}
+		timer.Stop()
+		for _, domain := range due {
+			if err := m.copy(ctx, domain); err != nil && ctx.Err() == nil {
+				m.n.log.Warn("copying a key log", "domain", domain, "err", err)
+			}
+			wait(ctx, mirrorPause)
+		}
+		m.retell(ctx)
+	}
+	return nil
+}
+
+// copy brings the copy of a domain's log forward: from its own servers, or, if they do not have
+// what others have seen, from peers that have copies of it.
+func (m *mirrors) copy(ctx context.Context, domain pki.Domain) error {
+	ctx, cancel := context.WithTimeout(ctx, mirrorTime)
+	defer cancel()
+	wanted := m.taken(domain)
+	d, err := m.n.directory.descriptor(ctx, domain)
+	if err != nil || !d.HasLog() || m.n.frozen(domain) {
+		return notFoundIsNil(err)
+	}
+	shown, err := m.fromHome(ctx, d)
+	for _, peer := range m.others(domain) {
+		if m.n.frozen(domain) || m.has(ctx, d, wanted) {
+			break
+		}
+		err = errors.Join(err, m.fromPeer(ctx, d, peer))
+	}
+	if ctx.Err() == nil {
+		m.seen(ctx, domain, shown, err)
+	}
+	return errors.Join(err, m.compare(ctx, d, wanted))
+}
+
+// fromHome reads the log at the domain's own servers. What they show is handed on to others.
+func (m *mirrors) fromHome(ctx context.Context, d pki.SignedDescriptor) (shown store.Head, err error) {
+	for _, address := range d.KeyServers {
+		at := keyserver.Endpoint{Address: address, CA: d.CA.Fingerprint()}
+		if shown, err = m.from(ctx, d, at, logPrefix); err == nil {
+			m.n.sawHead(ctx, shown.Checkpoint)
+			return shown, nil
+		}
+	}
+	return shown, err
+}
+
+func (m *mirrors) fromPeer(ctx context.Context, d pki.SignedDescriptor, peer pki.Domain) error {
+	by, err := m.n.directory.descriptor(ctx, peer)
+	if err != nil {
+		return notFoundIsNil(err)
+	}
+	for _, address := range by.KeyServers {
+		_, err = m.from(ctx, d, keyserver.Endpoint{Address: address, CA: by.CA.Fingerprint()}, witness.Mirror(d.Domain))
+		if err == nil || errors.Is(err, keyserver.ErrNotFound) {
+			return nil
+		}
+	}
+	return err
+}
+
+// from reads the log, or a copy of it, at one server.
+func (m *mirrors) from(ctx context.Context, d pki.SignedDescriptor, at keyserver.Endpoint, prefix string) (store.Head, error) {
+	ctx, reader, done := m.n.client.ReadLog(ctx, at, prefix)
+	defer done()
+	checkpoint, err := reader.ReadEndpoint(ctx, "checkpoint")
+	if err != nil {
+		return store.Head{}, err
+	}
+	head, err := witness.HeadBy(d.Descriptor, checkpoint)
+	if err != nil {
+		return head, err
+	}
+	target := head
+	if target.Checkpoint, err = m.cosigned(checkpoint, head); err != nil {
+		return head, err
+	}
+	tree, err := witness.NewCopy(m.n.store, head.Origin, reader).Follow(ctx, target)
+	if !errors.Is(err, witness.ErrOtherTree) {
+		return head, err
+	}
+	held, _, err := m.n.store.Mirror(ctx, head.Origin)
+	if err == nil {
+		held, err = witness.HeadBy(d.Descriptor, held.Checkpoint)
+	}
+	if err == nil {
+		err = m.n.proveFork(ctx, d, held, head, tree)
+	}
+	return head, err
+}
+
+// cosigned is a checkpoint with the signature of the log and those of witnesses that we know.
+func (m *mirrors) cosigned(checkpoint []byte, head store.Head) ([]byte, error) {
+	return witness.Cosigned(checkpoint, head, m.n.witnessKeys())
+}
+
+// others are our other peers, in an order by chance.
+func (m *mirrors) others(domain pki.Domain) (all []pki.Domain) {
+	for peer := range m.n.peers.known() {
+		if peer != domain {
+			all = append(all, peer)
+		}
+	}
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:min(len(all), maxWanted)]
+}
+
+// has reports whether the copy has come as far as each of some heads.
+func (m *mirrors) has(ctx context.Context, d pki.SignedDescriptor, wanted []store.Head) bool {
+	held, _, err := m.n.store.Mirror(ctx, witness.Origin(d.Domain))
+	return !slices.ContainsFunc(wanted, func(h store.Head) bool { return err != nil || h.Size > held.Size })
+}
+
+// compare looks for a fork between the copy and heads that waited for it. Those that go beyond
+// it still are not wanted again before somebody shows one anew.
+func (m *mirrors) compare(ctx context.Context, d pki.SignedDescriptor, wanted []store.Head) error {
+	held, _, err := m.n.store.Mirror(ctx, witness.Origin(d.Domain))
+	if err != nil {
+		return notFoundIsNil(err)
+	}
+	for _, h := range wanted {
+		if h.Size <= held.Size {
+			if err := m.n.compareHead(ctx, d, h); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// seen tells once if a domain's own server shows an older head than others have: that is no
+// fork, for a head does not say when it was signed, but it hides what came after it.
+func (m *mirrors) seen(ctx context.Context, domain pki.Domain, shown store.Head, failed error) {
+	held, _, err := m.n.store.Mirror(ctx, witness.Origin(domain))
+	if failed != nil || err != nil || shown.Origin == "" {
+		return
+	}
+	behind := shown.Size < held.Size
+	m.mu.Lock()
+	was := m.behind[domain]
+	m.behind[domain] = behind
+	m.mu.Unlock()
+	if behind && !was {
+		m.n.note(ctx, domain, EventLog, fmt.Sprintf("its key server shows %d leaves of its log, and it has signed %d", shown.Size, held.Size))
+	}
+}
+
+// witnessKeys are those of our peers, and our own.
+func (n *Node) witnessKeys() (keys []witness.Peer) {
+	domains := make([]pki.Domain, 0)
+	for domain := range n.peers.known() {
+		domains = append(domains, domain)
+	}
+	slices.SortFunc(domains, func(a, b pki.Domain) int { return strings.Compare(a.String(), b.String()) })
+	for _, domain := range append(domains, n.cfg.Domain) {
+		if is, ok := n.directory.find(domain); ok && !is.witness.IsZero() {
+			if v, err := witness.Verifier(domain, is.witness); err == nil {
+				keys = append(keys, witness.Peer{Verifier: v})
+			}
+		}
+	}
+	return keys
+}
