@@ -191,6 +191,14 @@ func TestNumbers(t *testing.T) {
 			{"to names of one domain it keeps #, and more", "node.maxMoves", 1},
 			{"The whole is at most # long", "pki.MaxStatementSize", 1},
 		},
+		"docs/spec/witness.md": {
+			{"the one spelling that it has: # bytes at most", "keyserver/witness.MaxRequest", 1},
+			{"bytes at most, of which # are the checkpoint", "keyserver/witness.MaxCheckpoint", 1},
+			{"# MiB are kept of one log", "keyserver/witness.MaxMirror", mib},
+			{"of one log and # GiB of all", "internal/store.MaxMirrorBytes", 1 << 30},
+			{"and no other, at most # long", "pki.MaxHeadSize", 1},
+			{"number of hashes, at most #; for each", "keyserver/witness.MaxProof", 1},
+		},
 		"docs/spec/session.md": {
 			{"of at most # MiB:", "internal/link.MaxControl", mib},
 			{"requests of one link worked on at a time | # |", "internal/session.MaxPending", 1},

@@ -19,6 +19,7 @@ import (
 
 	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/keyserver/witness"
 	"github.com/p3do/p3do/pki"
 )
@@ -67,8 +68,8 @@ func (l *evilLog) head(t testing.TB) []byte {
 	t.Helper()
 	root, err := tlog.TreeHash(int64(len(l.leaves)), l)
 	must(t, err)
-	name := witness.Origin(l.domain)
-	vkey, err := witness.LogKey(l.domain, l.key.Public())
+	name := keylog.Origin(l.domain)
+	vkey, err := keylog.LogVKey(l.domain, l.key.Public())
 	must(t, err)
 	signer, err := note.NewSigner("PRIVATE+KEY+" + name + "+" + strings.Split(vkey, "+")[1] + "+" +
 		base64.StdEncoding.EncodeToString(append([]byte{1}, l.key.Seed()...)))
@@ -148,7 +149,7 @@ func TestForkIsFoundByGossip(t *testing.T) {
 	first.add(t, "drei")
 	lines, err := m.cosigns("x.test", first, 0)
 	must(t, err)
-	if v, err := witness.Verifier(m.nodes["x.test"].domain, m.nodes["x.test"].node.logging.witness.Public()); err != nil {
+	if v, err := keylog.WitnessVerifier(m.nodes["x.test"].domain, m.nodes["x.test"].node.logging.witness.Public()); err != nil {
 		t.Error(err)
 	} else if _, err := note.Open(append(first.head(t), lines...), note.VerifierList(v)); err != nil {
 		t.Error("what came is no cosignature:", err)
@@ -231,7 +232,7 @@ func (m *mesh) mirrored(domain string, leaves int64, by ...string) {
 	m.t.Helper()
 	for _, at := range by {
 		m.until(at+" to copy the log of "+domain, func() error {
-			h, _, err := m.nodes[at].node.store.Mirror(context.Background(), witness.Origin(m.nodes[domain].domain))
+			h, _, err := m.nodes[at].node.store.Mirror(context.Background(), keylog.Origin(m.nodes[domain].domain))
 			if err == nil && h.Size != leaves {
 				err = fmt.Errorf("%d leaves", h.Size)
 			}

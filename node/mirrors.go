@@ -12,6 +12,7 @@ import (
 
 	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/keyserver/witness"
 	"github.com/p3do/p3do/pki"
 )
@@ -226,14 +227,14 @@ func (m *mirrors) others(domain pki.Domain) (all []pki.Domain) {
 
 // has reports whether the copy has come as far as each of some heads.
 func (m *mirrors) has(ctx context.Context, d pki.SignedDescriptor, wanted []store.Head) bool {
-	held, _, err := m.n.store.Mirror(ctx, witness.Origin(d.Domain))
+	held, _, err := m.n.store.Mirror(ctx, keylog.Origin(d.Domain))
 	return !slices.ContainsFunc(wanted, func(h store.Head) bool { return err != nil || h.Size > held.Size })
 }
 
 // compare looks for a fork between the copy and heads that waited for it. Those that go beyond
 // it still are not wanted again before somebody shows one anew.
 func (m *mirrors) compare(ctx context.Context, d pki.SignedDescriptor, wanted []store.Head) error {
-	held, _, err := m.n.store.Mirror(ctx, witness.Origin(d.Domain))
+	held, _, err := m.n.store.Mirror(ctx, keylog.Origin(d.Domain))
 	if err != nil {
 		return notFoundIsNil(err)
 	}
@@ -250,7 +251,7 @@ func (m *mirrors) compare(ctx context.Context, d pki.SignedDescriptor, wanted []
 // seen tells once if a domain's own server shows an older head than others have: that is no
 // fork, for a head does not say when it was signed, but it hides what came after it.
 func (m *mirrors) seen(ctx context.Context, domain pki.Domain, shown store.Head, failed error) {
-	held, _, err := m.n.store.Mirror(ctx, witness.Origin(domain))
+	held, _, err := m.n.store.Mirror(ctx, keylog.Origin(domain))
 	if failed != nil || err != nil || shown.Origin == "" {
 		return
 	}
@@ -273,7 +274,7 @@ func (n *Node) witnessKeys() (keys []witness.Peer) {
 	slices.SortFunc(domains, func(a, b pki.Domain) int { return strings.Compare(a.String(), b.String()) })
 	for _, domain := range append(domains, n.cfg.Domain) {
 		if is, ok := n.directory.find(domain); ok && !is.witness.IsZero() {
-			if v, err := witness.Verifier(domain, is.witness); err == nil {
+			if v, err := keylog.WitnessVerifier(domain, is.witness); err == nil {
 				keys = append(keys, witness.Peer{Verifier: v})
 			}
 		}

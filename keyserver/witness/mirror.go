@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -191,7 +192,7 @@ func (d Door) serveMirror(out http.ResponseWriter, r *http.Request) {
 		say(out, http.StatusNotFound, typeText, "Not Found\n")
 		return
 	}
-	body, contentType, err := d.mirrored(r.Context(), Origin(domain), path)
+	body, contentType, err := d.mirrored(r.Context(), keylog.Origin(domain), path)
 	switch {
 	case err == nil:
 		say(out, http.StatusOK, contentType, string(body))

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver/keylog"
 )
 
 // A copy grows with the log, reads little again, and serves torchwood's own client every leaf and
@@ -37,7 +38,7 @@ func TestCopy(t *testing.T) {
 	fetcher := must(torchwood.NewTileFetcher(server.URL + Mirror(domain("a.test"))))
 	verifier := must(LogVerifier(domain("a.test"), log.key.Public()))
 	signed := must(fetcher.ReadEndpoint(t.Context(), "checkpoint"))
-	head, _, err := torchwood.VerifyCheckpoint(signed, must(torchwood.ParsePolicy([]byte("log "+must(LogKey(domain("a.test"), log.key.Public()))+"\nquorum none\n"))))
+	head, _, err := torchwood.VerifyCheckpoint(signed, must(torchwood.ParsePolicy([]byte("log "+must(keylog.LogVKey(domain("a.test"), log.key.Public()))+"\nquorum none\n"))))
 	if err != nil || head.N != log.size || verifier.Name() != head.Origin {
 		t.Fatalf("%+v, %v", head, err)
 	}
@@ -121,7 +122,7 @@ func TestGather(t *testing.T) {
 	t.Run("merge", func(t *testing.T) {
 		w, s := newWitness(t, log)
 		must(w.Add(t.Context(), log.request(0, 7)))
-		by := must(Verifier(domain("b.test"), witnessKey().Public()))
+		by := must(keylog.WitnessVerifier(domain("b.test"), witnessKey().Public()))
 		merged := log.at(20)
 		gather := func(to int64, old int64) (int64, error) {
 			olds, errs := Gather(t.Context(), log.head(to), func(old int64) (tlog.TreeProof, error) { return tlog.ProveTree(to, old, log) },
@@ -147,7 +148,7 @@ func TestGather(t *testing.T) {
 		}
 	})
 	t.Run("liar", func(t *testing.T) {
-		by := must(Verifier(domain("b.test"), witnessKey().Public()))
+		by := must(keylog.WitnessVerifier(domain("b.test"), witnessKey().Public()))
 		for what, answer := range map[string]string{"nothing": "", "a line": "— b.test/p3do/witness AAAA\n", "text": "hello\n", "the log's": string(log.at(20))[strings.Index(string(log.at(20)), "\n\n")+2:]} {
 			_, errs := Gather(t.Context(), log.head(20), nil, []Peer{{Verifier: by, Ask: func(context.Context, Request) ([]byte, error) { return []byte(answer), nil }}},
 				func(note.Signature) { t.Errorf("%s was taken", what) })

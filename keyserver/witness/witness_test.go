@@ -19,6 +19,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -27,8 +28,8 @@ import (
 func TestCosigning(t *testing.T) {
 	log := newTree("a.test", 1)
 	w, s := newWitness(t, log)
-	policy := must(torchwood.ParsePolicy([]byte("log " + must(LogKey(domain("a.test"), log.key.Public())) + "\nwitness b " +
-		Key(domain("b.test"), witnessKey().Public()) + "\nquorum b\n")))
+	policy := must(torchwood.ParsePolicy([]byte("log " + must(keylog.LogVKey(domain("a.test"), log.key.Public())) + "\nwitness b " +
+		must(keylog.WitnessVerifier(domain("b.test"), witnessKey().Public())).String() + "\nquorum b\n")))
 	var last int64
 	for _, size := range []int64{1, 2, 3, 7, 8, 300} {
 		log.add(int(size-last), "a")
@@ -263,7 +264,7 @@ func TestOnlyTheLogsSignatureIsKept(t *testing.T) {
 	log := newTree("a.test", 1)
 	log.add(1, "a")
 	more := must(note.Sign(&note.Note{Text: strings.SplitAfter(string(log.at(1)), "\n\n")[0][:len(strings.SplitAfter(string(log.at(1)), "\n\n")[0])-1]},
-		must(signer(Origin(domain("a.test")), log.key)), must(Signer(domain("b.test"), witnessKey()))))
+		must(signer(keylog.Origin(domain("a.test")), log.key)), must(Signer(domain("b.test"), witnessKey()))))
 	h, _, err := OpenHead(more, log.verifier())
 	if err != nil || !bytes.Equal(h.Checkpoint, log.at(1)) {
 		t.Errorf("%v\n%s", err, h.Checkpoint)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -106,12 +107,12 @@ func (t *tree) ReadEndpoint(context.Context, string) ([]byte, error) { return ni
 
 // at signs the head of so many leaves.
 func (t *tree) at(size int64) []byte {
-	text := fmt.Sprintf("%s\n%d\n%s\n", Origin(t.descriptor.Domain), size, must(tlog.TreeHash(size, t)))
+	text := fmt.Sprintf("%s\n%d\n%s\n", keylog.Origin(t.descriptor.Domain), size, must(tlog.TreeHash(size, t)))
 	return t.sign(text)
 }
 
 func (t *tree) sign(text string) []byte {
-	return must(note.Sign(&note.Note{Text: text}, must(signer(Origin(t.descriptor.Domain), t.key))))
+	return must(note.Sign(&note.Note{Text: text}, must(signer(keylog.Origin(t.descriptor.Domain), t.key))))
 }
 
 func (t *tree) head(size int64) store.Head {
@@ -147,7 +148,7 @@ func witnessOn(s *store.Store, trees ...*tree) *Witness {
 		Store: s, Signer: must(Signer(domain("b.test"), witnessKey())),
 		Log: func(origin string) (note.Verifier, bool) {
 			for _, t := range trees {
-				if origin == Origin(t.descriptor.Domain) {
+				if origin == keylog.Origin(t.descriptor.Domain) {
 					return t.verifier(), true
 				}
 			}
