@@ -16,7 +16,7 @@ func TestStatementEnvelope(t *testing.T) {
 	}
 	for kind, s := range map[StatementKind]Statement{
 		StatementView: view.Statement(), StatementRevocation: revocation.Statement(), StatementSuccession: succession.Statement(),
-		StatementMove: w.move(t).Statement(),
+		StatementMove: w.move(t).Statement(), StatementHead: {StatementHead, make([]byte, 100)}, StatementFork: {StatementFork, make([]byte, 100)},
 	} {
 		raw := s.Marshal()
 		got, inner, err := ParseStatement(raw)
@@ -29,7 +29,9 @@ func TestStatementEnvelope(t *testing.T) {
 		"a kind alone":          {1},
 		"shorter than any":      make([]byte, SignatureSize),
 		"kind 0":                make([]byte, 100),
-		"kind 5":                append([]byte{5}, make([]byte, 100)...),
+		"kind 7":                append([]byte{7}, make([]byte, 100)...),
+		"too long a head":       append([]byte{5}, make([]byte, MaxHeadSize+1)...),
+		"too long a fork":       append([]byte{6}, make([]byte, MaxForkSize+1)...),
 		"too long a view":       append([]byte{1}, make([]byte, MaxViewSize+1)...),
 		"too long a revocation": append([]byte{2}, make([]byte, MaxRevocationSize+1)...),
 		"too long a succession": append([]byte{3}, make([]byte, MaxSuccessionSize+1)...),
