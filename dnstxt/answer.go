@@ -145,11 +145,11 @@ func (q question) judge(m *dns.Msg) (Answer, error) {
 	case len(texts) == 0:
 		return Answer{}, ErrNone
 	case len(texts) > 1:
-		return Answer{}, &ParseError{"", wantOneRecord}
+		return Answer{}, &RecordError{texts, &ParseError{"", wantOneRecord}}
 	}
 	answer.Record, err = Parse(texts[0])
 	if err != nil {
-		return Answer{}, err
+		return Answer{}, &RecordError{texts, err}
 	}
 	return answer, nil
 }

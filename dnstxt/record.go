@@ -51,6 +51,21 @@ func (e *ParseError) Error() string {
 // Unwrap returns ErrInvalid.
 func (e *ParseError) Unwrap() error { return ErrInvalid }
 
+// Missing reports whether the tag is not there at all.
+func (e *ParseError) Missing() bool { return e.Want == wantThere }
+
+// A RecordError is an answer that is refused for what the records in it say.
+type RecordError struct {
+	Texts []string // of the records that claim to be ours, as they came
+	Cause error    // a *ParseError
+}
+
+// Error is that of the cause.
+func (e *RecordError) Error() string { return e.Cause.Error() }
+
+// Unwrap returns the cause.
+func (e *RecordError) Unwrap() error { return e.Cause }
+
 // A Record is what a domain publishes. A Record that Parse returned is valid;
 // one made by hand is checked where it is published.
 type Record struct {
@@ -85,7 +100,7 @@ func Parse(text string) (Record, error) {
 	}
 	for _, name := range []string{tagKeyType, tagFingerprint, tagKeyServers} {
 		if !seen[name] {
-			return Record{}, &ParseError{name, "it to be there"}
+			return Record{}, &ParseError{name, wantThere}
 		}
 	}
 	return r, r.Check()

@@ -28,6 +28,7 @@ const (
 
 // What is expected of a value, for errors.
 const (
+	wantThere       = "it to be there"
 	wantText        = "printable ASCII without quotes and backslashes"
 	wantTag         = "tags of the form name=value, separated by semicolons"
 	wantVersion     = Version + ", as the first tag and once only"

@@ -64,8 +64,9 @@ type Network struct {
 // DNS says which resolver the node asks, for itself and for its users, and which keys it verifies
 // the answers from.
 type DNS struct {
-	Server  string `toml:"server"`  // as [dnstxt.ParseServer] reads it
-	Anchors string `toml:"anchors"` // a file, in the node's folder if it is no absolute path; "": the keys of the root of DNS
+	Server  string    `toml:"server"`  // as [dnstxt.ParseServer] reads it
+	Anchors string    `toml:"anchors"` // a file, in the node's folder if it is no absolute path; "": the keys of the root of DNS
+	Update  DNSUpdate `toml:"update"`  // where the node keeps its domain's record itself
 }
 
 // Routing is what an operator may choose of the router.
@@ -173,6 +174,7 @@ func (c Config) validate() error {
 		}
 		fault(Everywhere(address), "%q, which is to be published, is no address that others can connect to", address)
 	}
+	faults = append(faults, c.DNS.Update.faults()...)
 	faults = append(faults, c.unpublished("link", c.Listen.Link, c.Publish.Links), c.unpublished("keyserver", c.Listen.KeyServer, c.Publish.KeyServers))
 	fault(len(c.Publish.Links) > pki.MaxLinks, "publish.links has %d addresses, at most %d", len(c.Publish.Links), pki.MaxLinks)
 	fault(len(c.Publish.KeyServers) > pki.MaxKeyServers, "publish.keyservers has %d addresses, at most %d", len(c.Publish.KeyServers), pki.MaxKeyServers)
@@ -236,7 +238,7 @@ func (c Config) onLoopback() bool {
 // Text is the configuration file of c, each key with its meaning.
 func (c Config) Text() string {
 	return fmt.Sprintf(configText, c.Domain, c.Registration, c.Listen.Link, c.Listen.KeyServer,
-		quoted(c.Publish.Links), quoted(c.Publish.KeyServers), c.Network.Private, c.DNS.Server, c.DNS.Anchors, c.Routing.ExtraHops, c.labText())
+		quoted(c.Publish.Links), quoted(c.Publish.KeyServers), c.Network.Private, c.DNS.Server, c.DNS.Anchors, c.DNS.Update.text(), c.Routing.ExtraHops, c.labText())
 }
 
 // viewPace is the least time between two views of ours.
@@ -334,6 +336,10 @@ server = %q
 # keys of the root of DNS.
 anchors = %q
 
+# A name server of yours that takes updates (RFC 2136) may be kept up to date by the node
+# itself: under [dns.update], server = "HOST:PORT", tsig_file = "FILE" (as tsig-keygen or
+# keymgr -t writes it, for its owner only), and if need be zone = "ZONE" and ttl = SECONDS.
+%s
 [routing]
 # How many contexts are added before the last of each leg: 0 to 3. Each costs one
 # flood more and hides the way better.

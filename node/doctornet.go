@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strings"
 
-	"github.com/p3do/p3do/dnstxt"
 	"github.com/p3do/p3do/internal/link"
 	"github.com/p3do/p3do/keyserver"
 )
@@ -95,50 +93,6 @@ func (e *examination) unreachable(key, address string, other bool, err error) {
 	_, port, _ := net.SplitHostPort(address)
 	e.wrong("ports", fmt.Sprintf("let TCP port %s through to this machine, or edit %s in %s", port, key, e.path(ConfigFile)),
 		"%s, which is published, cannot be reached from here: %v", address, err)
-}
-
-// dns: what the resolver says of our domain is what [Record] says.
-func (e *examination) dns(ctx context.Context) {
-	if e.cfg == nil || e.authority == nil || e.cfg.Domain != e.authority.Domain() {
-		return // of which domain?
-	}
-	ask, err := NewResolver(e.Dir, e.DNS, e.Dial)
-	if err != nil {
-		e.wrong("dns", "P3DO_DNS=127.0.0.1:53 "+e.command("doctor"), "%v", err)
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
-	defer cancel()
-	want := dnstxt.Record{
-		Fingerprint: e.authority.CA().Fingerprint(), Next: e.authority.Commitment().Next,
-		KeyServers: e.published(e.cfg.Publish.KeyServers, e.running.KeyServer),
-	}
-	said, err := ask.Lookup(ctx, e.cfg.Domain)
-	hint := e.zoneLine(want)
-	switch {
-	case errors.Is(err, dnstxt.ErrNone):
-		e.wrong("dns", hint, "%s has no record of P3DO in DNS", e.cfg.Domain)
-	case errors.Is(err, dnstxt.ErrInvalid):
-		e.wrong("dns", hint, "the record of %s in DNS is refused: %v", e.cfg.Domain, err)
-	case err != nil:
-		e.unknown("dns", fmt.Sprintf("edit dns.server in %s, or start the resolver", e.path(ConfigFile)), "%s does not say what is in DNS: %v", ask.Server, err)
-	case said.Fingerprint != want.Fingerprint:
-		e.wrong("dns", hint, "DNS says that the fingerprint of %s is %s, and it is %s", e.cfg.Domain, said.Fingerprint, want.Fingerprint)
-	case said.Next != want.Next:
-		e.wrong("dns", hint, "DNS says that the key to follow that of %s is %s, and it is %s", e.cfg.Domain, said.Next, want.Next)
-	case len(want.KeyServers) > 0 && !sameSet(said.KeyServers, want.KeyServers):
-		e.wrong("dns", hint, "DNS says ks=%s of %s, and its key server is %s",
-			strings.Join(said.KeyServers, ","), e.cfg.Domain, strings.Join(want.KeyServers, ","))
-	}
-}
-
-// zoneLine is what to paste into the zone.
-func (e *examination) zoneLine(record dnstxt.Record) string {
-	line, err := record.ZoneLine(e.cfg.Domain, RecordTTL)
-	if err != nil { // its key server has no address as long as it does not serve
-		return e.command("serve") + ", then: " + e.command("dns print")
-	}
-	return "copy this line into your zone: " + line
 }
 
 func sameSet(a, b []string) bool {

@@ -52,6 +52,7 @@ type Node struct {
 	beliefs   *beliefs
 	bench     *bench
 	watcher   *watcher
+	publisher *publisher
 	cursors   cursors
 	viewed    paces[pki.Domain] // the views of domains
 	headed    paces[pki.Domain] // the heads of their key logs
@@ -161,6 +162,7 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 		unsaid:    make(chan struct{}, 1),
 		succeeded: make(chan struct{}, 1),
 	}
+	n.publisher = &publisher{n, make(chan struct{}, 1)}
 	if err := n.open(ctx, time.Now()); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -349,6 +351,7 @@ func (n *Node) Run(ctx context.Context, ready func(Running)) (err error) {
 	n.start(inner, g, doors)
 	if err = n.announce(ctx); err == nil {
 		n.log.Info("serving", "domain", n.cfg.Domain, "link", n.addresses.Link, "keyserver", n.addresses.KeyServer)
+		g.Go(func() error { return n.publisher.run(inner) }) // once it is known where we listen
 		if ready != nil {
 			ready(n.addresses)
 		}

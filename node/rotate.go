@@ -124,6 +124,7 @@ func (n *Node) succeed(ctx context.Context, h handOver) (Rotated, error) {
 		return Rotated{}, err
 	}
 	n.office.held.Store(fresh)
+	n.publisher.soon()
 	return done, n.takeOffice(ctx, s)
 }
 
@@ -219,6 +220,7 @@ func (n *Node) succeedRoot(ctx context.Context, h handOver) (Rotated, error) {
 		return Rotated{}, err
 	}
 	n.office.held.Store(fresh)
+	n.publisher.soon()
 	if err := n.directory.publishOwn(ctx, time.Now()); err != nil {
 		return Rotated{}, err
 	}

@@ -34,9 +34,10 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			return nil
 		},
+		Condition: hasPrograms,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"labenv": labEnv, "capture": capture, "waitfile": waitFile, "endnode": endNode, "sql": runSQL, "waitout": waitOut, "exits": exits, "waitexits": waitExits,
-			"cut": cutNode,
+			"cut": cutNode, "nameserver": nameServer, "stub": stub, "zonetexts": zoneTexts, "responder": responder, "say": say,
 		},
 	})
 }

@@ -202,25 +202,34 @@ func (s *Server) Texts(t Test, name string) []string {
 	return texts
 }
 
-// freePort is free for UDP and TCP, and not in the range from which systems take ports for
-// connections that go out.
-func freePort() (int, error) {
+// Listen opens a port of 127.0.0.1 for UDP and TCP, for a name server of a test's own.
+func Listen() (net.PacketConn, net.Listener, error) {
 	var last error
 	for range 100 {
-		port := 15000 + rand.IntN(15000)
-		address := fmt.Sprintf("127.0.0.1:%d", port)
+		// not in the range from which systems take ports for connections that go out
+		address := fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(15000))
 		tcp, err := net.Listen("tcp", address)
 		if err != nil {
 			last = err
 			continue
 		}
 		udp, err := net.ListenPacket("udp", address)
-		tcp.Close()
 		if err == nil {
-			udp.Close()
-			return port, nil
+			return udp, tcp, nil
 		}
 		last = err
+		tcp.Close()
 	}
-	return 0, last
+	return nil, nil, last
+}
+
+// freePort is free for UDP and TCP.
+func freePort() (int, error) {
+	udp, tcp, err := Listen()
+	if err != nil {
+		return 0, err
+	}
+	udp.Close()
+	tcp.Close()
+	return tcp.Addr().(*net.TCPAddr).Port, nil
 }
