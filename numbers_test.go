@@ -65,6 +65,13 @@ func TestNumbers(t *testing.T) {
 			{"At most # TCP connections", "dnstxt.maxConns", 1},
 			{"is silent for # s", "dnstxt.tcpIdle", second},
 			{"has asked # times", "dnstxt.tcpQueries", 1},
+			{"the secret is # to 512", "dnstxt.leastSecret", 1},
+			{"is 16 to # octets", "dnstxt.mostSecret", 1},
+			{"a file of at most # octets, as", "dnstxt.MaxKeyFile", 1},
+			{"a fudge of # s", "dnstxt.fudge", 1},
+			{"An exchange ends after # s", "dnstxt.DefaultUpdateTimeout", second},
+			{"More than # records, or an alias", "dnstxt.maxAnswers", 1},
+			{"the writer looks anew, # times", "dnstxt.updateTries", 1},
 		},
 		"docs/spec/keyserver.md": {
 			{"being read from the store at a time | # |", "keyserver.pageReads", 1},

@@ -41,7 +41,7 @@ const (
 // An Updater puts records into the zones of other people's name servers: dynamic updates
 // (RFC 2136), signed with TSIG (RFC 8945), over TCP.
 type Updater struct {
-	Server  string // host:port of the primary server
+	Server  string // IP:PORT of the primary server
 	Zone    string // that holds the record, without the final dot; empty: the server is asked
 	Key     TSIGKey
 	Dial    func(ctx context.Context, network, address string) (net.Conn, error)

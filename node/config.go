@@ -337,7 +337,7 @@ server = %q
 anchors = %q
 
 # A name server of yours that takes updates (RFC 2136) may be kept up to date by the node
-# itself: under [dns.update], server = "HOST:PORT", tsig_file = "FILE" (as tsig-keygen or
+# itself: under [dns.update], server = "IP:PORT", tsig_file = "FILE" (as tsig-keygen or
 # keymgr -t writes it, for its owner only), and if need be zone = "ZONE" and ttl = SECONDS.
 %s
 [routing]

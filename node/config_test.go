@@ -31,6 +31,7 @@ func TestConfigText(t *testing.T) {
 	domain := parse(t, pki.ParseDomain, "a.test")
 	full := labConfig(domain, "127.0.0.1:53")
 	full.Lab = Lab{Enabled: true, Loss: 0.25, Delay: Duration(50 * time.Millisecond), Seed: 7}
+	full.DNS.Update = DNSUpdate{Server: "192.0.2.1:53", TSIGFile: "tsig.key", Zone: "test", TTL: 60}
 	full.Publish = Publish{Links: []string{"a.test:1", "127.0.0.1:2"}, KeyServers: []string{"[::1]:3"}}
 	for _, c := range []Config{DefaultConfig(domain), full} {
 		got, err := readText(t, c.Text())
@@ -58,6 +59,9 @@ func TestConfigFaults(t *testing.T) {
 		{"a resolver that nobody tells from others", `server = "127.0.0.1:53"`, `server = "tls://127.0.0.1:853"`, []string{`want pin=PIN`}},
 		{"anchors that are not there", `anchors = ""`, `anchors = "root.key"`, []string{`dns.anchors: `, `root.key: no such file`}},
 		{"anchors that are none", `anchors = ""`, `anchors = "p3dod.toml"`, []string{`dns.anchors: dnstxt: trust anchors`}},
+		{"an update that says little", "[routing]", "[dns.update]\nzone = \"A.test\"\nttl = 604801\n[routing]", []string{`dns.update.server: "": want an IP address and a port`, "dns.update.tsig_file is missing", `zone of dns.update: "A.test" is no`, "dns.update.ttl is 604801, more than 604800"}},
+		{"an update of a name", "[routing]", "[dns.update]\nserver = \"ns.a.test:53\"\ntsig_file = \"k\"\n[routing]", []string{`"ns.a.test:53": want an IP address`}},
+		{"an update with a typing error", "[routing]", "[dns.update]\nserver = \"127.0.0.1:53\"\ntsig-file = \"k\"\n[routing]", []string{"unknown keys: dns.update.tsig-file"}},
 		{"published", `links = ["a.test:4404"]`, `links = ["A.test:4404"]`, []string{"A.test:4404"}},
 		{"too many", `links = ["a.test:4404"]`, `links = [` + strings.Repeat(`"a.test:1",`, 9) + `]`, []string{"9 addresses, at most 8"}},
 		{"all addresses", `links = ["a.test:4404"]`, `links = []`, []string{`listen.link is "0.0.0.0:4404"`, `[publish]: links = ["a.test:4404"]`}},

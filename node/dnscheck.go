@@ -60,11 +60,10 @@ func (c DNSCheck) Examine(ctx context.Context, now time.Time) ([]Finding, error)
 	return e.findings, nil
 }
 
-// zone asks the server that has the zone, and reports whether the zone is right. The one of the
-// configuration may have a name, which nobody looks up here: then it is not asked.
+// zone asks the server that has the zone, if one is named, and reports whether the zone is right.
 func (c DNSCheck) zone(ctx context.Context, e *examination, want dnstxt.Record) (right bool, err error) {
 	server := c.Server
-	if _, err := dnstxt.ParseServer(e.cfg.DNS.Update.Server); server == "" && err == nil {
+	if server == "" {
 		server = e.cfg.DNS.Update.Server
 	}
 	if server == "" {

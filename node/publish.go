@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -29,7 +30,7 @@ var ErrNoUpdate = errors.New("node: no name server to publish at")
 // DNSUpdate says which name server the domain's record is put into (RFC 2136), and with which
 // key. Without a server nothing is.
 type DNSUpdate struct {
-	Server   string `toml:"server"`    // host:port of the primary server
+	Server   string `toml:"server"`    // IP:PORT of the primary server
 	TSIGFile string `toml:"tsig_file"` // as tsig-keygen or keymgr -t writes it; relative to the folder
 	Zone     string `toml:"zone"`      // that holds the record; empty: the server is asked
 	TTL      uint32 `toml:"ttl"`       // seconds; 0: RecordTTL
@@ -42,15 +43,15 @@ func (u DNSUpdate) faults() (faults []error) {
 	if u == (DNSUpdate{}) {
 		return nil
 	}
-	if !isAddress(u.Server) {
-		faults = append(faults, fmt.Errorf("dns.update.server: %q is not host:port", u.Server))
+	if at, err := netip.ParseAddrPort(u.Server); err != nil || at.Port() == 0 {
+		faults = append(faults, fmt.Errorf("dns.update.server: %q: want an IP address and a port, such as 192.0.2.1:53: a name would have to be looked up", u.Server))
 	}
 	if u.TSIGFile == "" {
 		faults = append(faults, errors.New("dns.update.tsig_file is missing"))
 	}
 	if u.Zone != "" {
-		if _, err := pki.ParseDomain(u.Zone); err != nil {
-			faults = append(faults, fmt.Errorf("dns.update.zone: %w", err))
+		if _, err := pki.ParseDomain("x." + u.Zone); err != nil { // a zone may be one label
+			faults = append(faults, fmt.Errorf("zone of dns.update: %q is no domain name in lower case without a final dot", u.Zone))
 		}
 	}
 	if u.TTL > maxTTL {

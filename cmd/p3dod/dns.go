@@ -120,7 +120,7 @@ type publishResult struct {
 func dnsPublishCommand(f *flags) *cobra.Command {
 	var u node.DNSUpdate
 	c := &cobra.Command{Use: "publish", Short: "put the record into the zone of a name server", Long: dnsPublishHelp, Args: cobra.NoArgs}
-	c.Flags().StringVar(&u.Server, "server", "", "primary name server of the zone, host:port")
+	c.Flags().StringVar(&u.Server, "server", "", "primary name server of the zone: IP:PORT")
 	c.Flags().StringVar(&u.TSIGFile, "tsig-file", "", "file with the TSIG key")
 	c.Flags().StringVar(&u.Zone, "zone", "", "the zone (default: the server is asked)")
 	c.Flags().Uint32Var(&u.TTL, "ttl", 0, fmt.Sprintf("how long others may remember it, in seconds (default %d)", node.RecordTTL))
@@ -163,14 +163,14 @@ var publishHints = []struct {
 	{dnstxt.ErrBadSecret, "copy algorithm and secret of the key from the server's configuration into the file"},
 	{dnstxt.ErrBadTime, "timedatectl set-ntp true   (on whichever machine has the wrong time)"},
 	{dnstxt.ErrRefused, "allow the key to update TXT at _p3do.DOMAIN: update-policy (BIND) or an acl with update-owner-name (Knot), see docs/operating.md"},
-	{dnstxt.ErrNotAuthoritative, "--server HOST:PORT of the zone's primary server   (dig +short SOA DOMAIN names it first), and --zone if the zone is another"},
+	{dnstxt.ErrNotAuthoritative, "--server IP:PORT of the zone's primary server   (dig +short SOA DOMAIN names it first), and --zone if the zone is another"},
 	{dnstxt.ErrNotInZone, "--zone ZONE that holds _p3do.DOMAIN, or none: the server is asked then"},
-	{dnstxt.ErrUnsigned, "--server HOST:PORT of the primary server itself   (somebody else answers there, or on the way)"},
+	{dnstxt.ErrUnsigned, "--server IP:PORT of the primary server itself   (somebody else answers there, or on the way)"},
 	{dnstxt.ErrOccupied, "remove the other records at _p3do.DOMAIN from the zone"},
 	{dnstxt.ErrRaced, "p3dod dns publish   (once more, when nobody else edits the zone)"},
 	{dnstxt.ErrUnchanged, "look into the server's log"},
 	{dnstxt.ErrKeyFile, "tsig-keygen NAME > FILE && chmod 600 FILE"},
-	{node.ErrNoUpdate, "p3dod dns publish --server HOST:PORT --tsig-file FILE   (or write both under [dns.update] in p3dod.toml)"},
+	{node.ErrNoUpdate, "p3dod dns publish --server IP:PORT --tsig-file FILE   (or write both under [dns.update] in p3dod.toml)"},
 }
 
 func publishFailure(err error, dir string, u node.DNSUpdate) error {

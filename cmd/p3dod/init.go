@@ -106,7 +106,7 @@ func initNode(c *cobra.Command, f *flags, cfg node.Config, offline string) error
 	if m.Words != "" {
 		text.WriteString(wordsText(m.Offline, m.Words))
 	}
-	fmt.Fprintf(&text, "Next:\n  1. look through %s/%s\n  2. p3dod serve --dir %s\n  3. p3dod doctor --dir %s\n  4. p3dod peer add DOMAIN --dir %s\n",
-		f.dir, node.ConfigFile, f.dir, f.dir, f.dir)
+	fmt.Fprintf(&text, "Next:\n  1. look through %s/%s\n  2. p3dod serve --dir %s\n  3. p3dod dns check --dir %s\n  4. p3dod doctor --dir %s\n  5. p3dod peer add DOMAIN --dir %s\n",
+		f.dir, node.ConfigFile, f.dir, f.dir, f.dir, f.dir)
 	return f.print(c, m, text.String())
 }
