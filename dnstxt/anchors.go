@@ -1,6 +1,7 @@
 package dnstxt
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -82,11 +83,17 @@ func anchorOf(rr dns.RR) (*dns.DS, error) {
 			ds = rr.ToDS(dns.SHA256)
 		}
 	}
-	if ds == nil || !canEntrust(ds) || ds.Hdr.Class != dns.ClassINET {
+	if ds == nil || !canEntrust(ds) || !hasDigest(ds) || ds.Hdr.Class != dns.ClassINET {
 		return nil, fmt.Errorf("dnstxt: trust anchors: the %s record of %s: want a DS record with digest 2 or 4, or a DNSKEY record, of algorithm 8, 13, 14 or 15",
 			dns.Type(rr.Header().Rrtype), rr.Header().Name)
 	}
 	return ds, nil
+}
+
+// hasDigest tells whether a digest is as long as its type makes it.
+func hasDigest(ds *dns.DS) bool {
+	digest, err := hex.DecodeString(ds.Digest)
+	return err == nil && len(digest) == map[uint8]int{dns.SHA256: 32, dns.SHA384: 48}[ds.DigestType]
 }
 
 // of returns the anchors of a zone.

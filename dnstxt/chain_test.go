@@ -1,6 +1,8 @@
 package dnstxt
 
 import (
+	"bytes"
+	"context"
 	"crypto"
 	"crypto/ed25519"
 	"encoding/base64"
@@ -304,5 +306,170 @@ func TestKeyCacheIsBounded(t *testing.T) {
 	c.put(zoneKeys{zone: "never.test.", until: signedAt}, signedAt)
 	if _, ok := c.get("never.test.", signedAt); ok {
 		t.Error("kept what is over")
+	}
+}
+
+// Many keys of one tag, each a reason to verify once more (CVE-2023-50387), end the look-up.
+func TestKeyTrap(t *testing.T) {
+	w, root, _, a := newWorld()
+	set := []dns.RR{}
+	for i := range 12 { // two octets of the key change places with two others: the sum is the same
+		raw, err := base64.StdEncoding.DecodeString(a.key.PublicKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw[2*i], raw[2*i+1], raw[2*i+2], raw[2*i+3] = raw[2*i+2], raw[2*i+3], raw[2*i], raw[2*i+1]
+		decoy := *a.key
+		decoy.PublicKey = base64.StdEncoding.EncodeToString(raw)
+		if decoy.KeyTag() != a.key.KeyTag() {
+			t.Fatal("another tag")
+		}
+		set = append(set, &decoy)
+	}
+	w[at("a.test.", dns.TypeDNSKEY)] = a.sign(append(set, a.key), asIs)
+	var sigs []dns.RR
+	for range 15 {
+		sigs = append(sigs, w[at(owner, dns.TypeTXT)][1])
+	}
+	w[at(owner, dns.TypeTXT)] = append([]dns.RR{txt(owner, least)}, sigs...)
+	var asked atomic.Int32
+	r := w.resolver(t, root.ds().String(), &asked)
+	walk := r.newWalk()
+	defer walk.line.close()
+	if _, err := walk.look(t.Context(), owner); !errors.Is(err, ErrBogus) || !strings.Contains(err.Error(), "more than 4 keys") {
+		t.Errorf("got %v", err)
+	}
+	if made := maxChecks - walk.checks; made > 5+maxTried {
+		t.Errorf("%d signatures verified", made)
+	}
+}
+
+// A chain of very many zones is not followed to its end.
+func TestDeepChains(t *testing.T) {
+	for zones, want := range map[int]error{8: nil, 9: ErrBogus} {
+		root := newKit(".", 1)
+		w, above, name := world{at(".", dns.TypeDNSKEY): root.sign([]dns.RR{root.key}, asIs)}, root, ""
+		for i := range zones - 1 {
+			name = fmt.Sprintf("z%d.%s", i, name)
+			k := newKit(name, byte(i+2))
+			w[at(name, dns.TypeDS)] = above.sign([]dns.RR{k.ds()}, asIs)
+			w[at(name, dns.TypeDNSKEY)] = k.sign([]dns.RR{k.key}, asIs)
+			above = k
+		}
+		w[at(ownerPrefix+name, dns.TypeTXT)] = above.sign([]dns.RR{txt(ownerPrefix+name, least)}, asIs)
+		var asked atomic.Int32
+		r := w.resolver(t, root.ds().String(), &asked)
+		_, err := r.Look(t.Context(), domain(t, strings.TrimSuffix(name, ".")))
+		if !errors.Is(err, want) || asked.Load() > maxQueries {
+			t.Errorf("%d zones: %v after %d questions", zones, err, asked.Load())
+		}
+	}
+}
+
+// What a resolver does not say of a proof is no lie, and no proof.
+func TestProofsThatDoNotCome(t *testing.T) {
+	for rcode, plain := range map[int]bool{dns.RcodeRefused: true, dns.RcodeNotImplemented: true, dns.RcodeServerFailure: false} {
+		w, root, _, _ := newWorld()
+		server := hostile(func(query *dns.Msg) [][]byte {
+			if query.Question[0].Qtype == dns.TypeTXT {
+				return [][]byte{w.answer(query)}
+			}
+			return [][]byte{answering(query, func(m *dns.Msg) { m.Rcode, m.Answer = rcode, nil })}
+		}).start(t)
+		anchors, err := ParseAnchors(root.ds().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := Resolver{Server: server, Dial: dial, Anchors: anchors, Now: func() time.Time { return signedAt }}
+		got, err := r.Look(t.Context(), domain(t, "a.test"))
+		if (err == nil) != plain || errors.Is(err, ErrInvalid) || errors.Is(err, ErrNone) || plain && got.Security != Plain {
+			t.Errorf("%s: %v, %v", rcodeName(rcode), got.Security, err)
+		}
+	}
+}
+
+// A scripted line gives the answers of a fuzzer, one after the other.
+type scripted struct{ answers [][]byte }
+
+func (s *scripted) close() {}
+
+func (s *scripted) exchange(_ context.Context, query []byte) ([]byte, error) {
+	if len(s.answers) == 0 {
+		return nil, errors.New("nothing more")
+	}
+	raw := append([]byte{}, s.answers[0]...)
+	s.answers = s.answers[1:]
+	if len(raw) > 2 {
+		copy(raw, query[:2])
+	}
+	return raw, nil
+}
+
+// FuzzProof: whatever a server says to the questions of a proof, nothing is secure that does not hang on
+// the anchor, and nothing takes more than it may.
+func FuzzProof(f *testing.F) {
+	questions := []string{at(owner, dns.TypeTXT), at("a.test.", dns.TypeDS), at("test.", dns.TypeDS), at(".", dns.TypeDNSKEY), at("test.", dns.TypeDNSKEY), at("a.test.", dns.TypeDNSKEY)}
+	add := func(w world) {
+		var all []byte
+		for _, q := range questions {
+			kind, name, _ := strings.Cut(q, " ")
+			all = append(all, framed(w.answer(new(dns.Msg).SetQuestion(name, dns.StringToType[kind])))...)
+		}
+		f.Add(all)
+	}
+	for _, tt := range chains() {
+		w, _, _, _ := newWorld()
+		tt.edit(w)
+		add(w)
+	}
+	_, root, _, _ := newWorld()
+	anchors, err := ParseAnchors(root.ds().String())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		s := &scripted{}
+		for in := bytes.NewReader(stream); ; {
+			raw, err := readFramed(in)
+			if err != nil {
+				break
+			}
+			s.answers = append(s.answers, raw)
+		}
+		r := Resolver{Server: Server{over: overTCP}, Anchors: anchors, Now: func() time.Time { return signedAt }}
+		walk := r.newWalk()
+		walk.line = s
+		got, err := walk.look(t.Context(), owner)
+		if err == nil && got.Check() != nil || walk.checks < -1 || walk.queries < -1 {
+			t.Fatalf("%v, %v, %d, %d", got, err, walk.checks, walk.queries)
+		}
+		if got.Security == Secure && (got.TTL < 0 || !got.Equal(leastRecord())) {
+			t.Fatalf("%v is secure", got) // and nothing else was ever signed
+		}
+	})
+}
+
+// BenchmarkProof is one look-up's work without the network: six answers read, five signatures of
+// Ed25519 verified.
+func BenchmarkProof(b *testing.B) {
+	w, root, _, _ := newWorld()
+	anchors, err := ParseAnchors(root.ds().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	var answers [][]byte
+	for _, q := range []struct {
+		name  string
+		qtype uint16
+	}{{owner, dns.TypeTXT}, {"a.test.", dns.TypeDS}, {"test.", dns.TypeDS}, {".", dns.TypeDNSKEY}, {"test.", dns.TypeDNSKEY}, {"a.test.", dns.TypeDNSKEY}} {
+		answers = append(answers, w.answer(new(dns.Msg).SetQuestion(q.name, q.qtype)))
+	}
+	r := Resolver{Server: Server{over: overTCP}, Anchors: anchors, Now: func() time.Time { return signedAt }}
+	for b.Loop() {
+		walk := r.newWalk()
+		walk.line = &scripted{answers}
+		if got, err := walk.look(b.Context(), owner); err != nil || got.Security != Secure {
+			b.Fatal(got.Security, err)
+		}
 	}
 }
