@@ -18,7 +18,8 @@ type Judgement struct {
 	Known        pki.Fingerprint `json:"known"` // what is pinned; zero, here and below: none
 	Key          pki.Fingerprint `json:"key"`   // what to use
 	DNS          pki.Fingerprint `json:"dns"`
-	Home         pki.Fingerprint `json:"home"` // what its own servers show
+	Security     string          `json:"dns_security"` // secure (DNSSEC, verified here), plain or none
+	Home         pki.Fingerprint `json:"home"`         // what its own servers show
 	Trust        string          `json:"trust"`
 	Row          pki.Row         `json:"row"` // of the table in docs/spec/pki.md, "Judgement"
 	Reason       string          `json:"reason"`
@@ -43,7 +44,7 @@ func (n *Node) Verify(ctx context.Context, domain string) (Judgement, error) {
 	}
 	e := n.evidence(ctx, d)
 	j := Judgement{
-		Domain: d, Known: e.Pin.Key, Key: v.Key, DNS: e.DNS.Key, Home: e.Home, Trust: v.Trust.String(),
+		Domain: d, Known: e.Pin.Key, Key: v.Key, DNS: e.DNS.Key, Security: e.DNS.Security(), Home: e.Home, Trust: v.Trust.String(),
 		Row: v.Row, Reason: v.Reason(), For: v.For, Against: v.Against,
 		Contradicted: v.DNSAltered || v.Send == pki.SendNothing,
 	}

@@ -39,7 +39,7 @@ type watcher struct {
 
 	mu   sync.Mutex // guards what follows
 	due  map[pki.Domain]time.Time
-	told map[source]pki.Fingerprint // what the operator heard of last
+	told map[source]pki.DNSEvidence // what the operator heard of last; of servers, the key alone
 	odd  map[source]time.Time       // since when it says another one
 
 	doubted map[pki.Domain]time.Time // peers of whom another key was shown on a link: until when no more is heard of that
@@ -59,11 +59,12 @@ func newWatcher(n *Node) *watcher {
 	}
 	w := &watcher{
 		n: n, least: least, most: most, wake: make(chan struct{}, 1), due: make(map[pki.Domain]time.Time),
-		told: make(map[source]pki.Fingerprint), odd: make(map[source]time.Time),
+		told: make(map[source]pki.DNSEvidence), odd: make(map[source]time.Time),
 		doubted: make(map[pki.Domain]time.Time), asked: make(map[pki.Domain]bool),
 	}
 	for domain, s := range n.beliefs.seen { // nobody else has it yet
-		w.told[source{domain, EventDNS}], w.told[source{domain, EventHome}] = s.DNS, s.Home
+		w.told[source{domain, EventDNS}] = pki.DNSEvidence{Key: s.DNS, Secure: s.Secure}
+		w.told[source{domain, EventHome}] = pki.DNSEvidence{Key: s.Home}
 	}
 	return w
 }
@@ -277,20 +278,20 @@ func (n *Node) sawHome(ctx context.Context, domain pki.Domain, shown pki.Fingerp
 	}
 }
 
-// tellChanges makes one event of each change of what DNS says of a domain, or its own servers,
-// when it has stood for a while.
+// tellChanges makes one event of each change of what DNS says of a domain, and whether DNSSEC
+// vouches for that, or of what its own servers say, when it has stood for a while.
 func (n *Node) tellChanges(ctx context.Context, domain pki.Domain) {
 	s := n.beliefs.sighting(domain)
-	n.tellChange(ctx, domain, EventDNS, s.DNS, "DNS names the key ", "DNS has no record of it")
-	n.tellChange(ctx, domain, EventHome, s.Home, "its own servers show the key ", "")
+	n.tellChange(ctx, domain, EventDNS, pki.DNSEvidence{Key: s.DNS, Secure: s.Secure})
+	n.tellChange(ctx, domain, EventHome, pki.DNSEvidence{Key: s.Home})
 }
 
 // tellChange is tellChanges for one source, which says is. A hand-over, also one that it has
 // not heard of yet, and the first that a source says of a domain, are no events.
-func (n *Node) tellChange(ctx context.Context, domain pki.Domain, kind string, is pki.Fingerprint, what, nothing string) {
+func (n *Node) tellChange(ctx context.Context, domain pki.Domain, kind string, is pki.DNSEvidence) {
 	p, _ := n.beliefs.pin(domain)
-	expected := is == p.Key || p.Key.IsZero() || n.isHeir(domain, is) || n.handedOver(domain, is)
-	change, sure := n.watcher.changed(source{domain, kind}, is, expected)
+	expected := is.Key == p.Key || p.Key.IsZero() || n.isHeir(domain, is.Key) || n.handedOver(domain, is.Key)
+	was, change, sure := n.watcher.changed(source{domain, kind}, is, expected)
 	if !sure {
 		n.watcher.in(domain, min(watchSure, n.watcher.least))
 		return
@@ -299,40 +300,53 @@ func (n *Node) tellChange(ctx context.Context, domain pki.Domain, kind string, i
 		return
 	}
 	v := n.judge(ctx, domain)
-	if is.IsZero() {
-		what = nothing
-	} else {
-		what += is.String()
-	}
-	n.note(ctx, domain, kind, what+": "+v.Reason()+vouchers(v))
+	n.note(ctx, domain, kind, said(kind, was, is)+": "+v.Reason()+vouchers(v))
 }
 
-// changed reports whether a source says another key than the operator heard of last. What is
-// not expected must have been seen for a while before that is sure.
-func (w *watcher) changed(of source, is pki.Fingerprint, expected bool) (change, sure bool) {
+// said is a change of what a source says, in words.
+func said(kind string, was, is pki.DNSEvidence) string {
+	key := is.Key.String()
+	switch {
+	case kind == EventHome:
+		return "its own servers show the key " + key
+	case is.Key.IsZero():
+		return "DNS has no record of it"
+	case is.Key == was.Key && is.Secure:
+		return "DNS names the key " + key + " as before, and DNSSEC vouches for it now"
+	case is.Key == was.Key:
+		return "DNS names the key " + key + " as before, and DNSSEC does not vouch for it any more"
+	}
+	return "DNS names the key " + key + " (" + is.Security() + ")"
+}
+
+// changed reports whether a source says something else than the operator heard of last, which it
+// returns. What is not expected, or worth less than before, must have been seen for a while before
+// that is sure.
+func (w *watcher) changed(of source, is pki.DNSEvidence, expected bool) (was pki.DNSEvidence, change, sure bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	was, ok := w.told[of]
 	since, odd := w.odd[of]
+	weaker := was.Secure && !is.Secure
 	switch {
-	case !ok && is.IsZero(): // it has said nothing yet
-		return false, true
+	case !ok && is.Key.IsZero(): // it has said nothing yet
+		return was, false, true
 	case ok && was == is:
 		delete(w.odd, of)
-		return false, true
-	case expected:
+		return was, false, true
+	case expected && !weaker:
 		delete(w.odd, of)
 		w.told[of] = is
-		return ok && !was.IsZero() && !w.n.handedOver(of.domain, was), true
+		return was, ok && !was.Key.IsZero() && (was.Key == is.Key || !w.n.handedOver(of.domain, was.Key)), true
 	case !odd:
 		w.odd[of] = time.Now()
-		return false, false
+		return was, false, false
 	case time.Since(since) < min(watchSure, w.least):
-		return false, false
+		return was, false, false
 	}
 	delete(w.odd, of)
 	w.told[of] = is
-	return true, true
+	return was, true, true
 }
 
 // handedOver reports whether a key is one that handed over to the pinned one, or is the pinned

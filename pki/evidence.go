@@ -55,6 +55,18 @@ type DNSEvidence struct {
 	Secure bool
 }
 
+// Security returns "none" if there is no record, "plain" if nobody has shown that it is the
+// domain's, "secure" if DNSSEC has.
+func (d DNSEvidence) Security() string {
+	switch {
+	case d.Key.IsZero():
+		return "none"
+	case d.Secure:
+		return "secure"
+	}
+	return "plain"
+}
+
 // A Vouch is the word of a peer whom the judge chose: that Key is the subject's.
 type Vouch struct {
 	Peer Domain

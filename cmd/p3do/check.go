@@ -217,7 +217,7 @@ func saidBy(said agent.Said, domain pki.Domain) string {
 	case "succession":
 		return "its own succession"
 	case "dns":
-		return "DNS"
+		return "DNS, " + map[bool]string{true: "secure", false: "plain"}[said.Secure]
 	}
 	return said.By
 }

@@ -108,7 +108,7 @@ func TestWhy(t *testing.T) {
 		},
 	}}
 	text := why(bob, r)
-	for _, want := range []string{"you, so far", "\n  DNS ", "b.test itself", "\n  c.test ", words.Of(key), "row 6, nothing contradicts", "next: p3do check bob@b.test --accept"} {
+	for _, want := range []string{"you, so far", "\n  DNS, plain ", "b.test itself", "\n  c.test ", words.Of(key), "row 6, nothing contradicts", "next: p3do check bob@b.test --accept"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}

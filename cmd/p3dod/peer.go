@@ -125,6 +125,9 @@ func judgementText(j node.Judgement) string {
 		if !line.key.IsZero() {
 			said = line.key.String()
 		}
+		if line.key == j.DNS && strings.HasPrefix(line.what, "DNS") && !j.DNS.IsZero() {
+			said += " (" + j.Security + ")"
+		}
 		fmt.Fprintf(&b, "  %s %s\n", line.what, said)
 	}
 	fmt.Fprintf(&b, "  trust:       %s\n  vouching:    %s\n", j.Trust, domainsText(j.For))

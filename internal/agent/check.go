@@ -65,7 +65,8 @@ type DomainReport struct {
 	Confirmed []pki.Domain    `json:"confirmed"` // who vouches for the key
 	Against   []pki.Domain    `json:"against"`   // who vouches for another
 	Since     time.Time       `json:"since,omitzero"`
-	DNS       string          `json:"dns"` // agrees, differs or silent
+	DNS       string          `json:"dns"`          // agrees, differs or silent
+	Security  string          `json:"dns_security"` // of what DNS says, as who looked found: secure (by DNSSEC), plain or none
 	Evidence  []Said          `json:"evidence"`
 }
 
@@ -242,6 +243,7 @@ func (b bench) report(s standing) *DomainReport {
 		Confirmed: append([]pki.Domain{}, v.For...), Against: append([]pki.Domain{}, v.Against...), Since: s.since, DNS: "silent",
 	}
 	e := s.evidence
+	r.Security = e.DNS.Security()
 	switch {
 	case e.DNS.Key.IsZero():
 	case e.DNS.Key == s.key():
