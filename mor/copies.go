@@ -34,7 +34,7 @@ func (s *Sender) copy(now time.Time, o *Outgoing) (Submission, error) {
 	}
 	spool := o.To.Spools[o.Attempts%len(o.To.Spools)]
 	there := ends{s.cfg.Entry, spool}
-	s.doubt(now, o)
+	s.doubt(now, o.Waiting)
 	doubts := s.doubted(now)
 	relays, err := choose(s.cfg.Rand, s.servers, there, o.Hops, o.Via, preference{o.Last, doubts})
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *Sender) copy(now time.Time, o *Outgoing) (Submission, error) {
 	if err != nil {
 		return Submission{}, err
 	}
-	inner, first, err := s.inner(now, relays, spool, letter, o.To)
+	inner, first, err := s.inner(now, relays, spool, o.To.at(letter.Day), letter.Marshal())
 	if err != nil {
 		return Submission{}, err
 	}
@@ -58,13 +58,14 @@ func (s *Sender) copy(now time.Time, o *Outgoing) (Submission, error) {
 	return Submission{Message: o.ID, Entry: onion.Entry{First: first, Inner: inner}, Route: o.Last}, nil
 }
 
-// inner builds the onion for relays and the mailbox server at the end.
-func (s *Sender) inner(now time.Time, relays []Server, spool pki.Domain, letter Letter, to Address) (onion.Inner, onion.ServerID, error) {
-	hops, err := s.hops(relays, spool)
+// inner builds the onion for relays and the server at the end, which finds the payload for that
+// mailbox. All expire alike, so that no relay can tell what a packet is for.
+func (s *Sender) inner(now time.Time, relays []Server, last pki.Domain, to onion.Mailbox, payload []byte) (onion.Inner, onion.ServerID, error) {
+	hops, err := s.hops(relays, last)
 	if err != nil {
 		return onion.Inner{}, onion.ServerID{}, err
 	}
-	in, err := onion.BuildInner(s.cfg.Rand, hops, to.at(letter.Day), now.Add(LetterLifetime), letter.Marshal())
+	in, err := onion.BuildInner(s.cfg.Rand, hops, to, now.Add(LetterLifetime), payload)
 	return in, hops[0].Key.ID(), err
 }
 
@@ -75,29 +76,37 @@ func (s *Sender) letter(now time.Time, o *Outgoing, spool pki.Domain, p preferen
 	if o.To.stranger() {
 		l.Work(o.To.Mailbox)
 	}
-	back := ends{spool, s.cfg.Home}
-	relays, err := choose(s.cfg.Rand, s.servers, back, o.Hops, nil, p)
-	if err != nil {
-		return Letter{}, Waiting{}, fmt.Errorf("mor: way back: %w", err)
-	}
-	hops, err := s.hops(relays, s.cfg.Home)
-	if err != nil {
-		return Letter{}, Waiting{}, err
-	}
-	var id onion.SURBID
-	if _, err := io.ReadFull(s.cfg.Rand, id[:]); err != nil {
-		return Letter{}, Waiting{}, fmt.Errorf("mor: naming a SURB: %w", err)
-	}
-	surb, keys, err := onion.BuildSURB(s.cfg.Rand, hops, o.Reply, id, now.Add(LetterLifetime))
+	surb, w, err := s.back(now, spool, o.Hops, o.Reply, p)
 	if err != nil {
 		return Letter{}, Waiting{}, err
 	}
 	l.SURB = &surb
+	return l, w, nil
+}
+
+// back makes a SURB from a server to a mailbox of our own.
+func (s *Sender) back(now time.Time, from pki.Domain, hops int, to onion.Mailbox, p preference) (onion.SURB, Waiting, error) {
+	relays, err := choose(s.cfg.Rand, s.servers, ends{from, s.cfg.Home}, hops, nil, p)
+	if err != nil {
+		return onion.SURB{}, Waiting{}, fmt.Errorf("mor: way back: %w", err)
+	}
+	layers, err := s.hops(relays, s.cfg.Home)
+	if err != nil {
+		return onion.SURB{}, Waiting{}, err
+	}
+	var id onion.SURBID
+	if _, err := io.ReadFull(s.cfg.Rand, id[:]); err != nil {
+		return onion.SURB{}, Waiting{}, fmt.Errorf("mor: naming a SURB: %w", err)
+	}
+	surb, keys, err := onion.BuildSURB(s.cfg.Rand, layers, to, id, now.Add(LetterLifetime))
+	if err != nil {
+		return onion.SURB{}, Waiting{}, err
+	}
 	w := Waiting{ID: id, Keys: keys.Bytes()}
 	for _, r := range relays {
 		w.Relays = append(w.Relays, r.Domain)
 	}
-	return l, w, nil
+	return surb, w, nil
 }
 
 // hops are the layers of an inner packet: relays, then the server of last.

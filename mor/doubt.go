@@ -25,11 +25,11 @@ func (d Doubt) faded(now time.Time) int {
 	return d.Copies >> min(max(now.Sub(d.At)/doubtHalves, 0), 32)
 }
 
-// doubt counts the copies of o that are waited for against their relays, each once: o is
-// copied again because nothing came of them in time.
-func (s *Sender) doubt(now time.Time, o *Outgoing) {
-	for i := range o.Waiting {
-		w := &o.Waiting[i]
+// doubt counts the copies that are waited for against their relays, each once: there is to be
+// another because nothing came of them in time.
+func (s *Sender) doubt(now time.Time, waiting []Waiting) {
+	for i := range waiting {
+		w := &waiting[i]
 		if w.Late {
 			continue
 		}
@@ -40,12 +40,12 @@ func (s *Sender) doubt(now time.Time, o *Outgoing) {
 	}
 }
 
-// excuse sees to it that the last copy of o never counts against its relays: our node did not
+// excuse sees to it that the last copy never counts against its relays: our node did not
 // take it. Its receipt is still waited for, since a link may break after the packet and before
 // our node's word.
-func excuse(o *Outgoing) {
-	if n := len(o.Waiting); n > 0 {
-		o.Waiting[n-1].Late = true // those before it were late when it was made
+func excuse(waiting []Waiting) {
+	if n := len(waiting); n > 0 {
+		waiting[n-1].Late = true // those before it were late when it was made
 	}
 }
 

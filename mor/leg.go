@@ -107,9 +107,9 @@ func (r *Router) peelInner(now time.Time, p parcel, key *ServerKey) (Drop, bool)
 	case onion.Forward:
 		return r.pass(now, parcel{p.on, p.from, layer.Next, fullBudget, layer.Delay, layer.Inner})
 	case onion.Deliver:
-		r.output.Deliver = append(r.output.Deliver, Delivery{Mailbox: layer.Mailbox, Payload: layer.Payload})
+		r.output.Deliver = append(r.output.Deliver, Delivery{Mailbox: layer.Mailbox, Payload: layer.Payload, From: p.from})
 	case onion.Reply:
-		r.output.Deliver = append(r.output.Deliver, Delivery{Mailbox: layer.Mailbox, Reply: true, SURB: layer.SURB, Payload: layer.Body})
+		r.output.Deliver = append(r.output.Deliver, Delivery{Mailbox: layer.Mailbox, Reply: true, SURB: layer.SURB, Payload: layer.Body, From: p.from})
 	}
 	return 0, true
 }

@@ -60,6 +60,7 @@ type Delivery struct {
 	Reply   bool         // a reply over a SURB, else a letter
 	SURB    onion.SURBID // of a reply
 	Payload []byte       // a letter: onion.PayloadSize bytes; a reply: onion.BodySize, sealed
+	From    ContextID    // that brought it; the first of our own, if a user of ours did
 }
 
 // A Drop is a reason for which a packet went no further.

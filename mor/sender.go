@@ -82,7 +82,7 @@ type Outgoing struct {
 	Waiting  []Waiting
 }
 
-// Waiting is a SURB whose receipt has not come yet.
+// Waiting is a SURB over which nothing has come yet.
 type Waiting struct {
 	ID     onion.SURBID
 	Keys   []byte       // onion.SURBKeys
@@ -196,7 +196,7 @@ func (s *Sender) Submitted(now time.Time, id MessageID, err error) SenderOutput 
 	case o == nil:
 		return SenderOutput{Wake: s.wake()}
 	case err != nil:
-		excuse(o)
+		excuse(o.Waiting)
 		o.Next = now.Add(s.jitter(doubling(notTaken, longestRetry, o.Attempts)))
 	case o.State == Queued:
 		o.State = Sent
@@ -212,7 +212,11 @@ func (s *Sender) TakeReceipt(now time.Time, id onion.SURBID, body []byte) (Sende
 		if i < 0 {
 			continue
 		}
-		receipt, err := openReceipt(o.Waiting[i], body)
+		payload, err := o.Waiting[i].open(body)
+		if err != nil {
+			return SenderOutput{Wake: s.wake()}, Receipt{}, false
+		}
+		receipt, err := ParseReceipt(payload)
 		if err != nil || receipt.ID != o.ID {
 			return SenderOutput{Wake: s.wake()}, Receipt{}, false
 		}
@@ -224,16 +228,13 @@ func (s *Sender) TakeReceipt(now time.Time, id onion.SURBID, body []byte) (Sende
 	return SenderOutput{Wake: s.wake()}, Receipt{}, false
 }
 
-func openReceipt(w Waiting, body []byte) (Receipt, error) {
+// open is what came over a SURB.
+func (w Waiting) open(body []byte) (payload []byte, err error) {
 	keys, err := onion.ParseSURBKeys(w.Keys)
 	if err != nil {
-		return Receipt{}, err
+		return nil, err
 	}
-	payload, err := keys.Open(body)
-	if err != nil {
-		return Receipt{}, err
-	}
-	return ParseReceipt(payload)
+	return keys.Open(body)
 }
 
 // receipted: stored ends the fast retransmission, and the next copy is for the second

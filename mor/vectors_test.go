@@ -29,6 +29,9 @@ func (v vector) number(name string) uint64 { return must(strconv.ParseUint(v.In[
 func (v vector) long() []byte {
 	payload := make([]byte, v.number("length"))
 	copy(payload, v.hex("prefix"))
+	if _, ok := v.In["middle"]; ok {
+		copy(payload[v.number("middle at"):], v.hex("middle"))
+	}
 	if _, ok := v.In["at"]; ok {
 		payload[v.number("at")] = byte(v.number("byte"))
 	}
@@ -51,6 +54,17 @@ func (v vector) answer() (map[string]string, error) {
 	case "receipt":
 		r, err := mor.ParseReceipt(v.long())
 		return map[string]string{"id": r.ID.String(), "status": fmt.Sprint(uint8(r.Status))}, err
+	case "query":
+		q, err := mor.ParseQuery(v.long())
+		return map[string]string{"name": q.Name.String(), "key": hex.EncodeToString(q.Key[:])}, err
+	case "finding":
+		f, err := mor.ParseFinding(v.long())
+		return map[string]string{
+			"card bytes": fmt.Sprint(len(f.Card)), "proof kind": fmt.Sprint(f.Proof.Kind), "proof bytes": fmt.Sprint(len(f.Proof.Bytes)),
+		}, err
+	case "query mailbox":
+		m := mor.QueryMailbox()
+		return map[string]string{"mailbox": hex.EncodeToString(m[:])}, nil
 	case "message id":
 		id, err := mor.ParseMessageID(v.In["text"])
 		return map[string]string{"id": hex.EncodeToString(id[:])}, err
@@ -110,7 +124,7 @@ func TestVectors(t *testing.T) {
 			}
 		}
 	}
-	if len(file.Vectors) < 60 || len(accepted) != 7 {
+	if len(file.Vectors) < 85 || len(accepted) != 10 {
 		t.Errorf("%d vectors, accepted %v", len(file.Vectors), accepted)
 	}
 }

@@ -55,7 +55,7 @@ func generate() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, part := range []func() ([]vector, error){w.records, w.answers, letters, receipts, messageIDs, addresses} {
+	for _, part := range []func() ([]vector, error){w.records, w.answers, letters, receipts, queries, findings, messageIDs, addresses} {
 		vectors, err := part()
 		if err != nil {
 			return nil, err
