@@ -73,6 +73,7 @@ type Node struct {
 	lobby     lobby
 	lookups   *turnstile // at the homes of users
 	copies    *turnstile // at peers that may have a copy
+	queries   *queries   // look-ups that come through the mesh
 	visits    *turnstile // for the authority of a visitor's home
 	cuts      cuts       // of a lab
 	spooled   chan mor.Delivery
@@ -150,6 +151,7 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 		fromPeers: link.NewBudget(link.DefaultBudget),
 		lookups:   newTurnstile(),
 		copies:    newTurnstile(),
+		queries:   newQueries(),
 		visits:    newTurnstile(),
 		metered:   newMeter(maxMetered, maxMetered),
 		visitors:  newMeter(maxMeteredVisitors, maxMeteredVisitorsOf),

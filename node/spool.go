@@ -23,7 +23,7 @@ const spoolers = 4
 // errNotKept says that a delivery was refused. It is counted, and only its sender hears why.
 var errNotKept = errors.New("node: delivery refused")
 
-// spool puts deliveries into mailboxes, and answers letters with receipts. A receipt is
+// spool puts deliveries into mailboxes, answers letters with receipts, and look-ups. A receipt is
 // only written after the letter is durable.
 func (n *Node) spool(ctx context.Context) error {
 	for {
@@ -32,8 +32,11 @@ func (n *Node) spool(ctx context.Context) error {
 			return nil
 		case d := <-n.spooled:
 			keep := n.letter
-			if d.Reply {
+			switch {
+			case d.Reply:
 				keep = n.reply
+			case d.Mailbox == mor.QueryMailbox():
+				keep = n.query
 			}
 			err := keep(ctx, d)
 			switch {

@@ -22,6 +22,7 @@ type Status struct {
 	Contexts  []ContextStatus `json:"contexts"`
 	Links     []LinkStatus    `json:"links"`
 	Wasted    Wasted          `json:"wasted"`
+	Lookups   Lookups         `json:"lookups"` // that came through the mesh
 	Listening Running         `json:"listening"`
 }
 
@@ -77,7 +78,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		for _, c := range own {
 			s.Contexts = append(s.Contexts, contextStatus(c))
 		}
-		s.Wasted.Refused = n.refused.Load()
+		s.Wasted.Refused, s.Lookups = n.refused.Load(), n.queries.counts()
 		for _, p := range l.links {
 			s.Links = append(s.Links, LinkStatus{p.domain, p.conn.Stats()})
 		}

@@ -44,6 +44,9 @@ func statusText(s node.Status) string {
 		fmt.Fprintf(&b, "wasted: link_full %d, no_link %d, spool_full %d, marks_full %d, refused %d\n",
 			w.LinkFull, w.NoLink, w.SpoolFull, w.MarksFull, w.Refused)
 	}
+	if l := s.Lookups; l != (node.Lookups{}) {
+		fmt.Fprintf(&b, "lookups: answered %d, malformed %d, over %d, unsent %d\n", l.Answered, l.Malformed, l.Over, l.Unsent)
+	}
 	return b.String()
 }
 

@@ -41,6 +41,9 @@ func TestStatusText(t *testing.T) {
 	if text := statusText(node.Status{}); strings.Contains(text, "wasted") {
 		t.Error(text)
 	}
+	if text := statusText(node.Status{Lookups: node.Lookups{Answered: 3}}); !strings.Contains(text, "\nlookups: answered 3, malformed 0, over 0, unsent 0") {
+		t.Errorf("%s", text)
+	}
 	if text := statusText(node.Status{Wasted: node.Wasted{SpoolFull: 3}}); !strings.Contains(text, "\nwasted: link_full 0, no_link 0, spool_full 3, ") {
 		t.Error(text)
 	}

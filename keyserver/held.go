@@ -1,0 +1,33 @@
+package keyserver
+
+import (
+	"context"
+	"errors"
+
+	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/pki"
+)
+
+// HeldCard is the card of a name as it is held here, signed and unjudged; nobody else is asked. Of
+// another domain's user that is a copy. Errors: ErrNotFound, for everything that is not there.
+func (s *Server) HeldCard(ctx context.Context, name pki.Name) ([]byte, error) {
+	u, err := s.config.Store.User(ctx, name.String())
+	return s.heldCard(u, err)
+}
+
+// HeldCardOf is HeldCard by an identity key.
+func (s *Server) HeldCardOf(ctx context.Context, key pki.Fingerprint) ([]byte, error) {
+	u, err := s.config.Store.UserByFingerprint(ctx, key)
+	return s.heldCard(u, err)
+}
+
+func (s *Server) heldCard(u store.User, err error) ([]byte, error) {
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	a, err := s.cardOf(u)
+	if err != nil {
+		return nil, ErrNotFound
+	}
+	return a.body, nil
+}
