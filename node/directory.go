@@ -36,8 +36,9 @@ type directory struct {
 
 	mu      sync.Mutex // guards what follows; held for a map's access only
 	known   map[pki.Domain]known
-	changes uint64                         // how often what statements of a domain are judged by has changed
-	signers map[pki.Fingerprint]pki.Domain // whose the authorities in known are
+	changes uint64                              // how often what statements of a domain are judged by has changed
+	signers map[pki.Fingerprint]pki.Domain      // whose the authorities in known are
+	shown   map[pki.Domain]pki.SignedDescriptor // what domains' own servers show under another key than the pinned one
 }
 
 // known is what the directory holds in memory of a domain: enough to see what is not new.
@@ -50,7 +51,7 @@ type known struct {
 }
 
 func openDirectory(ctx context.Context, n *Node) (*directory, error) {
-	d := &directory{n: n, pulls: make(chan struct{}, maxPulls), pages: make(chan struct{}, maxPages), known: make(map[pki.Domain]known), signers: make(map[pki.Fingerprint]pki.Domain)}
+	d := &directory{n: n, pulls: make(chan struct{}, maxPulls), pages: make(chan struct{}, maxPages), known: make(map[pki.Domain]known), signers: make(map[pki.Fingerprint]pki.Domain), shown: make(map[pki.Domain]pki.SignedDescriptor)}
 	rows, err := n.store.Servers(ctx)
 	if err != nil {
 		return nil, err
@@ -205,18 +206,55 @@ func (d *directory) page(ctx context.Context, after pki.Domain) (session.Descrip
 	case <-ctx.Done():
 		return session.Descriptors{}, ctx.Err()
 	}
-	rows, err := d.n.store.ServersAfter(ctx, after.String(), session.MaxDescriptors)
+	most := session.MaxDescriptors - session.MaxShown // so many as an answer can hold, whatever their size
+	rows, err := d.n.store.ServersAfter(ctx, after.String(), most)
 	if err != nil {
 		return session.Descriptors{}, err
 	}
 	page := session.Descriptors{Descriptors: make([][]byte, len(rows))}
 	for i, row := range rows {
 		page.Descriptors[i] = row.Descriptor
+		if shown, ok := d.shownBy(row.Domain); ok && len(page.Shown) < session.MaxShown {
+			page.Shown = append(page.Shown, shown.Raw())
+		}
 	}
-	if len(rows) == session.MaxDescriptors {
+	if len(rows) == most {
 		page.Last, err = pki.ParseDomain(rows[len(rows)-1].Domain)
 	}
 	return page, err
+}
+
+// maxShown is of how many domains it is kept what they show under another key. Of more it is not told.
+const maxShown = 1024
+
+// show keeps what a domain's own servers show under another key than the pinned one: for our users to
+// judge by, who do not ask us about each other.
+func (d *directory) show(signed pki.SignedDescriptor) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, ok := d.shown[signed.Domain]; ok || len(d.shown) < maxShown {
+		d.shown[signed.Domain] = signed
+	}
+}
+
+// unshow forgets it: they show the pinned one.
+func (d *directory) unshow(domain pki.Domain) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.shown, domain)
+}
+
+// shownBy is what a domain's own servers show under another key than the pinned one.
+func (d *directory) shownBy(name string) (signed pki.SignedDescriptor, ok bool) {
+	domain, err := pki.ParseDomain(name)
+	if err != nil {
+		return signed, false
+	}
+	d.mu.Lock()
+	signed, ok = d.shown[domain]
+	d.mu.Unlock()
+	p, pinned := d.n.beliefs.pin(domain)
+	return signed, ok && pinned && p.Key != signed.CA.Fingerprint()
 }
 
 // domains are those in the directory, without our own, by name.

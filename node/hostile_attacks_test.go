@@ -337,7 +337,7 @@ func unreadAnswers(f *field) func() (int, error) {
 // submissions are frames of a user, each another message.
 func submissions(f *field) func() (int, error) {
 	eve := f.mesh.user("eve@a.test")
-	signed, err := eve.client.Directory(f.t.Context())
+	signed, _, err := eve.client.Directory(f.t.Context())
 	must(f.t, err)
 	var servers []mor.Server
 	for _, raw := range signed {

@@ -27,7 +27,7 @@ func TestLookUpAtStrangeDomain(t *testing.T) {
 			t.Errorf("%s: %+v", text, told)
 		}
 	}
-	all, err := ann.client.Directory(t.Context())
+	all, _, err := ann.client.Directory(t.Context())
 	if err != nil || len(all) != 1 {
 		t.Errorf("%d servers in the directory, %v", len(all), err)
 	}

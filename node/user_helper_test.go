@@ -141,7 +141,7 @@ func (u *user) send(to *user) mor.MessageID {
 func (u *user) servers() (servers []mor.Server) {
 	t := u.mesh.t
 	t.Helper()
-	signed, err := u.client.Directory(t.Context())
+	signed, _, err := u.client.Directory(t.Context())
 	must(t, err)
 	for _, raw := range signed {
 		servers = append(servers, serverIn(t, raw))

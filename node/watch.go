@@ -232,11 +232,15 @@ func (n *Node) lookHome(ctx context.Context, domain pki.Domain) {
 		switch {
 		case err == nil:
 			n.sawHome(ctx, domain, p.Key)
+			n.directory.unshow(domain)
 			_, err = n.directory.take(ctx, signed)
 		case errors.As(err, &changed):
 			at := keyserver.Endpoint{Address: address, CA: changed.Shown}
 			n.hearSuccessions(ctx, domain, at.CA, at)
 			n.sawHome(ctx, domain, changed.Shown)
+			if shown, failed := n.client.Server(ctx, at, domain); failed == nil {
+				n.directory.show(shown)
+			}
 			err = n.takeHeir(ctx, domain, at)
 		default: // it does not answer, and says nothing
 			continue

@@ -33,11 +33,14 @@ func (a *Agent) refreshDirectory(ctx context.Context, age time.Duration) error {
 	if now := a.now(); err != nil || now.Sub(at) < age && !now.Before(at) {
 		return err
 	}
-	raws, err := a.client.Directory(ctx)
+	raws, shown, err := a.client.Directory(ctx)
 	if err != nil {
 		return err
 	}
 	if err := a.keepDescriptors(parseDescriptors(raws)); err != nil {
+		return err
+	}
+	if err := a.inParts(parseDescriptors(shown), a.keepShown); err != nil {
 		return err
 	}
 	if err := a.learn(ctx); err != nil {
@@ -84,16 +87,21 @@ func (a *Agent) hear(ctx context.Context) error {
 }
 
 // freshen fetches the directory anew if a message is to be copied again: no receipt may have
-// come because a server has other keys by now. That keeps no copy back. A home that does not
-// tell is not asked again before the time, and the copy is made of what is known.
+// come because a server has other keys by now.
 func (a *Agent) freshen(ctx context.Context) error {
+	again, err := a.copiesAgain(a.now())
+	if err == nil && again {
+		a.renewDirectory(ctx)
+	}
+	return err
+}
+
+// renewDirectory fetches the directory anew for a copy. That keeps none back: a home that does not
+// tell is not asked again before the time, and the copy is made of what is known.
+func (a *Agent) renewDirectory(ctx context.Context) {
 	now := a.now()
 	if since := now.Sub(a.fresh); since >= 0 && since < directoryStale {
-		return nil
-	}
-	again, err := a.copiesAgain(now)
-	if err != nil || !again {
-		return err
+		return
 	}
 	a.fresh = now
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
@@ -101,7 +109,6 @@ func (a *Agent) freshen(ctx context.Context) error {
 	if err := a.refreshDirectory(ctx, directoryStale); err != nil {
 		a.cfg.Log.Debug("refreshing the directory", "err", err)
 	}
-	return nil
 }
 
 // parseDescriptors leaves out what is no descriptor: one bad one does not hide the rest.
@@ -189,6 +196,16 @@ func (a *Agent) keepDescriptor(tx *vault.Tx, d pki.SignedDescriptor) error {
 	return nil
 }
 
+// keepShown takes in what a domain's own servers show, if that is another key than the pinned one:
+// evidence, and nothing else.
+func (a *Agent) keepShown(tx *vault.Tx, d pki.SignedDescriptor) error {
+	p, pinned, err := loadPin(tx, d.Domain)
+	if err != nil || !pinned || p.Key == d.CA.Fingerprint() {
+		return err
+	}
+	return a.keepDescriptor(tx, d)
+}
+
 // unshow forgets another key that a domain showed: now that the directory has the pinned one,
 // if it was the directory that had another, or else if the pinned one has signed since.
 func (a *Agent) unshow(tx *vault.Tx, d pki.SignedDescriptor) error {
@@ -240,6 +257,12 @@ func (a *Agent) authority(domain pki.Domain) (pki.CACert, error) {
 // servers returns the servers that a route can be made of now, by domain. Those that nobody
 // but themselves vouches for, or stands by, can only be at an end of it.
 func (a *Agent) servers(tx *vault.Tx) ([]mor.Server, error) {
+	return a.serversFor(tx, pki.Domain{})
+}
+
+// serversFor is servers, with that of a domain that is to be asked something although another key is
+// shown for it: by the key that is known of it, or else by that which it shows.
+func (a *Agent) serversFor(tx *vault.Tx, asked pki.Domain) ([]mor.Server, error) {
 	var servers []mor.Server
 	now := a.now()
 	b, err := a.bench(tx)
@@ -256,13 +279,13 @@ func (a *Agent) servers(tx *vault.Tx) ([]mor.Server, error) {
 			return nil
 		}
 		s, err := a.judgedBy(tx, b, d.Domain)
-		if err != nil || s.held() || s.pinned && s.pin.Key != d.CA.Fingerprint() {
+		if err != nil || s.held() && d.Domain != asked || s.pinned && s.pin.Key != d.CA.Fingerprint() {
 			return err
 		}
 		key, err := a.serverKey(routing.Public[:])
 		if err == nil { // else it is no key, and no server to us
 			may, young := b.relays(s, now)
-			servers = append(servers, mor.Server{Domain: d.Domain, Key: key, Young: young, EndOnly: !may})
+			servers = append(servers, mor.Server{Domain: d.Domain, Key: key, Young: young, EndOnly: !may || s.held()})
 		}
 		return nil
 	})

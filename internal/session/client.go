@@ -94,20 +94,21 @@ func (c *Client) Publish(ctx context.Context, card []byte) error {
 }
 
 // Directory fetches all server descriptors that the node knows, by domain, signed and
-// unjudged.
-func (c *Client) Directory(ctx context.Context) ([][]byte, error) {
-	var all [][]byte
+// unjudged; and those that domains show under another key than it knows them by.
+func (c *Client) Directory(ctx context.Context) (all, shown [][]byte, err error) {
 	for after := (pki.Domain{}); ; {
 		page, err := call[Descriptors](ctx, c, OpDirectory, Directory{After: after})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		all = append(all, page.Descriptors...)
+		all, shown = append(all, page.Descriptors...), append(shown, page.Shown...)
 		switch {
+		case len(page.Shown) > MaxShown:
+			return nil, nil, fmt.Errorf("%w: the answer to %s", ErrMalformed, OpDirectory)
 		case page.Last.IsZero():
-			return all, nil
+			return all, shown, nil
 		case page.Last.String() <= after.String() || len(page.Descriptors) == 0 || len(all) > MaxServers:
-			return nil, fmt.Errorf("%w: a directory without end", ErrMalformed)
+			return nil, nil, fmt.Errorf("%w: a directory without end", ErrMalformed)
 		}
 		after = page.Last
 	}

@@ -95,7 +95,7 @@ func TestStrayAnswers(t *testing.T) {
 			_ = far.SendControl([]byte(answer))
 		}
 	}()
-	if _, err := c.Directory(t.Context()); err != nil {
+	if _, _, err := c.Directory(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
@@ -120,7 +120,7 @@ func TestHostileNode(t *testing.T) {
 			}()
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
-			if _, err := c.Directory(ctx); err == nil || ctx.Err() != nil {
+			if _, _, err := c.Directory(ctx); err == nil || ctx.Err() != nil {
 				t.Errorf("err = %v", err)
 			}
 		})

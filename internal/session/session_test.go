@@ -55,7 +55,7 @@ func TestDirectoryPages(t *testing.T) {
 		domain := must(pki.ParseDomain(fmt.Sprintf("d%d.test", i)))
 		h.servers = append(h.servers, server{domain, []byte(domain.String())})
 	}
-	got, err := h.client(t).Directory(t.Context()) // needs no login
+	got, _, err := h.client(t).Directory(t.Context()) // needs no login
 	check(t, err)
 	if text := string(bytes.Join(got, []byte(" "))); len(got) != 10 || !strings.HasPrefix(text, "d0.test d1.test") || !strings.HasSuffix(text, "d9.test") {
 		t.Errorf("directory %s", text)
@@ -274,7 +274,7 @@ func TestMaxPending(t *testing.T) {
 		runtime.Gosched()
 	}
 	for range 50 { // the node has time to go on, if it wants to
-		_, err := other.Directory(t.Context())
+		_, _, err := other.Directory(t.Context())
 		check(t, err)
 	}
 	close(h.release)
@@ -383,7 +383,7 @@ func TestEndlessDirectory(t *testing.T) {
 					_ = far.SendControl(must(json.Marshal(message{Seq: asked.Seq, Body: json.RawMessage(page)})))
 				}
 			}()
-			if _, err := c.Directory(t.Context()); !errors.Is(err, ErrMalformed) {
+			if _, _, err := c.Directory(t.Context()); !errors.Is(err, ErrMalformed) {
 				t.Errorf("err = %v", err)
 			}
 		})

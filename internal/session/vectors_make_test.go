@@ -105,6 +105,7 @@ func goodAnswers() (list []vector) {
 	add(OpDirectory, "a page", `{"descriptors":["`+b64(1, 1)+`","`+b64(2, 2)+`"],"last":"b.test"}`,
 		map[string]string{"descriptors": "01 0202", "last": "b.test"})
 	add(OpDirectory, "the last page", `{"descriptors":["`+b64(1, 3)+`"]}`, map[string]string{"descriptors": "03", "last": ""})
+	add(OpDirectory, "a domain that shows another key", `{"descriptors":["`+b64(1, 3)+`"],"shown":["`+b64(1, 4)+`"]}`, map[string]string{"descriptors": "03", "last": "", "shown": "04"})
 	add(OpDirectory, "no servers", `{"descriptors":[]}`, map[string]string{"descriptors": "", "last": ""})
 	add(OpLookup, "a card", `{"card":"`+b64(2, 1)+`"}`, map[string]string{"card": hexed(2, 1), "away": "false"})
 	add(OpLookup, "a copy of a card", `{"card":"`+b64(2, 1)+`","away":true}`, map[string]string{"card": hexed(2, 1), "away": "true"})

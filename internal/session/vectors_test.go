@@ -228,7 +228,11 @@ func answerFields(op Op, raw []byte) (map[string]string, any, error) {
 		return fields, body, errors.Join(err, taken(err != nil || body.(Welcome).valid()))
 	case OpDirectory:
 		return read(raw, func(b Descriptors) map[string]string {
-			return map[string]string{"descriptors": strings.Trim(fmt.Sprintf("%x", b.Descriptors), "[]"), "last": b.Last.String()}
+			fields := map[string]string{"descriptors": strings.Trim(fmt.Sprintf("%x", b.Descriptors), "[]"), "last": b.Last.String()}
+			if len(b.Shown) > 0 {
+				fields["shown"] = strings.Trim(fmt.Sprintf("%x", b.Shown), "[]")
+			}
+			return fields
 		})
 	case OpLookup:
 		return read(raw, func(b Found) map[string]string {

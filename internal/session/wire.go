@@ -23,6 +23,9 @@ const (
 	// MaxDescriptors is how many descriptors one answer holds: of the greatest size they
 	// take 0.7 of the 1 MiB that a message may have.
 	MaxDescriptors = 32
+	// MaxShown is how many descriptors of those that domains show under another key than the known
+	// one an answer holds beside: together with the others they are no more than MaxDescriptors.
+	MaxShown = 8
 	// MaxServers is how many descriptors a user takes from her node in all.
 	MaxServers = 20_000
 	// MaxForget is how many items one forget names.
@@ -158,9 +161,12 @@ type Directory struct {
 }
 
 // Descriptors are signed server descriptors by domain, at most [MaxDescriptors]. Last is
-// the domain of the last of them, after which to ask on; without one there are no more.
+// the domain of the last of them, after which to ask on; without one there are no more. Shown
+// are what servers of some of these domains show, as the node has seen it, under another key than it
+// knows them by: evidence, and nothing to send to; at most [MaxShown].
 type Descriptors struct {
 	Descriptors [][]byte   `json:"descriptors"`
+	Shown       [][]byte   `json:"shown,omitempty"`
 	Last        pki.Domain `json:"last,omitzero"`
 }
 
