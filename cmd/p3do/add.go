@@ -24,6 +24,10 @@ const addHelp = `Make somebody a contact
   p3do add -              take one: it asks for it, or reads what comes in
   p3do add FILE           take one that is in a file
 
+The name is looked up through two servers of other domains, so that no server learns
+that it was you who asked for it. With --direct your own server asks for you, and
+learns the name.
+
 What a contact writes is shown by p3do read. What anybody else writes waits in
 requests, and is shown by p3do read --requests only. Whom you write to is a
 contact, too.
@@ -44,6 +48,9 @@ func (c *command) addCommand() *cobra.Command {
 		case len(args) == 0:
 			return cli.Fail(cli.Input, "p3do add bob@b.test", "who shall it be?")
 		}
+		if err := c.looking("p3do add " + args[0]); err != nil {
+			return err
+		}
 		name, err := pki.ParseName(args[0])
 		if err == nil {
 			return c.add(ctx, func(ctx context.Context, a *agent.Agent) (agent.Added, error) { return a.Add(ctx, name) })
@@ -58,6 +65,7 @@ func (c *command) addCommand() *cobra.Command {
 		}
 		return c.add(ctx, func(ctx context.Context, a *agent.Agent) (agent.Added, error) { return a.Take(ctx, i) })
 	})
+	c.lookFlags(cmd)
 	cmd.Flags().BoolVar(&invite, "invite", false, "invite somebody to write to you")
 	cmd.Flags().StringVar(&expires, "expires", "7d", "with --invite: it is good for `D`, like 7d or 12h")
 	cmd.Flags().BoolVar(&picture, "qr", true, "with --invite: draw it, for a telephone to look at")
@@ -65,7 +73,7 @@ func (c *command) addCommand() *cobra.Command {
 }
 
 func (c *command) add(ctx context.Context, add func(context.Context, *agent.Agent) (agent.Added, error)) (err error) {
-	ctx, cancel := c.limited(ctx, defaultTimeout)
+	ctx, cancel := c.limited(ctx, defaultTimeout+c.lookFor)
 	defer cancel()
 	a, err := c.open(ctx)
 	if err != nil {

@@ -23,7 +23,9 @@ const checkHelp = `Check whether somebody's key is the right one
   p3do check bob@b.test --why               and who says so
   p3do check bob@b.test --accept "WORDS"    bob told you these 12 words himself
 
-It asks nobody about bob but your own server. Other servers tell what they know of
+The question goes through two servers of other domains to bob's, and the answer
+comes back by two: no server learns that it was you who asked for bob. With --direct
+your own server asks for you, and learns the name. Servers tell what they know of
 each other all the time, and two of them have to agree. The exit status is 4 if
 anything speaks against the key.`
 
@@ -40,8 +42,12 @@ func (c *command) checkCommand() *cobra.Command {
 		if err != nil {
 			return cli.Fail(cli.Input, "p3do check bob@b.test", "%s is neither a name like bob@b.test nor a server like b.test.", quoted(args[0]))
 		}
+		if err := c.looking("p3do check " + subject.String()); err != nil {
+			return err
+		}
 		return c.check(ctx, subject, k)
 	})
+	c.lookFlags(cmd)
 	cmd.Flags().BoolVar(&k.why, "why", false, "show all evidence")
 	cmd.Flags().StringVar(&k.accept, "accept", "", "the key begins with these 12 `WORDS`, which its owner has told you")
 	return cmd
@@ -54,7 +60,7 @@ func (c *command) check(ctx context.Context, s agent.Subject, k checking) (err e
 			return cli.Fail(cli.Input, fmt.Sprintf("p3do check %s --accept \"WORDS\"   (12 words, as p3do whoami --words shows them to the owner)", s), "%v.", err)
 		}
 	}
-	ctx, cancel := c.limited(ctx, defaultTimeout)
+	ctx, cancel := c.limited(ctx, defaultTimeout+c.lookFor)
 	defer cancel()
 	a, err := c.open(ctx)
 	if err != nil {

@@ -120,10 +120,20 @@ func ofMessage(err error) *cli.Failure {
 		route      *mor.RouteError
 		unfinished *agent.UnfinishedError
 	)
-	var invited *agent.InvitedError
+	var (
+		invited *agent.InvitedError
+		silence *agent.SilentError
+		way     *agent.WayError
+	)
 	switch {
+	case errors.As(err, &silence):
+		return cli.Fail(cli.Network, fmt.Sprintf("p3do check %s --wait 2m   (or with --direct, by which your server learns whom you look up)", silence.Name), "%v.", silence)
+	case errors.As(err, &way):
+		return cli.Fail(cli.Network, fmt.Sprintf("p3do check %s --direct   (your server then learns whom you look up; or wait until it knows more servers)", way.Name), "%v.", way)
 	case errors.As(err, &invited):
 		return cli.Fail(cli.Refused, fmt.Sprintf("ask %s for a new one (p3do add --invite)", invited.By.Local()), "%v.", invited)
+	case errors.As(err, &nobody) && nobody.Homeless():
+		return cli.Fail(cli.Input, fmt.Sprintf("p3do check %s --direct   (look at the spelling; so your own server asks DNS, and learns the name)", nobody.Name), "%v.", nobody)
 	case errors.As(err, &nobody):
 		return cli.Fail(cli.Input, "p3do send NAME@DOMAIN TEXT   (look at the spelling)", "%v.", nobody)
 	case errors.As(err, &tooLong):

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/p3do/p3do/internal/agent"
 	"github.com/p3do/p3do/internal/cli"
+	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -37,6 +39,31 @@ func TestWhoIsAway(t *testing.T) {
 	} {
 		var f *cli.Failure
 		if !errors.As(failure(c.err), &f) || f.Status != cli.Network || f.Text != c.text || !strings.Contains(f.Hint, c.hint) {
+			t.Errorf("%v: %+v", c.err, f)
+		}
+	}
+}
+
+// A look-up that came to nothing says why, and how else the name can be looked up.
+func TestLookupFailed(t *testing.T) {
+	name, err := pki.ParseName("bob@b.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		err        error
+		status     int
+		text, hint string
+	}{
+		{&agent.SilentError{Name: name, After: 30 * time.Second}, cli.Network, "no answer about bob@b.test came through the mesh within 30 s.", "p3do check bob@b.test --wait 2m   (or with --direct"},
+		{&agent.SilentError{Name: name, Said: true}, cli.Network, "the server of b.test does not answer, and nobody who was asked has a copy of the key of bob@b.test.", "--direct"},
+		{&agent.WayError{Name: name, Cause: &mor.RouteError{Reason: "2 relays outside a.test and b.test are needed, 1 known"}}, cli.Network,
+			"bob@b.test cannot be looked up through the mesh: 2 relays outside a.test and b.test are needed, 1 known.", "p3do check bob@b.test --direct   (your server then learns"},
+		{&agent.NoUserError{Name: name, Cause: &agent.NoServerError{Domain: name.Domain()}}, cli.Input, "there is no bob@b.test: no server of b.test is known.", "p3do check bob@b.test --direct"},
+		{&agent.NoUserError{Name: name}, cli.Input, "there is no bob@b.test: nobody of that name was found.", "look at the spelling"},
+	} {
+		var f *cli.Failure
+		if !errors.As(failure(c.err), &f) || f.Status != c.status || f.Text != c.text || !strings.Contains(f.Hint, c.hint) {
 			t.Errorf("%v: %+v", c.err, f)
 		}
 	}

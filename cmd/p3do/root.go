@@ -46,6 +46,9 @@ type command struct {
 	json    bool
 	quiet   bool
 	timeout time.Duration
+
+	direct  bool          // look-ups are asked of our own server
+	lookFor time.Duration // how long they wait otherwise; 0: as the agent has it
 }
 
 // run runs one command line and returns its exit status.
@@ -100,7 +103,29 @@ func (c *command) config(ctx context.Context, again bool) (agent.Config, error) 
 	if err != nil {
 		return agent.Config{}, err
 	}
-	return agent.Config{Home: home, Passphrase: passphrase, DNS: os.Getenv("P3DO_DNS"), Dial: dial.Direct(), Tell: c.warn}, nil
+	return agent.Config{
+		Home: home, Passphrase: passphrase, DNS: os.Getenv("P3DO_DNS"), Dial: dial.Direct(), Tell: c.warn,
+		Direct: c.direct, LookFor: c.lookFor,
+	}, nil
+}
+
+// directFlag is how a look-up goes the short way.
+func (c *command) directFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&c.direct, "direct", false, "let your own server look the name up: it learns whom you look up")
+}
+
+// lookFlags are directFlag, and how long a look-up is waited for.
+func (c *command) lookFlags(cmd *cobra.Command) {
+	c.directFlag(cmd)
+	cmd.Flags().DurationVar(&c.lookFor, "wait", agent.DefaultLookFor, "wait for `D` at most for what other servers say of the name")
+}
+
+// looking refuses a time that is none.
+func (c *command) looking(again string) error {
+	if c.lookFor <= 0 {
+		return cli.Fail(cli.Input, again+" --wait 1m", "--wait is not a time to wait for.")
+	}
+	return nil
 }
 
 // open opens the user's folder.

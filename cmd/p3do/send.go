@@ -39,6 +39,10 @@ key is shown for him or his server, or nobody confirms that of his server, nothi
 is sent and the exit status is 4. Who has moved to another server, and signed that
 by the key that is known, is found there by the old name as well.
 
+Before the first message of a day bob's key is looked up, by a way like that of the
+message, so that no server learns that it was you who asked for it. With --direct
+your own server asks for you, and learns the name.
+
 If it has not come as far as --until when --wait is over, the exit status is 7
 and it is tried again whenever p3do runs, for a week.`
 
@@ -80,6 +84,7 @@ func (c *command) sendCommand() *cobra.Command {
 	cmd.Flags().StringVar(&s.until, "until", string(mor.StoredThere), "wait until it is `STATE`: stored or acknowledged")
 	cmd.Flags().IntVar(&s.hops, "hops", mor.DefaultHops, "go through `N` servers: 2 or 3")
 	cmd.Flags().StringVar(&s.via, "via", "", "go through these servers: `A,B` or A,B,C")
+	c.directFlag(cmd)
 	cmd.Flags().BoolVar(&s.dryRun, "dry-run", false, "show a way that it could take, and send nothing")
 	return cmd
 }
@@ -259,7 +264,8 @@ func (s sending) outcome(status agent.Status, err error) error {
 // routeError makes a lack of servers the user's own fault if it was she who named them.
 func (s sending) routeError(err error) error {
 	var route *mor.RouteError
-	if len(s.way.Via) > 0 && errors.As(err, &route) {
+	var way *agent.WayError // which --via has no part in
+	if len(s.way.Via) > 0 && !errors.As(err, &way) && errors.As(err, &route) {
 		return cli.Fail(cli.Input, "leave --via away or name other servers", "%v.", route)
 	}
 	return err

@@ -24,12 +24,23 @@ const (
 	// pollSlice is how long one request for items waits at the home. It is short, so that
 	// what another program on the same folder has fetched is noticed soon.
 	pollSlice = 5 * time.Second
+	// DefaultLookFor is how long a look-up waits for an answer through the mesh.
+	DefaultLookFor = 30 * time.Second
+	// lookSlice is how long one request for its answer waits at the node: another program on the
+	// same folder may have fetched it.
+	lookSlice = time.Second
+	// newerTime is how long others are waited for that may have a newer copy, once there is one.
+	newerTime = 2 * time.Second
+	// questionKept is when a look-up is forgotten whose program has ended, and maxQuestions how many
+	// there are at a time: the oldest of more are forgotten.
+	questionKept = 10 * time.Minute
+	maxQuestions = 32
 	// directoryAge is how old the directory may be before it is fetched anew.
 	directoryAge = 10 * time.Minute
 	// directoryStale is how old it may be when a message is copied again.
 	directoryStale = time.Minute
-	// cardKept is for how long a card that was looked up is used again: the home learns whom
-	// we write to once in that time, and a new key of theirs is seen after it at the latest.
+	// cardKept is for how long a card that was looked up is used again: their server hears
+	// once in that time that somebody looks them up, and a new key of theirs is seen after it at the latest.
 	cardKept = 24 * time.Hour
 	// holdFor is how long a letter that cannot be judged is left at the home after it was seen
 	// first.
@@ -60,6 +71,8 @@ type Config struct {
 	Passphrase []byte                 // that seals it; 1 to 1 024 bytes
 	DNS        string                 // the DNS server, as dnstxt.ParseServer reads it, that is asked for the user's own home, and for nothing else
 	Dial       dial.Func              // every connection goes through it
+	Direct     bool                   // look-ups of others are asked of the node itself, which learns who is looked up
+	LookFor    time.Duration          // how long a look-up waits for an answer through the mesh; default DefaultLookFor
 	Invite     *invitation.Invitation // for New; nil: the user has none
 	Rand       io.Reader              // default crypto/rand
 	Now        func() time.Time       // default time.Now
@@ -91,6 +104,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.LookFor == 0 {
+		c.LookFor = DefaultLookFor
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -201,19 +201,28 @@ func mailboxes(c contact, today mor.Day) []session.Mailbox {
 	return all
 }
 
-// look finds the card of a user by the node that we are connected to, and judges it: by the
-// authorities of her own home, at now. What it says of the home's key is evidence from then on.
-// Errors beside those of Send: a *CardError.
-func (a *Agent) look(ctx context.Context, name pki.Name) (pki.SignedCard, error) {
+// lookedUp finds the card of a user, signed and unjudged: through the mesh, so that nobody learns who
+// looks up whom, or, if that is what is wanted, by the node that we are connected to.
+func (a *Agent) lookedUp(ctx context.Context, name pki.Name) (session.Found, error) {
+	if !a.cfg.Direct {
+		return a.seek(ctx, name)
+	}
 	ctx, cancel := context.WithTimeout(ctx, 2*answerTimeout)
 	defer cancel()
 	found, err := a.client.Lookup(ctx, name)
+	return found, a.homeError(err)
+}
+
+// look finds the card of a user, and judges it: by the authorities of her own home, at now. What it says of the home's key is evidence from then on.
+// Errors beside those of Send: a *CardError.
+func (a *Agent) look(ctx context.Context, name pki.Name) (pki.SignedCard, error) {
+	found, err := a.lookedUp(ctx, name)
 	raw := found.Card
 	if err := a.answered(name, found.Away, err); err != nil {
 		return pki.SignedCard{}, err
 	}
 	if err != nil {
-		return pki.SignedCard{}, lookupError(name, a.homeError(err))
+		return pki.SignedCard{}, lookupError(name, err)
 	}
 	s, err := a.knownStanding(ctx, name.Domain(), time.Second)
 	if err != nil {
@@ -242,8 +251,9 @@ func (a *Agent) look(ctx context.Context, name pki.Name) (pki.SignedCard, error)
 // whether it shows another key than the known one, which is the error returned then.
 func (a *Agent) answered(name pki.Name, copied bool, err error) error {
 	var refused *session.Error
+	var silence *SilentError
 	switch {
-	case err != nil && !errors.As(err, &refused):
+	case err != nil && !errors.As(err, &refused), errors.As(err, &silence) && !silence.Said: // it may be the way
 		return nil
 	case err != nil && refused.Code == session.WrongKey:
 		return a.toldOf(name, refused.Shown)

@@ -69,7 +69,7 @@ func TestKeysAfterARemoval(t *testing.T) {
 			t.Fatalf("read %q", got)
 		}
 	}
-	gone, err := ann.RemoveDevice(t.Context(), "1")
+	gone, err := ann.RemoveDevice(t.Context(), "telephone")
 	must(t, err)
 	if gone.Label != "telephone" {
 		t.Fatalf("removed %+v", gone)

@@ -123,11 +123,50 @@ type NoUserError struct {
 }
 
 func (e *NoUserError) Error() string {
+	if e.Homeless() {
+		return fmt.Sprintf("there is no %s: no server of %s is known", e.Name, e.Name.Domain())
+	}
 	return fmt.Sprintf("there is no %s: nobody of that name was found", e.Name)
+}
+
+// Homeless tells whether it is the server that is not known.
+func (e *NoUserError) Homeless() bool {
+	var nowhere *NoServerError
+	return errors.As(e.Cause, &nowhere)
 }
 
 // Unwrap returns what the home said.
 func (e *NoUserError) Unwrap() error { return e.Cause }
+
+// A SilentError says that no answer to a look-up came through the mesh in time.
+type SilentError struct {
+	Name  pki.Name
+	After time.Duration
+	Said  bool // other servers have answered: it is her home that does not
+}
+
+func (e *SilentError) Error() string {
+	if e.Said {
+		return fmt.Sprintf("the server of %s does not answer, and nobody who was asked has a copy of the key of %s", e.Name.Domain(), e.Name)
+	}
+	return fmt.Sprintf("no answer about %s came through the mesh within %.0f s", e.Name, e.After.Seconds())
+}
+
+// Unwrap returns what a node would say of it.
+func (e *SilentError) Unwrap() error { return session.Errorf(session.Unavailable, "%s", e.Error()) }
+
+// A WayError says that a look-up cannot go through the mesh: it has too few servers.
+type WayError struct {
+	Name  pki.Name
+	Cause error // a *mor.RouteError
+}
+
+func (e *WayError) Error() string {
+	return fmt.Sprintf("%s cannot be looked up through the mesh: %s", e.Name, strings.TrimPrefix(e.Cause.Error(), "mor: "))
+}
+
+// Unwrap returns what is lacking.
+func (e *WayError) Unwrap() error { return e.Cause }
 
 // An UnfinishedError says that a message has not come as far as it was waited for.
 type UnfinishedError struct {

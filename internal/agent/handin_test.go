@@ -54,6 +54,8 @@ func TestLinkEndsWhileSending(t *testing.T) {
 	ann, err := New(t.Context(), cfg, m.name(t, "a.test"))
 	must(t, err)
 	defer ann.Close()
+	_, err = ann.correspondent(t.Context(), bob.self.name) // so that he need not be looked up then
+	must(t, err)
 	sending = true
 	status, err := ann.Send(t.Context(), bob.self.name, "hello", Way{})
 	must(t, err)

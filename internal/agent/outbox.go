@@ -234,8 +234,12 @@ func (a *Agent) dead(err error) error {
 	return a.homeError(err)
 }
 
-// receipt takes a reply that came over one of our SURBs.
+// receipt takes a reply that came over one of our SURBs: a receipt, or an answer to a look-up, perhaps
+// of another program on this folder.
 func (a *Agent) receipt(id onion.SURBID, body []byte) error {
+	if ours, err := a.finding(id, body); ours || err != nil {
+		return err
+	}
 	return a.vault.Update(func(tx *vault.Tx) error {
 		raw, ok := tx.Get(prefixSURB + id.String())
 		if !ok || len(raw) != mor.MessageIDSize {

@@ -156,8 +156,8 @@ func (a *Agent) door(tx *vault.Tx, item session.Item, m message.Content, from pk
 
 // keysOf looks up the sender's card if the message has no room for her seal key and it is
 // not known: without it there is no answering. And if it states other keys than the known ones: only
-// a card says that these are hers now, for somebody may have the old ones whose device she removed. So the home learns who wrote; what it says is
-// kept as for a send. nil: nothing new is known.
+// a card says that these are hers now, for somebody may have the old ones whose device she removed. So her
+// home learns that somebody looked her up; what it says is kept as for a send. nil: nothing new is known.
 func (a *Agent) keysOf(ctx context.Context, m message.Content, from pki.UserCert) (*message.Keys, error) {
 	if m.Kind == message.Acknowledgement {
 		return nil, nil
@@ -181,7 +181,7 @@ func (a *Agent) keysOf(ctx context.Context, m message.Content, from pki.UserCert
 	var nobody *NoUserError
 	var bad *CardError
 	switch {
-	case errors.As(err, &refused), errors.As(err, &nobody), errors.As(err, &bad):
+	case errors.As(err, &refused), errors.As(err, &nobody), errors.As(err, &bad), routeless(err):
 		return nil, nil // the message is shown, and acknowledged when a card can be had
 	case err != nil:
 		return nil, err

@@ -47,6 +47,8 @@ import (
 //	outbox/ID              outgoing: a message on its way
 //	sealed/ID              its sealed part, raw
 //	surb/SURBID            the id of the message whose receipt comes over it, raw
+//	question/ID            question: a look-up that goes through the mesh, while somebody waits for it
+//	asked/SURBID           the id of the look-up whose answer comes over it, raw
 //	relay/DOMAIN           doubt: what speaks against a relay
 //	sent/ID                sent: what became of a text of ours
 //	inbox/NUMBER           Message
@@ -91,6 +93,8 @@ const (
 	prefixOutbox  = "outbox/"
 	prefixSealed  = "sealed/"
 	prefixSURB    = "surb/"
+	prefixAsking  = "question/"
+	prefixAsked   = "asked/"
 	prefixRelay   = "relay/"
 	prefixSent    = "sent/"
 	prefixInbox   = "inbox/"
@@ -308,9 +312,12 @@ func (r outgoing) outgoing(id mor.MessageID, sealed []byte) mor.Outgoing {
 	copy(o.To.Mailbox[:], r.Mailbox)
 	copy(o.Reply[:], r.Reply)
 	for _, w := range r.Waiting {
-		var id onion.SURBID
-		copy(id[:], w.ID)
-		o.Waiting = append(o.Waiting, mor.Waiting{ID: id, Keys: w.Keys, Relays: w.Relays, Late: w.Late})
+		o.Waiting = append(o.Waiting, w.waiting())
 	}
 	return o
+}
+
+// waiting is as mor has it.
+func (w waiting) waiting() mor.Waiting {
+	return mor.Waiting{ID: onion.SURBID(pad16(w.ID)), Keys: w.Keys, Relays: w.Relays, Late: w.Late}
 }

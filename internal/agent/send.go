@@ -170,8 +170,8 @@ func (a *Agent) addressee(ctx context.Context, name pki.Name) (correspondent, er
 	return to, sameKey(to, key)
 }
 
-// correspondent finds out how to write to somebody: by her card, which the home looks up
-// unless it did so a short while ago, and by the right that she gave us, if she ever wrote.
+// correspondent finds out how to write to somebody: by her card, which is looked up
+// unless that was done a short while ago, and by the right that she gave us, if she ever wrote.
 // If no card can be had now, what she wrote of herself does.
 func (a *Agent) correspondent(ctx context.Context, name pki.Name) (correspondent, error) {
 	if known, ok := a.looked(name); ok && !a.doubtful(name.Domain()) {
@@ -287,7 +287,7 @@ func (a *Agent) mayWrite(name pki.Name, shown pki.Fingerprint) (p person, err er
 }
 
 // unlooked is what is known of somebody whose card cannot be had now; why, if that is not
-// enough. That she was asked for is noted like a card: the home is not asked again before long.
+// enough. That she was asked for is noted like a card: nobody is asked again before long.
 func (a *Agent) unlooked(name pki.Name, why error) (correspondent, error) {
 	var refused *session.Error
 	var card *CardError
