@@ -84,10 +84,11 @@ func (w *stage) unknownContact() {
 	w.p3do("fay", "new", "fay@f.test").exits(0)
 	before := w.sent("ann")
 	for _, asked := range [][]string{{"send", "fay@f.test", "a secret"}, {"send", "fay@f.test", "a secret", "--dry-run"}, {"check", "fay@f.test"}} {
-		w.p3do("ann", asked...).exits(4).says("^p3do: error: f.test is unconfirmed: ", "^p3do: hint: p3do check fay@f.test --why")
+		w.p3do("ann", asked...).exits(1).says("^p3do: error: there is no fay@f.test: no server of f.test is known", "^p3do: hint: p3do check fay@f.test --direct")
+		w.p3do("ann", append(asked, "--direct")...).exits(4).says("^p3do: error: f.test is unconfirmed: ", "^p3do: hint: p3do check fay@f.test --why")
 	}
 	var report struct{ Trust string }
-	checked := w.p3do("ann", "check", "fay@f.test", "--json").exits(4)
+	checked := w.p3do("ann", "check", "fay@f.test", "--json", "--direct").exits(4)
 	checked.reads(&report)
 	if report.Trust != "unconfirmed" {
 		w.t.Errorf("fay is %q", report.Trust)

@@ -34,6 +34,12 @@ type watched struct {
 // is watched by w; their log and the faults of their links are those of o.
 func startWatched(t *testing.T, w *watcher, o node.Options) []*watched {
 	t.Helper()
+	return startEach(t, w, func(int) node.Options { return o })
+}
+
+// startEach is startWatched with options for each. A door that they have is watched by itself.
+func startEach(t *testing.T, w *watcher, each func(i int) node.Options) []*watched {
+	t.Helper()
 	dns, err := dnstxt.Listen("127.0.0.1:0", zone)
 	if err != nil {
 		t.Fatal(err)
@@ -44,8 +50,12 @@ func startWatched(t *testing.T, w *watcher, o node.Options) []*watched {
 	t.Cleanup(func() { cancel(); running.Wait() })
 	l := &lab{cfg: Config{Dir: t.TempDir(), Nodes: 5}, responder: dns}
 	var nodes []*watched
-	o.Dial = w.through(func(address string) bool { return isLink(nodes, address) })
+	door := w.through(func(address string) bool { return isLink(nodes, address) })
 	for i := range l.cfg.Nodes {
+		o := each(i)
+		if o.Dial == nil {
+			o.Dial = door
+		}
 		nodes = append(nodes, startOne(t, l, i, o))
 	}
 	for _, e := range edges(len(nodes)) {

@@ -1,0 +1,276 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/p3do/p3do/internal/agent"
+	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/internal/link"
+	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/node"
+	"github.com/p3do/p3do/pki"
+)
+
+// An observer sees one node, or one program, from inside: the slots that it sends before they are
+// sealed, what it writes to its log, and whom it connects to.
+type observer struct {
+	mu     sync.Mutex // guards what follows
+	slots  [][]byte
+	log    bytes.Buffer
+	dialed []dialed
+}
+
+// A dialed is one connection that was asked for.
+type dialed struct {
+	address string
+	at      time.Time
+}
+
+func (o *observer) tap(slot *[link.SlotSize]byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.slots = append(o.slots, bytes.Clone(slot[:]))
+}
+
+func (o *observer) Write(line []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.log.Write(line)
+}
+
+func (o *observer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	o.mu.Lock()
+	o.dialed = append(o.dialed, dialed{address, time.Now()})
+	o.mu.Unlock()
+	return dial.Direct()(ctx, network, address)
+}
+
+func (o *observer) options() node.Options {
+	log := slog.New(slog.NewTextHandler(o, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return node.Options{Dial: o.dial, Log: log, Faults: &link.Faults{Tap: o.tap}}
+}
+
+// since is whom it connected to from then on.
+func (o *observer) since(t time.Time) (addresses []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, d := range o.dialed {
+		if !d.at.Before(t) {
+			addresses = append(addresses, d.address)
+		}
+	}
+	return addresses
+}
+
+// quiet tells whether it has connected to an address before, and not lately.
+func (o *observer) quiet(address string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	last := time.Time{}
+	for _, d := range o.dialed {
+		if d.address == address {
+			last = d.at
+		}
+	}
+	return !last.IsZero() && time.Since(last) > 3*watchEvery
+}
+
+// shows are those of the traces that are in the slots, the log or the folder of a node.
+func (o *observer) shows(t *testing.T, n *watched, traces []trace) (found []string) {
+	t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	places := append(slices.Clone(o.slots), o.log.Bytes())
+	err := filepath.WalkDir(n.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		places = append(places, content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(o.slots) < 100 || len(places) < len(o.slots)+3 || o.log.Len() == 0 {
+		t.Fatalf("%s: only %d slots and %d places were seen", n.domain, len(o.slots), len(places))
+	}
+	for _, trace := range traces {
+		if slices.ContainsFunc(places, trace.in) {
+			found = append(found, trace.what)
+		}
+	}
+	return found
+}
+
+// tracesOf is what names a user.
+func tracesOf(t *testing.T, a *agent.Agent) []trace {
+	t.Helper()
+	self, err := a.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := self.Name.String()
+	return []trace{textTrace(name, name), bytesTrace(name+" in base64", []byte(name)), bytesTrace("the key of "+name, self.Fingerprint[:])}
+}
+
+// TestLookupTiesNothing: ann@a.test checks bob@d.test for the first time, and writes to him. Her program
+// asks DNS nothing, her server does not connect to the key server of his, and nothing of his is in what
+// hers sends, logs or keeps, nor anything of hers in what his does. With --direct, all of that is there.
+func TestLookupTiesNothing(t *testing.T) {
+	t.Run("through the mesh", func(t *testing.T) {
+		w := watchLookup(t, false)
+		if n := w.connections(); n > 0 {
+			t.Errorf("a.test connected to the key server of d.test %d times", n)
+		}
+		for i, n := range w.nodes {
+			if found := w.seen[i].shows(t, n, w.ofBob); len(found) > 0 && n.domain != w.nodes[3].domain {
+				t.Errorf("%s has %q", n.domain, found)
+			}
+			if found := w.seen[i].shows(t, n, w.ofAnn); len(found) > 0 && n.domain != w.nodes[0].domain {
+				t.Errorf("%s has %q", n.domain, found)
+			}
+		}
+	})
+	t.Run("direct", func(t *testing.T) {
+		w := watchLookup(t, true)
+		if n := w.connections(); n == 0 {
+			t.Error("no connection to the key server was seen")
+		}
+		if found := w.seen[0].shows(t, w.nodes[0], w.ofBob); len(found) == 0 {
+			t.Error("nothing of bob was found at a.test")
+		}
+	})
+}
+
+// A lookupWatch is what was seen while ann looked up bob and wrote to him.
+type lookupWatch struct {
+	nodes        []*watched
+	seen         []*observer // of the nodes
+	began        time.Time   // before she asked first
+	ofAnn, ofBob []trace
+}
+
+// connections is how often ann's server has connected to the key server of bob's.
+func (w *lookupWatch) connections() (n int) {
+	for _, address := range w.seen[0].since(w.began) {
+		if address == w.nodes[3].running.KeyServer {
+			n++
+		}
+	}
+	return n
+}
+
+// watchLookup has it happen in five nodes, of which a.test and d.test are no peers.
+func watchLookup(t *testing.T, direct bool) *lookupWatch {
+	w := &lookupWatch{seen: make([]*observer, 5)}
+	w.nodes = startEach(t, &watcher{}, func(i int) node.Options {
+		w.seen[i] = new(observer)
+		return w.seen[i].options()
+	})
+	hers := new(observer)
+	ann := meet(t, nil, w.nodes, "ann@a.test", agent.Config{Direct: direct, Dial: hers.dial})
+	bob := meet(t, nil, w.nodes, "bob@d.test", agent.Config{Dial: dial.Direct()})
+	until(t, "a.test to have looked at d.test", func() bool { return w.seen[0].quiet(w.nodes[3].running.KeyServer) })
+	w.write(t, ann, bob)
+	for _, address := range hers.since(w.began) {
+		if address != w.nodes[0].running.Link {
+			t.Errorf("ann's program connected to %s", address)
+		}
+	}
+	for _, n := range w.nodes {
+		n.stop()
+	}
+	w.ofAnn, w.ofBob = tracesOf(t, ann), tracesOf(t, bob)
+	return w
+}
+
+// write checks bob's key, and writes to him.
+func (w *lookupWatch) write(t *testing.T, ann, bob *agent.Agent) {
+	ctx, cancel := context.WithTimeout(t.Context(), meshPatience)
+	defer cancel()
+	to, err := bob.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var began time.Time
+	w.began = time.Now()
+	until(t, "ann to have bob confirmed", func() bool { // a mesh that is seconds old is not sure of itself
+		began = time.Now()
+		r, err := ann.Check(ctx, agent.Subject{Name: to.Name, Domain: to.Name.Domain()})
+		return err == nil && r.Problem() == nil
+	})
+	checked := time.Now()
+	status, err := ann.Send(ctx, to.Name, "hello", agent.Way{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := mor.ParseMessageID(status.ID)
+	if err == nil {
+		_, err = ann.Wait(ctx, id, mor.StoredThere, func(agent.Status) {})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("check took %d ms; a look-up and a message %d ms", checked.Sub(began).Milliseconds(), time.Since(checked).Milliseconds())
+}
+
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(meshPatience); !holds(); time.Sleep(pollEvery) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// TestLookupWithoutHome: with his home dead, bob is known by a copy that another server has, and it is
+// said that his home is away; of cid, of whom there is no copy, that there is none.
+func TestLookupWithoutHome(t *testing.T) {
+	nodes := startEach(t, &watcher{}, func(int) node.Options { return node.Options{Dial: dial.Direct()} })
+	ann := meet(t, nil, nodes, "ann@a.test", agent.Config{Dial: dial.Direct()})
+	bob := meet(t, nil, nodes, "bob@d.test", agent.Config{Dial: dial.Direct()})
+	cid := meet(t, nil, nodes, "cid@d.test", agent.Config{Dial: dial.Direct()})
+	check := func(who *agent.Agent) (agent.Report, error) {
+		to, err := who.Self()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ann.Check(t.Context(), agent.Subject{Name: to.Name, Domain: to.Name.Domain()})
+	}
+	until(t, "ann to have bob confirmed", func() bool {
+		r, err := check(bob)
+		return err == nil && r.Problem() == nil
+	})
+	his, err := bob.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes[1:3] { // whoever asks there makes a copy
+		at := keyserver.Endpoint{Address: n.running.KeyServer, CA: n.print}
+		if _, err := (keyserver.Client{Dial: dial.Direct()}).User(t.Context(), at, his.Name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nodes[3].stop()
+	r, err := check(bob)
+	if err != nil || !r.Offline || r.Shown != (pki.Fingerprint{}) || r.Problem() != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+	var silence *agent.SilentError
+	if _, err := check(cid); !errors.As(err, &silence) || !silence.Said {
+		t.Errorf("%v", err)
+	}
+}
