@@ -3,7 +3,11 @@ package dnstxt
 import (
 	"encoding/hex"
 	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 	"github.com/p3do/p3do/internal/golden"
@@ -19,6 +23,23 @@ type vectors struct {
 	Refusals []refusalVector `json:"refusals"`
 	Queries  []queryVector   `json:"queries"`
 	Answers  []answerVector  `json:"answers"`
+	Proofs   proofVectors    `json:"proofs"`
+}
+
+// proofVectors are what a resolver answers, and what that proves. Sets are named by type and owner;
+// each is its records and signatures as in a zone file.
+type proofVectors struct {
+	Domain  string              `json:"domain"`
+	Time    int64               `json:"time"`    // by which signatures are judged, seconds since 1970
+	Anchors []string            `json:"anchors"` // DS records
+	Sets    map[string][]string `json:"sets"`    // of all cases; of what is not there, there is an empty answer
+	Cases   []proofVector       `json:"cases"`
+}
+
+type proofVector struct {
+	Name   string              `json:"name"`
+	Sets   map[string][]string `json:"sets"`   // in place of those of all
+	Result string              `json:"result"` // secure, plain or invalid
 }
 
 type recordVector struct {
@@ -75,6 +96,7 @@ func makeVectors(t *testing.T) vectors {
 	for _, e := range edits {
 		v.Answers = append(v.Answers, answerVectorOf(e.name, answering(query, e.edit)))
 	}
+	v.Proofs = makeProofs()
 	return v
 }
 
@@ -143,5 +165,78 @@ func TestVectors(t *testing.T) {
 	}
 	if refused < 10 {
 		t.Errorf("only %d refused answers among the vectors", refused)
+	}
+}
+
+func makeProofs() proofVectors {
+	w, root, _, _ := newWorld()
+	v := proofVectors{Domain: "a.test", Time: signedAt.Unix(), Anchors: []string{root.ds().String()}, Sets: make(map[string][]string)}
+	for name := range w {
+		v.Sets[name] = linesOf(w[name])
+	}
+	for _, tt := range chains() {
+		w, _, _, _ := newWorld()
+		tt.edit(w)
+		made := proofVector{Name: tt.name, Sets: make(map[string][]string), Result: tt.want.String()}
+		if tt.err != nil {
+			made.Result = "invalid"
+		}
+		for name := range v.Sets { // those that were taken away
+			w[name] = append([]dns.RR{}, w[name]...)
+		}
+		for name, set := range w {
+			if lines := linesOf(set); !slices.Equal(lines, v.Sets[name]) {
+				made.Sets[name] = lines
+			}
+		}
+		v.Cases = append(v.Cases, made)
+	}
+	return v
+}
+
+func linesOf(set []dns.RR) []string {
+	lines := make([]string, len(set))
+	for i, rr := range set {
+		lines[i] = rr.String()
+	}
+	return lines
+}
+
+// Who has nothing but the file comes to what it says.
+func TestProofVectors(t *testing.T) {
+	var file vectors
+	golden.Read(t, vectorsFile, &file)
+	anchors, err := ParseAnchors(strings.Join(file.Proofs.Anchors, "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(file.Proofs.Cases) < 20 {
+		t.Errorf("%d cases", len(file.Proofs.Cases))
+	}
+	for _, tt := range file.Proofs.Cases {
+		w := make(world)
+		for _, sets := range []map[string][]string{file.Proofs.Sets, tt.Sets} {
+			for name, lines := range sets {
+				w[name] = nil
+				for _, line := range lines {
+					rr, err := dns.NewRR(line)
+					if err != nil {
+						t.Fatalf("%s: %v", tt.Name, err)
+					}
+					w[name] = append(w[name], rr)
+				}
+			}
+		}
+		var asked atomic.Int32
+		r := w.resolver(t, "", &asked)
+		r.Anchors, r.Now = anchors, func() time.Time { return time.Unix(file.Proofs.Time, 0) }
+		got, err := r.Look(t.Context(), domain(t, file.Proofs.Domain))
+		result := got.Security.String()
+		if errors.Is(err, ErrInvalid) {
+			result = "invalid"
+		}
+		if result != tt.Result {
+			t.Errorf("%s: %s, %v, want %s", tt.Name, result, err, tt.Result)
+		}
 	}
 }
