@@ -17,6 +17,7 @@ const (
 	maxAnchorsText = 64 << 10       // its octets
 	maxKeysKept    = 24 * time.Hour // how long verified keys are kept, whatever their time to live
 	maxZonesKept   = 4096           // zones whose keys are kept
+	maxKeysSize    = 8 << 10        // octets of the keys of one zone, as text, that are kept
 )
 
 // rootAnchors are the keys of the root of DNS, as IANA publishes them: of 2017 and 2024.
@@ -112,7 +113,8 @@ func (a Anchors) enclose(zone string) bool {
 // A KeyCache keeps verified keys of zones, so that who looks many domains up asks for the
 // keys of what is above them once: of at most 4 096 zones, as long as the records
 // and signatures let it, at most a day. When it is full and nothing in it is
-// over, some zone goes. It may be used by several goroutines, and a nil one keeps nothing.
+// over, some zone goes. More than 8 KiB of keys are not kept. It may be used by several
+// goroutines, and a nil one keeps nothing.
 type KeyCache struct {
 	mu    sync.Mutex // guards zones
 	zones map[string]zoneKeys
@@ -132,7 +134,7 @@ func (c *KeyCache) get(zone string, now time.Time) (zoneKeys, bool) {
 }
 
 func (c *KeyCache) put(keys zoneKeys, now time.Time) {
-	if c == nil || !now.Before(keys.until) {
+	if c == nil || !now.Before(keys.until) || keys.size() > maxKeysSize {
 		return
 	}
 	c.mu.Lock()
@@ -147,6 +149,13 @@ func (c *KeyCache) put(keys zoneKeys, now time.Time) {
 		delete(c.zones, zone)
 	}
 	c.zones[keys.zone] = keys
+}
+
+func (k zoneKeys) size() (octets int) {
+	for _, key := range k.keys {
+		octets += len(key.PublicKey)
+	}
+	return octets
 }
 
 func (c *KeyCache) drop(zone string) {

@@ -303,6 +303,12 @@ func TestKeyCacheIsBounded(t *testing.T) {
 	if _, ok := c.get("late.test.", signedAt.Add(2*time.Hour)); !ok || len(c.zones) != 1 {
 		t.Errorf("%d zones when all but one are over", len(c.zones))
 	}
+	vast := *newKit("vast.test.", 1).key
+	vast.PublicKey = strings.Repeat("A", maxKeysSize+1)
+	c.put(zoneKeys{zone: "vast.test.", keys: []*dns.DNSKEY{&vast}, until: signedAt.Add(time.Hour)}, signedAt)
+	if _, ok := c.get("vast.test.", signedAt); ok {
+		t.Error("kept what is vast")
+	}
 	c.put(zoneKeys{zone: "never.test.", until: signedAt}, signedAt)
 	if _, ok := c.get("never.test.", signedAt); ok {
 		t.Error("kept what is over")
