@@ -43,7 +43,7 @@ func TestOperatingConfiguration(t *testing.T) {
 	usual := node.DefaultConfig(domain)
 	before, _, _ := strings.Cut(usual.Text(), "[listen]")
 	_, after, _ := strings.Cut(usual.Text(), "[dns]")
-	path := shown(t, "toml", node.ConfigFile, func(text string) string { return before + text + "[dns]" + after })
+	path := shown(t, "toml", "[listen]", node.ConfigFile, func(text string) string { return before + text + "[dns]" + after })
 	c, err := node.ReadConfig(path)
 	if err != nil || c.Publish.Links[0] != pageLink || c.Publish.KeyServers[0] != pageKeys || c.Listen != usual.Listen {
 		t.Errorf("%+v, %v", c, err)
@@ -63,7 +63,7 @@ func TestOperatingUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := shown(t, "ini", "p3dod.service", func(text string) string {
+	path := shown(t, "ini", "[Unit]", "p3dod.service", func(text string) string {
 		return strings.ReplaceAll(text, "/usr/local/bin/p3dod", program)
 	})
 	if said, err := exec.Command(verify, "verify", path).CombinedOutput(); err != nil || len(said) > 0 {
@@ -71,15 +71,12 @@ func TestOperatingUnit(t *testing.T) {
 	}
 }
 
-// shown writes the page's one block in a language into a file, changed, and returns its path.
-func shown(t *testing.T, language, name string, change func(string) string) string {
+// shown writes the page's one block in a language that begins so into a file, changed, and
+// returns its path.
+func shown(t *testing.T, language, begins, name string, change func(string) string) string {
 	t.Helper()
-	found := blocks(operating(t), language)
-	if len(found) != 1 {
-		t.Fatalf("the page has %d blocks of %s", len(found), language)
-	}
 	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(change(strings.Join(found[0], "\n")+"\n")), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(change(block(t, operating(t), language, begins))), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -221,7 +218,7 @@ func (w *walk) table() (rows [][2]string) {
 			break
 		}
 	}
-	if len(rows) != 8 {
+	if len(rows) != 11 {
 		w.t.Errorf("the table of the folder has %d rows", len(rows))
 	}
 	return rows

@@ -33,6 +33,18 @@ func blocks(markdown, language string) (all [][]string) {
 	return all
 }
 
+// block is the one block of a page that is in a language and whose first line begins so, as
+// it stands there.
+func block(t *testing.T, markdown, language, begins string) string {
+	t.Helper()
+	_, after, found := strings.Cut(markdown, "\n```"+language+"\n"+begins)
+	text, more, ended := strings.Cut(after, "\n```")
+	if !found || !ended || strings.Contains(more, "\n```"+language+"\n"+begins) {
+		t.Fatalf("the page has not one block of %s that begins with %s", language, begins)
+	}
+	return begins + text + "\n"
+}
+
 // expected are the parts, divided by " ... ", of what a line must print: what stands behind
 // a # where one of our programs is run.
 func expected(line string) []string {
@@ -141,7 +153,7 @@ func (s *terminal) fails(line string, want int, parts ...string) {
 
 // looks reports whether a line changes nothing, so that it may be typed again.
 func looks(line string) bool {
-	for _, command := range []string{"p3dod peer list ", "p3dod status ", "p3dod doctor ", "p3do status ", "p3do check "} {
+	for _, command := range []string{"p3dod peer list ", "p3dod status ", "p3dod doctor ", "p3dod dns check ", "p3do status ", "p3do check "} {
 		if strings.HasPrefix(line, command) {
 			return true
 		}

@@ -28,6 +28,7 @@ const (
 	pageLink     = "203.0.113.7:4404"
 	pageKeys     = "203.0.113.7:4405"
 	pageResolver = "127.0.0.1:53"
+	pageServer   = "192.0.2.53:53"
 )
 
 // A walk is a mesh that grows as the page says.
@@ -35,7 +36,8 @@ type walk struct {
 	t        *testing.T
 	page     string
 	zone     *dnstxt.Responder
-	path     string // where the shells find p3do
+	happens  map[string]func(*machine) // what a block says has happened before it, if the walk does not know it
+	path     string                    // where the shells find p3do
 	machines map[string]*machine
 	users    map[string]*terminal
 }
@@ -47,6 +49,7 @@ type machine struct {
 	domain     string
 	folder     string
 	link, keys string            // addresses
+	server     string            // the name server of its zone, if it has one of its own
 	before     *strings.Replacer // of addresses: those of the machine before by these
 
 	fingerprint string // as published
@@ -170,6 +173,8 @@ func (w *walk) at(where string) *machine {
 		w.must(os.WriteFile(filepath.Join(m.dir, "words"), []byte(m.words+"\n"), 0o600))
 	case since == "with its new address":
 		m.moved()
+	case w.happens[since] != nil:
+		w.happens[since](m)
 	case fresh:
 		m = m.moves()
 	case since != "":
@@ -189,7 +194,7 @@ func (w *walk) must(err error) {
 func (m *machine) does(lines []string) {
 	m.t.Helper()
 	for _, line := range lines {
-		line = strings.NewReplacer(pageFolder, m.folder, pageLink, m.link, pageKeys, m.keys, pageResolver, m.walk.zone.Addr()).Replace(line)
+		line = strings.NewReplacer(pageFolder, m.folder, pageLink, m.link, pageKeys, m.keys, pageResolver, m.walk.zone.Addr(), pageServer, m.server).Replace(line)
 		if args, serve := strings.CutPrefix(line, "p3dod serve "); serve {
 			m.begin(strings.Fields(args)...)
 			continue

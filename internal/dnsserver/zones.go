@@ -15,6 +15,10 @@ import (
 type Config struct {
 	Zones []Zone
 	Keys  []Key
+	// Text is configuration of zones and keys in the server's own words, such as a page shows,
+	// instead of what would be made for Zones and Keys. DIR in it is the server's folder, in
+	// which the files of Zones are: NAME.zone.
+	Text string
 }
 
 // A Zone is one that it is the primary of.
@@ -68,6 +72,10 @@ func (c Config) knot(dir, host string, port int) (string, error) {
 	fmt.Fprintf(&b, "server:\n  rundir: %[1]s\n  listen: %[2]s@%[3]d\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n"+
 		"log:\n  - target: stderr\n    any: info\ndatabase:\n  storage: %[1]s\n  journal-db-max-size: 16M\n  kasp-db-max-size: 16M\n"+
 		"  timer-db-max-size: 4M\n", dir, host, port)
+	if c.Text != "" {
+		fmt.Fprintf(&b, "template:\n  - id: default\n    storage: %s\n%s", dir, strings.ReplaceAll(c.Text, "DIR", dir))
+		return b.String(), c.files(dir)
+	}
 	for i, key := range c.Keys {
 		if i == 0 {
 			b.WriteString("key:\n")
@@ -99,9 +107,12 @@ func (c Config) bind(dir, host string, port int) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "options {\n  directory %[1]q;\n  key-directory %[1]q;\n  listen-on port %[3]d { %[2]s; };\n  listen-on-v6 { none; };\n"+
 		"  pid-file none;\n  session-keyfile none;\n  lock-file none;\n  recursion no;\n  notify no;\n  dnssec-validation no;\n};\n"+
-		"controls { };\nlogging { channel out { stderr; severity info; }; category default { out; }; };\n"+
-		"dnssec-policy p3do { keys { csk lifetime unlimited algorithm ed25519; }; nsec3param iterations 0 optout no salt-length 0; };\n",
-		dir, host, port)
+		"controls { };\nlogging { channel out { stderr; severity info; }; category default { out; }; };\n", dir, host, port)
+	if c.Text != "" {
+		b.WriteString(strings.ReplaceAll(c.Text, "DIR", dir))
+		return b.String(), c.files(dir)
+	}
+	b.WriteString("dnssec-policy p3do { keys { csk lifetime unlimited algorithm ed25519; }; nsec3param iterations 0 optout no salt-length 0; };\n")
 	for _, key := range c.Keys {
 		fmt.Fprintf(&b, "key %q { algorithm %s; secret %q; };\n", key.Name, key.algorithm(), key.Secret)
 	}
