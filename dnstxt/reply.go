@@ -23,11 +23,13 @@ func (z *zone) reply(query []byte, limit int) []byte {
 		return packed(failed(query, dns.RcodeFormatError), limit)
 	}
 	answer := z.answer(&m)
+	said := dns.MinMsgSize
 	if opt := m.IsEdns0(); opt != nil {
 		answer.SetEdns0(udpSize, opt.Do())
-		limit = min(limit, max(int(opt.UDPSize()), dns.MinMsgSize))
-	} else if limit < dns.MaxMsgSize {
-		limit = dns.MinMsgSize
+		said = max(said, int(opt.UDPSize()))
+	}
+	if limit < dns.MaxMsgSize { // what they say is of UDP
+		limit = min(limit, said)
 	}
 	return packed(answer, limit)
 }

@@ -1,0 +1,171 @@
+package dnstxt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+const (
+	portTries  = 16              // ports tried until one is free for UDP and TCP
+	maxConns   = 64              // TCP connections at a time; more wait in the kernel's queue
+	tcpIdle    = 5 * time.Second // without a whole query a TCP connection is closed
+	tcpQueries = 1024            // queries on one TCP connection, then it is closed
+	maxQuery   = 4096            // octets of a query; longer ones get no answer
+
+	// acceptPause is how long TCP waits after the system had no connection to give, as
+	// when there are too many open files.
+	acceptPause = 100 * time.Millisecond
+)
+
+// A replier appends the answer to a query as it came from the network, at most
+// limit octets, to what it is given; nothing if nothing is to be sent.
+type replier func(answer, query []byte, limit int) []byte
+
+// sockets are one port, for UDP and TCP.
+type sockets struct {
+	udp *net.UDPConn
+	tcp net.Listener
+}
+
+// listen opens address, IP:port. With port 0 it takes a port that is free for both.
+func listen(address string) (sockets, error) {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return sockets{}, fmt.Errorf("dnstxt: listening: want IP:port: %w", err)
+	}
+	tries := 1
+	if at.Port() == 0 {
+		tries = portTries
+	}
+	for range tries {
+		var s sockets
+		if s, err = listenBoth(at); err == nil {
+			return s, nil
+		}
+	}
+	return sockets{}, fmt.Errorf("dnstxt: listening: %w", err)
+}
+
+func listenBoth(at netip.AddrPort) (sockets, error) {
+	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		return sockets{}, err
+	}
+	tcp, err := net.Listen("tcp", udp.LocalAddr().String())
+	if err != nil {
+		return sockets{}, errors.Join(err, udp.Close())
+	}
+	return sockets{udp, tcp}, nil
+}
+
+// Addr returns the host:port that is listened on, for UDP and TCP.
+func (s *sockets) Addr() string { return s.udp.LocalAddr().String() }
+
+// Close closes the sockets of what does not run.
+func (s *sockets) Close() error { return errors.Join(s.udp.Close(), s.tcp.Close()) }
+
+// run answers until ctx ends, which is no error, or the UDP socket fails. It closes
+// the sockets and returns when all its goroutines have. gate may be nil.
+func (s *sockets) run(ctx context.Context, reply replier, gate *gate) error {
+	running, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(running, func() { s.Close() })
+	defer stop()
+
+	var wg sync.WaitGroup
+	var err error
+	wg.Go(func() {
+		defer cancel()
+		err = s.serveUDP(reply, gate)
+	})
+	wg.Go(func() {
+		defer cancel()
+		s.serveTCP(running, &wg, reply)
+	})
+	wg.Wait()
+	return err
+}
+
+// serveUDP answers datagrams one after the other, each in microseconds.
+func (s *sockets) serveUDP(reply replier, gate *gate) error {
+	query, answer := make([]byte, maxQuery+1), make([]byte, 0, udpSize)
+	for {
+		n, from, err := s.udp.ReadFromUDPAddrPort(query)
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("dnstxt: reading a datagram: %w", err)
+		}
+		limit := gate.pass(from.Addr())
+		if n > maxQuery || limit < 0 {
+			continue
+		}
+		if answer = reply(answer[:0], query[:n], limit); len(answer) > 0 {
+			// Datagrams get lost, and clients ask again.
+			_, _ = s.udp.WriteToUDPAddrPort(answer, from)
+		}
+	}
+}
+
+// serveTCP accepts at most maxConns connections at a time.
+func (s *sockets) serveTCP(ctx context.Context, wg *sync.WaitGroup, reply replier) {
+	free := make(chan struct{}, maxConns)
+	for {
+		select {
+		case free <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		conn, err := s.tcp.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		} else if err != nil {
+			<-free
+			pause(ctx)
+			continue
+		}
+		wg.Go(func() {
+			serveConn(ctx, conn, reply)
+			<-free
+		})
+	}
+}
+
+func pause(ctx context.Context) {
+	timer := time.NewTimer(acceptPause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// serveConn answers the queries of one connection, in their order, until the
+// client hangs up, is silent for tcpIdle or ctx ends.
+func serveConn(ctx context.Context, conn net.Conn, reply replier) {
+	defer conn.Close()
+	defer closeOn(ctx, conn)()
+	for range tcpQueries {
+		if conn.SetDeadline(time.Now().Add(tcpIdle)) != nil {
+			return
+		}
+		query, err := readFramed(conn)
+		if err != nil || len(query) > maxQuery {
+			return
+		}
+		answer := reply(nil, query, dns.MaxMsgSize)
+		if answer == nil {
+			return
+		}
+		if _, err := conn.Write(framed(answer)); err != nil {
+			return
+		}
+	}
+}
