@@ -7,7 +7,8 @@
 // domain's CA key and says where the domain's key servers are; it never holds a
 // key, a context key or anything about a user. A resolver asks one DNS server
 // for the record of a domain, and verifies the answer. A responder is an authoritative server for one
-// zone; the lab runs one for the zone "test".
+// zone; the lab runs one for the zone "test". A signed zone is _p3do.DOMAIN, delegated to us and
+// signed with a zone key, and a name server answers for it to whoever asks.
 //
 // # Use
 //
@@ -24,6 +25,14 @@
 //	case answer.Security == dnstxt.Secure:  // DNSSEC proves that it is the domain's
 //	case answer.Security == dnstxt.Plain:   // nobody does; answer.Why says what is missing
 //	}
+//
+// A domain whose zone delegates the one name is served so:
+//
+//	zone, err := dnstxt.NewSignedZone(dnstxt.ZoneConfig{Domain: domain, Nameservers: names, Key: key, TTL: 3600}, record, now)
+//	lines, err := dnstxt.Delegation(domain, names, key, 3600) // NS and DS, for the zone above
+//	server, err := dnstxt.Serve("192.0.2.1:53", zone)
+//	err = server.Run(ctx)        // until ctx ends
+//	err = zone.Set(another, now) // is shown at once
 //
 // A resolver asks over TCP, TLS or HTTPS, and opens connections through Dial only. It verifies
 // signatures itself, from trust anchors down: from DS to DNSKEY to the signature of the record. It

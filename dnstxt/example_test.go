@@ -80,3 +80,19 @@ func Example() {
 	// after: true <nil>
 	// stopped: <nil>
 }
+
+func ExampleDelegation() {
+	domain, _ := pki.ParseDomain("a.test")
+	server, _ := pki.ParseDomain("ns1.a.test")
+	key, _ := dnstxt.ParseZoneKey(make([]byte, dnstxt.ZoneKeySize)) // which nobody should use
+	lines, err := dnstxt.Delegation(domain, []pki.Domain{server}, key, 3600)
+	if err != nil {
+		fmt.Println(err)
+	}
+	for _, line := range lines {
+		fmt.Println(line)
+	}
+	// Output:
+	// _p3do.a.test. 3600 IN NS ns1.a.test.
+	// _p3do.a.test. 3600 IN DS 57991 15 2 B23C527C779E00A58ADE99CA39F76C0139FAA1067D3B647EB0BAB6A761236BED
+}

@@ -251,4 +251,3 @@ func TestFlood(t *testing.T) {
 		t.Errorf("over TCP: %v, %v", a, err)
 	}
 }
-
