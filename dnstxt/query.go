@@ -141,9 +141,6 @@ func (q *asked) limit(limit int) int {
 	return min(limit, q.size)
 }
 
-// owns reports whether the name is apex, whatever its case.
-func (q *asked) owns(apex []byte) bool { return len(q.name) == len(apex) && below(q.name, apex) == 0 }
-
 // appendHead begins an answer: id, opcode and RD are those of the query.
 //
 //	id 2 | QR opcode AA TC RD 1 | RA Z AD CD RCODE 1 | counts 8
