@@ -17,6 +17,7 @@ import (
 	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/internal/link"
 	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/keyserver/witness"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -29,6 +30,7 @@ import (
 //	POST /peers/verify?domain=D   judges D's key anew; Judgement
 //	GET  /graph            []Edge
 //	GET  /events?since=S   []Event from the Unix second S on
+//	GET  /forks            [][]byte, the proof of each fork of a key log (package keyserver/witness)
 //	POST /rotate/KEY       changes a key (Role); Rotated
 //
 // and in a lab
@@ -147,6 +149,9 @@ func (n *Node) handleTrust(mux *http.ServeMux) {
 		edges, err := n.Graph(r.Context())
 		respond(w, edges, err)
 	})
+	mux.HandleFunc("GET /forks", func(w http.ResponseWriter, _ *http.Request) {
+		respond(w, n.Forks(), nil)
+	})
 	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
 		since, err := strconv.ParseInt(r.FormValue("since"), 10, 64)
 		if err != nil {
@@ -234,6 +239,22 @@ func (c *Control) Graph(ctx context.Context) (edges []Edge, err error) {
 // Events returns what happened to keys since a time.
 func (c *Control) Events(ctx context.Context, since time.Time) (events []Event, err error) {
 	return events, c.call(ctx, http.MethodGet, "/events?since="+strconv.FormatInt(since.Unix(), 10), &events)
+}
+
+// Forks returns the proofs of all forks of key logs that the node knows of.
+func (c *Control) Forks(ctx context.Context) ([]witness.Fork, error) {
+	var raws [][]byte
+	if err := c.call(ctx, http.MethodGet, "/forks", &raws); err != nil {
+		return nil, err
+	}
+	forks := make([]witness.Fork, len(raws))
+	for i, raw := range raws {
+		var err error
+		if forks[i], err = witness.ParseFork(raw); err != nil {
+			return nil, err
+		}
+	}
+	return forks, nil
 }
 
 const maxControlAnswer = 16 << 20

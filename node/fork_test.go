@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -32,13 +33,33 @@ type evilLog struct {
 	hashes []tlog.Hash
 }
 
-// evilLog begins a log of a domain.
+// evilLog begins with what the domain has logged by now.
 func (m *mesh) evilLog(domain string) *evilLog {
 	m.t.Helper()
 	of, err := keyring{filepath.Join(m.nodes[domain].dir, keysFolder)}.logging()
 	must(m.t, err)
-	return &evilLog{domain: m.nodes[domain].domain, key: of.log}
+	l := &evilLog{domain: m.nodes[domain].domain, key: of.log}
+	ctx, reader, done := keyserver.Client{Dial: dial.Direct()}.ReadLog(m.t.Context(), m.endpoint(domain), logPrefix)
+	defer done()
+	checkpoint, err := reader.ReadEndpoint(ctx, "checkpoint")
+	if errors.Is(err, keyserver.ErrNotFound) { // nothing
+		return l
+	}
+	must(m.t, err)
+	verifier, err := witness.LogVerifier(l.domain, l.key.Public())
+	must(m.t, err)
+	head, _, err := witness.OpenHead(checkpoint, verifier)
+	must(m.t, err)
+	client, err := torchwood.NewClient(reader)
+	must(m.t, err)
+	for _, leaf := range client.AllEntries(ctx, tlog.Tree{N: head.Size, Hash: head.Root}, 0) {
+		l.add(m.t, string(leaf))
+	}
+	must(m.t, client.Err())
+	return l
 }
+
+func (l *evilLog) size() int64 { return int64(len(l.leaves)) }
 
 func (l *evilLog) add(t testing.TB, leaves ...string) *evilLog {
 	t.Helper()
@@ -105,16 +126,21 @@ func (l *evilLog) serve(t testing.TB, w http.ResponseWriter, path string) {
 	w.Write(data)
 }
 
-// cosigns has a node cosign the head of a log.
-func (m *mesh) cosigns(at string, l *evilLog, old int64) ([]byte, error) {
+// cosigns has a node cosign the head of a log, from where the node is.
+func (m *mesh) cosigns(at string, l *evilLog) ([]byte, error) {
 	m.t.Helper()
-	r := witness.Request{Old: old, Checkpoint: l.head(m.t)}
-	if size := int64(len(l.leaves)); 0 < old && old < size {
-		proof, err := tlog.ProveTree(size, old, l)
-		must(m.t, err)
-		r.Proof = proof
+	r := witness.Request{Checkpoint: l.head(m.t)}
+	for {
+		lines, err := keyserver.Client{Dial: dial.Direct()}.Cosign(m.t.Context(), m.endpoint(at), r)
+		var conflict *witness.ConflictError
+		if !errors.As(err, &conflict) || conflict.Size > l.size() || conflict.Size == r.Old {
+			return lines, err
+		}
+		if r.Old = conflict.Size; r.Old < l.size() {
+			r.Proof, err = tlog.ProveTree(l.size(), r.Old, l)
+			must(m.t, err)
+		}
 	}
-	return keyserver.Client{Dial: dial.Direct()}.Cosign(m.t.Context(), m.endpoint(at), r)
 }
 
 // forked waits until nodes have frozen a domain, each with evidence that stands by itself.
@@ -144,30 +170,28 @@ func TestForkIsFoundByGossip(t *testing.T) {
 	m.peer("y.test", "z.test")
 	m.peer("z.test", "y.test")
 	m.settled("x.test", "y.test", "z.test", "e.test")
-	first := m.evilLog("e.test").add(t, "one", "two")
-	second := first.fork().add(t, "three")
-	first.add(t, "drei")
-	lines, err := m.cosigns("x.test", first, 0)
+	log := m.evilLog("e.test")
+	m.takeOver("e.test", log)
+	first, second := log.fork().add(t, "one", "two", "drei"), log.fork().add(t, "one", "two", "three")
+	lines, err := m.cosigns("x.test", first)
 	must(t, err)
-	if v, err := keylog.WitnessVerifier(m.nodes["x.test"].domain, m.nodes["x.test"].node.logging.witness.Public()); err != nil {
-		t.Error(err)
-	} else if _, err := note.Open(append(first.head(t), lines...), note.VerifierList(v)); err != nil {
+	v, err := keylog.WitnessVerifier(m.nodes["x.test"].domain, m.nodes["x.test"].node.logging.witness.Public())
+	must(t, err)
+	if _, err := note.Open(append(first.head(t), lines...), note.VerifierList(v)); err != nil {
 		t.Error("what came is no cosignature:", err)
 	}
-	_, err = m.cosigns("y.test", second, 0)
-	var unknown bool
-	if unknown = errors.Is(err, witness.ErrUnknownLog); err != nil && !unknown { // it may know already
+	if _, err = m.cosigns("y.test", second); err != nil && !errors.Is(err, witness.ErrUnknownLog) { // it may know already
 		t.Fatal(err)
 	}
 	began := time.Now()
 	m.forked("e.test", "x.test", "y.test", "z.test")
 	t.Logf("found everywhere after %v, with a pace of %v", time.Since(began).Round(time.Millisecond), m.nodes["x.test"].node.cfg.viewPace())
-	if _, err := m.cosigns("x.test", first.add(t, "more"), 3); !errors.Is(err, witness.ErrUnknownLog) {
+	if _, err := m.cosigns("x.test", first.add(t, "more")); !errors.Is(err, witness.ErrUnknownLog) {
 		t.Errorf("a log that forked is cosigned: %v", err)
 	}
-	v := m.nodes["x.test"].node.judge(t.Context(), m.nodes["e.test"].domain)
-	if v.Row != pki.RowForked || v.Send != pki.SendWarned || v.Key.IsZero() {
-		t.Errorf("judged by %+v", v)
+	judged := m.nodes["x.test"].node.judge(t.Context(), m.nodes["e.test"].domain)
+	if judged.Row != pki.RowForked || judged.Send != pki.SendWarned || judged.Key.IsZero() {
+		t.Errorf("judged by %+v", judged)
 	}
 	must(t, m.nodes["x.test"].end())
 	m.nodes["x.test"].start()
@@ -175,29 +199,60 @@ func TestForkIsFoundByGossip(t *testing.T) {
 }
 
 // A log of more leaves that does not begin with what a peer has copied is found out by the copy,
-// though it shows nobody two heads of as many leaves; a peer that has a copy serves it when the
-// domain is gone.
+// though it shows nobody two heads of as many leaves.
 func TestForkIsFoundByMirror(t *testing.T) {
 	m := newMesh(t, "e.test", "x.test", "y.test")
 	m.federate("e.test", "x.test", "y.test")
-	log := m.evilLog("e.test").add(t, "one", "two", "three")
+	base := m.evilLog("e.test")
+	log := base.fork().add(t, "one", "two", "three")
 	shown := m.takeOver("e.test", log)
-	_, err := m.cosigns("x.test", log, 0)
+	_, err := m.cosigns("x.test", log)
 	must(t, err)
-	m.mirrored("e.test", 3, "x.test", "y.test")
-	evil := log.fork()
-	evil.leaves, evil.hashes = nil, nil
-	evil.add(t, "one", "zwei", "three", "four", "five")
+	m.mirrored("e.test", log.size(), "x.test", "y.test")
 	log = log.fork().add(t, "four")
 	shown.Store(log)
-	_, err = m.cosigns("x.test", log, 3)
+	_, err = m.cosigns("x.test", log)
 	must(t, err)
-	m.mirrored("e.test", 4, "x.test", "y.test")
+	m.mirrored("e.test", log.size(), "x.test", "y.test")
+	evil := base.fork().add(t, "one", "zwei", "three", "four", "five")
 	shown.Store(evil)
-	if _, err = m.cosigns("x.test", evil, 4); !errors.Is(err, witness.ErrProof) && !errors.Is(err, witness.ErrUnknownLog) {
+	if _, err = m.cosigns("x.test", evil); !errors.Is(err, witness.ErrProof) && !errors.Is(err, witness.ErrUnknownLog) {
 		t.Errorf("another history is cosigned: %v", err)
 	}
 	m.forked("e.test", "x.test", "y.test")
+	forks, err := m.nodes["x.test"].control.Forks(t.Context())
+	if err != nil || len(forks) != 1 || forks[0].Domain != m.nodes["e.test"].domain {
+		t.Errorf("the operator is shown %+v, %v", forks, err)
+	}
+}
+
+// A key server that goes back to an older head, and so leaves out what its peers have seen, is
+// told of once at each peer; nothing is frozen, and copies serve the newest.
+func TestRollbackIsSeen(t *testing.T) {
+	m := newMesh(t, "e.test", "x.test", "y.test")
+	m.federate("e.test", "x.test", "y.test")
+	older := m.evilLog("e.test").add(t, "one", "two")
+	log := older.fork().add(t, "three", "four")
+	shown := m.takeOver("e.test", log)
+	_, err := m.cosigns("x.test", log)
+	must(t, err)
+	m.mirrored("e.test", log.size(), "x.test", "y.test")
+	shown.Store(older)
+	for _, at := range []string{"x.test", "y.test"} {
+		m.noted(at, "e.test", EventLog, 1)
+		m.noted(at, "e.test", EventForked, 0)
+	}
+	var conflict *witness.ConflictError
+	if _, err := m.cosigns("x.test", older); !errors.As(err, &conflict) || conflict.Size != log.size() {
+		t.Errorf("an older head is cosigned: %v", err)
+	}
+	ctx, reader, done := keyserver.Client{Dial: dial.Direct()}.ReadLog(t.Context(), m.endpoint("y.test"), witness.Mirror(m.nodes["e.test"].domain))
+	defer done()
+	checkpoint, err := reader.ReadEndpoint(ctx, "checkpoint")
+	must(t, err)
+	if !strings.HasPrefix(string(checkpoint), fmt.Sprintf("e.test/p3do/log\n%d\n", log.size())) {
+		t.Errorf("the copy serves\n%s", checkpoint)
+	}
 }
 
 // takeOver ends a node, and shows a log in its place to whoever asks its key server.
@@ -222,6 +277,7 @@ func (m *mesh) takeOver(domain string, log *evilLog) *atomic.Pointer[evilLog] {
 		}
 		shown.Load().serve(m.t, w, path)
 	})}
+	server.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	go server.Serve(ln)
 	m.t.Cleanup(func() { server.Close() })
 	return shown

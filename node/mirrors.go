@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// mirrorEvery is how often the logs of all peers are looked at without a cause.
-	mirrorEvery = 30 * time.Minute
+	// mirrorEvery is how often the logs of all peers are looked at without a cause, outside of a lab.
+	mirrorEvery = 10 * time.Minute
 	// mirrorPause is the least time between two logs, and mirrorTime what one may take.
 	mirrorPause = 100 * time.Millisecond
 	mirrorTime  = 2 * time.Minute
@@ -32,7 +32,8 @@ const (
 
 // Mirrors keep copies of the key logs of our peers, one at a time.
 type mirrors struct {
-	n *Node
+	n     *Node
+	every time.Duration // mirrorEvery, or what a lab has for watching
 
 	mu      sync.Mutex // guards what follows
 	wanted  map[pki.Domain][]store.Head
@@ -42,7 +43,11 @@ type mirrors struct {
 }
 
 func newMirrors(n *Node) *mirrors {
-	return &mirrors{n: n, wanted: make(map[pki.Domain][]store.Head), untold: make(map[pki.Domain][]byte), behind: make(map[pki.Domain]bool), changed: make(chan struct{}, 1)}
+	every := mirrorEvery
+	if pace := time.Duration(n.cfg.Lab.Watch); pace > 0 {
+		every = pace
+	}
+	return &mirrors{n: n, every: every, wanted: make(map[pki.Domain][]store.Head), untold: make(map[pki.Domain][]byte), behind: make(map[pki.Domain]bool), changed: make(chan struct{}, 1)}
 }
 
 // want has a peer's log copied as far as a head, and compared with it.
@@ -107,7 +112,7 @@ func (m *mirrors) taken(domain pki.Domain) []store.Head {
 // run copies what is wanted, and now and then all, until ctx ends.
 func (m *mirrors) run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		timer := time.NewTimer(mirrorEvery/2 + rand.N(mirrorEvery))
+		timer := time.NewTimer(m.every/2 + rand.N(m.every))
 		var due []pki.Domain
 		select {
 		case <-ctx.Done():

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -232,6 +233,27 @@ func (n *Node) logEvidence(domain pki.Domain, p pinned) pki.LogEvidence {
 		}
 	}
 	return pki.LogEvidence{}
+}
+
+// maxForks is how many forks the operator is shown at once: the answer has a bound.
+const maxForks = 128
+
+// Forks are the proofs of the forks of key logs that are known, by domain.
+func (n *Node) Forks() [][]byte {
+	forks := n.beliefs.allForks()
+	raws := make([][]byte, 0, len(forks))
+	for _, f := range forks[:min(len(forks), maxForks)] {
+		raws = append(raws, f.Marshal())
+	}
+	return raws
+}
+
+func (b *beliefs) allForks() []witness.Fork {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.SortedFunc(maps.Values(b.forks), func(a, b witness.Fork) int {
+		return strings.Compare(a.Domain.String(), b.Domain.String())
+	})
 }
 
 func (b *beliefs) loadForks(ctx context.Context, s *store.Store) error {
