@@ -20,7 +20,7 @@ first.checkpoint and second.checkpoint are signed notes (C2SP tlog-checkpoint), 
 beside it, which the .descriptor beside it names, signed by the key of the domain,
 %s.
 %s
-The .policy files are for tools that read tlog-policy (filippo.io/torchwood: ParsePolicy, VerifyCheckpoint). The file
+The .policy files are for tools that read tlog-policy (torchwood in Go: ParsePolicy, VerifyCheckpoint). The file
 fork holds all of it as nodes hand it on (docs/spec/witness.md, section 5).
 `
 
@@ -28,7 +28,7 @@ const sameSize = `Both have %d leaves, and different roots: no log has both.
 `
 
 const otherSize = `The second has %d leaves. The root of the first %d of them is in proof, with the hashes that lead from it to the
-root of the second (RFC 6962, section 2.1.2; golang.org/x/mod/sumdb/tlog: CheckTree). It is not the root of the first.
+root of the second (RFC 6962, section 2.1.2; package tlog of x/mod in Go: CheckTree). It is not the root of the first.
 `
 
 // Files are the evidence for people and for other tools, by name: plain signed notes, keys,
