@@ -24,6 +24,7 @@ require (
 require (
 	filippo.io/torchwood v0.9.0 // indirect
 	golang.org/x/mod v0.42.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
 )
 
 require (

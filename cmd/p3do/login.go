@@ -30,7 +30,7 @@ func (c *command) loginCommand() *cobra.Command {
 		var err error
 		if server != "" {
 			if via, err = pki.ParseDomain(server); err != nil {
-				return cli.Fail(cli.Input, "p3do login --via c.test", "%s is not a server like c.test.", quoted(server))
+				return cli.Fail(cli.Input, "p3do login --via c.test", "%s is not a server like c.test%s.", quoted(server), cli.International(server))
 			}
 		}
 		return c.login(ctx, args, via)

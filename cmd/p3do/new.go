@@ -227,7 +227,7 @@ func quoted(text string) string {
 func parseName(text, hint string) (pki.Name, error) {
 	name, err := pki.ParseName(text)
 	if err != nil {
-		return pki.Name{}, cli.Fail(cli.Input, hint, "%s is not a name like ann@a.test.", quoted(text))
+		return pki.Name{}, cli.Fail(cli.Input, hint, "%s is not a name like ann@a.test%s.", quoted(text), cli.International(text))
 	}
 	return name, nil
 }

@@ -117,7 +117,7 @@ func (s *sending) checkVia(counted bool) error {
 	for _, text := range strings.Split(s.via, ",") {
 		domain, err := pki.ParseDomain(text)
 		if err != nil {
-			return cli.Fail(cli.Input, hint, "%s is not a server like c.test.", quoted(text))
+			return cli.Fail(cli.Input, hint, "%s is not a server like c.test%s.", quoted(text), cli.International(text))
 		}
 		s.way.Via = append(s.way.Via, domain)
 	}

@@ -87,7 +87,7 @@ func parseSubject(text string) (pki.Name, pki.Domain, error) {
 	}
 	name, err := pki.ParseName(text)
 	if err != nil {
-		return pki.Name{}, pki.Domain{}, cli.Fail(cli.Input, "", "%v", err)
+		return pki.Name{}, pki.Domain{}, cli.Fail(cli.Input, "", "%v%s", err, cli.International(text))
 	}
 	return name, name.Domain(), nil
 }

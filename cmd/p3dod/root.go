@@ -102,7 +102,7 @@ func failure(err error, hint string) error {
 func parseDomain(text string) (pki.Domain, error) {
 	domain, err := pki.ParseDomain(text)
 	if err != nil {
-		return pki.Domain{}, cli.Fail(cli.Input, "p3dod peer add b.test   (a domain in lower case)", "%v", err)
+		return pki.Domain{}, cli.Fail(cli.Input, "p3dod peer add b.test   (a domain in lower case)", "%v%s", err, cli.International(text))
 	}
 	return domain, nil
 }
