@@ -17,6 +17,9 @@
 //     tables hold a second one. [Store.AddSigned] is the only road to both and
 //     writes both in one transaction (K5); [Store.CompareRing] tells where they
 //     differ, and [Store.Restore] makes them agree again.
+//   - log: commitments to what the key server published, in a Merkle tree that only grows.
+//     An [Entry] is written in the transaction of the record that it is about, so what is
+//     published is logged, and the other way round.
 //   - cached user: a verified copy of a foreign user's card, kept so that it
 //     can be had after the death of its home (K4).
 //   - pin: the first fingerprint that was seen for a subject; it stays.
@@ -51,5 +54,5 @@
 // never repeated, because drivers number them differently.
 //
 // The package stands at the ground: it knows bytes, strings and times, and
-// imports nothing else of this module.
+// imports nothing else of this module. The tree is that of golang.org/x/mod/sumdb/tlog.
 package store

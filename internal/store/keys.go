@@ -29,9 +29,18 @@ type SignedKey struct {
 	Card        []byte   // users only, at most MaxRaw bytes; empty as long as there is none
 	Serial      uint64   // of the card or descriptor, below 2^63
 	NotAfter    time.Time
+
+	// Entry goes into the domain's log in the same transaction, if its record is not there yet.
+	// Nil: nothing is logged.
+	Entry *Entry
 }
 
 func (k SignedKey) check() error {
+	if k.Entry != nil {
+		if err := k.Entry.check(); err != nil {
+			return err
+		}
+	}
 	switch k.Kind {
 	case KeyUser, KeyLink, KeyCross, KeyDescriptor:
 	default:
@@ -74,8 +83,17 @@ func (s *Store) AddSigned(ctx context.Context, k SignedKey) error {
 		if err != nil {
 			return err
 		}
-		return putRing(ctx, q, k)
+		return putSigned(ctx, q, k)
 	})
+}
+
+// putSigned writes the ring's copy, and the log.
+func putSigned(ctx context.Context, q *db.Queries, k SignedKey) error {
+	if err := putRing(ctx, q, k); err != nil || k.Entry == nil {
+		return err
+	}
+	_, err := appendLog(ctx, q, *k.Entry)
+	return err
 }
 
 func putRing(ctx context.Context, q *db.Queries, k SignedKey) error {

@@ -32,7 +32,7 @@ func dropKey(ctx context.Context, q *db.Queries, name string, fp [32]byte) (drop
 		if Origin(u.Origin) == Cache {
 			err = count(ctx, q, countCached, -1, MaxCachedUsers)
 		} else {
-			_, err = q.DropRingKey(ctx, db.DropRingKeyParams{Kind: string(KeyUser), Subject: u.Name, Fingerprint: fp[:]})
+			err = dropOwn(ctx, q, u.Name, fp)
 		}
 		if err != nil {
 			return 0, err
@@ -40,6 +40,15 @@ func dropKey(ctx context.Context, q *db.Queries, name string, fp [32]byte) (drop
 		dropped++
 	}
 	return dropped, nil
+}
+
+// dropOwn takes an own user's key from the ring. Her leaves stay in the log, and nothing here says
+// any more that they were hers.
+func dropOwn(ctx context.Context, q *db.Queries, name string, fp [32]byte) error {
+	if _, err := q.DropRingKey(ctx, db.DropRingKeyParams{Kind: string(KeyUser), Subject: name, Fingerprint: fp[:]}); err != nil {
+		return err
+	}
+	return q.DropLogged(ctx, db.DropLoggedParams{Kind: LoggedCard, Subject: name})
 }
 
 // CloseMailboxes takes from an owner all addresses, and deletes what waits: of nobody who could

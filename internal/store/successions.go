@@ -35,7 +35,7 @@ func (s *Store) ReplaceOwn(ctx context.Context, k SignedKey) error {
 		if err != nil {
 			return err
 		}
-		return putRing(ctx, q, k)
+		return putSigned(ctx, q, k)
 	})
 }
 

@@ -42,6 +42,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.addItemStmt, err = db.PrepareContext(ctx, addItem); err != nil {
 		return nil, fmt.Errorf("error preparing query AddItem: %w", err)
 	}
+	if q.addLeafStmt, err = db.PrepareContext(ctx, addLeaf); err != nil {
+		return nil, fmt.Errorf("error preparing query AddLeaf: %w", err)
+	}
+	if q.addLogHashStmt, err = db.PrepareContext(ctx, addLogHash); err != nil {
+		return nil, fmt.Errorf("error preparing query AddLogHash: %w", err)
+	}
 	if q.addMailboxStmt, err = db.PrepareContext(ctx, addMailbox); err != nil {
 		return nil, fmt.Errorf("error preparing query AddMailbox: %w", err)
 	}
@@ -156,6 +162,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.dropItemsOfStmt, err = db.PrepareContext(ctx, dropItemsOf); err != nil {
 		return nil, fmt.Errorf("error preparing query DropItemsOf: %w", err)
 	}
+	if q.dropLoggedStmt, err = db.PrepareContext(ctx, dropLogged); err != nil {
+		return nil, fmt.Errorf("error preparing query DropLogged: %w", err)
+	}
 	if q.dropMailboxesStmt, err = db.PrepareContext(ctx, dropMailboxes); err != nil {
 		return nil, fmt.Errorf("error preparing query DropMailboxes: %w", err)
 	}
@@ -228,6 +237,24 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.itemsStmt, err = db.PrepareContext(ctx, items); err != nil {
 		return nil, fmt.Errorf("error preparing query Items: %w", err)
 	}
+	if q.leavesStmt, err = db.PrepareContext(ctx, leaves); err != nil {
+		return nil, fmt.Errorf("error preparing query Leaves: %w", err)
+	}
+	if q.logHashStmt, err = db.PrepareContext(ctx, logHash); err != nil {
+		return nil, fmt.Errorf("error preparing query LogHash: %w", err)
+	}
+	if q.logHashesStmt, err = db.PrepareContext(ctx, logHashes); err != nil {
+		return nil, fmt.Errorf("error preparing query LogHashes: %w", err)
+	}
+	if q.logHeadStmt, err = db.PrepareContext(ctx, logHead); err != nil {
+		return nil, fmt.Errorf("error preparing query LogHead: %w", err)
+	}
+	if q.logSizeStmt, err = db.PrepareContext(ctx, logSize); err != nil {
+		return nil, fmt.Errorf("error preparing query LogSize: %w", err)
+	}
+	if q.loggedStmt, err = db.PrepareContext(ctx, logged); err != nil {
+		return nil, fmt.Errorf("error preparing query Logged: %w", err)
+	}
 	if q.mailboxStmt, err = db.PrepareContext(ctx, mailbox); err != nil {
 		return nil, fmt.Errorf("error preparing query Mailbox: %w", err)
 	}
@@ -290,6 +317,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.putFullPinStmt, err = db.PrepareContext(ctx, putFullPin); err != nil {
 		return nil, fmt.Errorf("error preparing query PutFullPin: %w", err)
+	}
+	if q.putLogHeadStmt, err = db.PrepareContext(ctx, putLogHead); err != nil {
+		return nil, fmt.Errorf("error preparing query PutLogHead: %w", err)
+	}
+	if q.putLoggedStmt, err = db.PrepareContext(ctx, putLogged); err != nil {
+		return nil, fmt.Errorf("error preparing query PutLogged: %w", err)
 	}
 	if q.putMirrorTileStmt, err = db.PrepareContext(ctx, putMirrorTile); err != nil {
 		return nil, fmt.Errorf("error preparing query PutMirrorTile: %w", err)
@@ -411,6 +444,16 @@ func (q *Queries) Close() error {
 	if q.addItemStmt != nil {
 		if cerr := q.addItemStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing addItemStmt: %w", cerr)
+		}
+	}
+	if q.addLeafStmt != nil {
+		if cerr := q.addLeafStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing addLeafStmt: %w", cerr)
+		}
+	}
+	if q.addLogHashStmt != nil {
+		if cerr := q.addLogHashStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing addLogHashStmt: %w", cerr)
 		}
 	}
 	if q.addMailboxStmt != nil {
@@ -603,6 +646,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing dropItemsOfStmt: %w", cerr)
 		}
 	}
+	if q.dropLoggedStmt != nil {
+		if cerr := q.dropLoggedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropLoggedStmt: %w", cerr)
+		}
+	}
 	if q.dropMailboxesStmt != nil {
 		if cerr := q.dropMailboxesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropMailboxesStmt: %w", cerr)
@@ -723,6 +771,36 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing itemsStmt: %w", cerr)
 		}
 	}
+	if q.leavesStmt != nil {
+		if cerr := q.leavesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing leavesStmt: %w", cerr)
+		}
+	}
+	if q.logHashStmt != nil {
+		if cerr := q.logHashStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing logHashStmt: %w", cerr)
+		}
+	}
+	if q.logHashesStmt != nil {
+		if cerr := q.logHashesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing logHashesStmt: %w", cerr)
+		}
+	}
+	if q.logHeadStmt != nil {
+		if cerr := q.logHeadStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing logHeadStmt: %w", cerr)
+		}
+	}
+	if q.logSizeStmt != nil {
+		if cerr := q.logSizeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing logSizeStmt: %w", cerr)
+		}
+	}
+	if q.loggedStmt != nil {
+		if cerr := q.loggedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing loggedStmt: %w", cerr)
+		}
+	}
 	if q.mailboxStmt != nil {
 		if cerr := q.mailboxStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing mailboxStmt: %w", cerr)
@@ -826,6 +904,16 @@ func (q *Queries) Close() error {
 	if q.putFullPinStmt != nil {
 		if cerr := q.putFullPinStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing putFullPinStmt: %w", cerr)
+		}
+	}
+	if q.putLogHeadStmt != nil {
+		if cerr := q.putLogHeadStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putLogHeadStmt: %w", cerr)
+		}
+	}
+	if q.putLoggedStmt != nil {
+		if cerr := q.putLoggedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putLoggedStmt: %w", cerr)
 		}
 	}
 	if q.putMirrorTileStmt != nil {
@@ -1018,6 +1106,8 @@ type Queries struct {
 	addFormerStmt                *sql.Stmt
 	addInvitationStmt            *sql.Stmt
 	addItemStmt                  *sql.Stmt
+	addLeafStmt                  *sql.Stmt
+	addLogHashStmt               *sql.Stmt
 	addMailboxStmt               *sql.Stmt
 	addMarkStmt                  *sql.Stmt
 	addOwnerStmt                 *sql.Stmt
@@ -1056,6 +1146,7 @@ type Queries struct {
 	dropInvitationsStmt          *sql.Stmt
 	dropItemsStmt                *sql.Stmt
 	dropItemsOfStmt              *sql.Stmt
+	dropLoggedStmt               *sql.Stmt
 	dropMailboxesStmt            *sql.Stmt
 	dropMailboxesOfStmt          *sql.Stmt
 	dropMarksStmt                *sql.Stmt
@@ -1080,6 +1171,12 @@ type Queries struct {
 	invitationStmt               *sql.Stmt
 	invitationsStmt              *sql.Stmt
 	itemsStmt                    *sql.Stmt
+	leavesStmt                   *sql.Stmt
+	logHashStmt                  *sql.Stmt
+	logHashesStmt                *sql.Stmt
+	logHeadStmt                  *sql.Stmt
+	logSizeStmt                  *sql.Stmt
+	loggedStmt                   *sql.Stmt
 	mailboxStmt                  *sql.Stmt
 	marksStmt                    *sql.Stmt
 	mirrorStmt                   *sql.Stmt
@@ -1101,6 +1198,8 @@ type Queries struct {
 	putDeviceStmt                *sql.Stmt
 	putDeviceListStmt            *sql.Stmt
 	putFullPinStmt               *sql.Stmt
+	putLogHeadStmt               *sql.Stmt
+	putLoggedStmt                *sql.Stmt
 	putMirrorTileStmt            *sql.Stmt
 	putPinStmt                   *sql.Stmt
 	putQuotaStmt                 *sql.Stmt
@@ -1142,6 +1241,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		addFormerStmt:                q.addFormerStmt,
 		addInvitationStmt:            q.addInvitationStmt,
 		addItemStmt:                  q.addItemStmt,
+		addLeafStmt:                  q.addLeafStmt,
+		addLogHashStmt:               q.addLogHashStmt,
 		addMailboxStmt:               q.addMailboxStmt,
 		addMarkStmt:                  q.addMarkStmt,
 		addOwnerStmt:                 q.addOwnerStmt,
@@ -1180,6 +1281,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		dropInvitationsStmt:          q.dropInvitationsStmt,
 		dropItemsStmt:                q.dropItemsStmt,
 		dropItemsOfStmt:              q.dropItemsOfStmt,
+		dropLoggedStmt:               q.dropLoggedStmt,
 		dropMailboxesStmt:            q.dropMailboxesStmt,
 		dropMailboxesOfStmt:          q.dropMailboxesOfStmt,
 		dropMarksStmt:                q.dropMarksStmt,
@@ -1204,6 +1306,12 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		invitationStmt:               q.invitationStmt,
 		invitationsStmt:              q.invitationsStmt,
 		itemsStmt:                    q.itemsStmt,
+		leavesStmt:                   q.leavesStmt,
+		logHashStmt:                  q.logHashStmt,
+		logHashesStmt:                q.logHashesStmt,
+		logHeadStmt:                  q.logHeadStmt,
+		logSizeStmt:                  q.logSizeStmt,
+		loggedStmt:                   q.loggedStmt,
 		mailboxStmt:                  q.mailboxStmt,
 		marksStmt:                    q.marksStmt,
 		mirrorStmt:                   q.mirrorStmt,
@@ -1225,6 +1333,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		putDeviceStmt:                q.putDeviceStmt,
 		putDeviceListStmt:            q.putDeviceListStmt,
 		putFullPinStmt:               q.putFullPinStmt,
+		putLogHeadStmt:               q.putLogHeadStmt,
+		putLoggedStmt:                q.putLoggedStmt,
 		putMirrorTileStmt:            q.putMirrorTileStmt,
 		putPinStmt:                   q.putPinStmt,
 		putQuotaStmt:                 q.putQuotaStmt,

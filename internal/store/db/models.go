@@ -76,6 +76,31 @@ type Item struct {
 	At      int64
 }
 
+type LogHash struct {
+	Level  int64
+	Number int64
+	Hash   []byte
+}
+
+type LogHead struct {
+	Name       string
+	Size       int64
+	Checkpoint []byte
+}
+
+type LogLeafe struct {
+	Number int64
+	Leaf   []byte
+}
+
+type Logged struct {
+	Kind       int64
+	Subject    string
+	Number     int64
+	Record     []byte
+	LabelProof []byte
+}
+
 type Mailbox struct {
 	Address  []byte
 	Owner    []byte
