@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
+	"sync/atomic"
 	"testing"
 )
 
@@ -76,4 +78,92 @@ func BenchmarkPage(b *testing.B) {
 	}
 	b.ResetTimer()
 	benchGet(b, w.endpoint.Address, "/v1/servers", size)
+}
+
+// benchProven has 2 000 users with a log under two cosignatures.
+func benchProven(b *testing.B) (w *logged, size int) {
+	w = newLoggedWith(b, newCosigners(b, "b.test", "c.test"), func(c *Config) { c.Rate, c.Burst = 1e9, 1e9 })
+	for i := range benchUsers {
+		w.publish(b, fmt.Sprintf("u%04d@a.test", i))
+	}
+	w.sealed(b)
+	return w, asked(w.server, "/v1/proof/user/u0000@a.test").Body.Len()
+}
+
+const benchUsers = 2000
+
+// benchMany asks for one after the other of many, by 16 clients with a connection each. An answer
+// may be somewhat shorter or longer than size: proofs are.
+func benchMany(b *testing.B, address string, target func(n uint64) string, size int) {
+	tr := transport(address)
+	tr.MaxIdleConnsPerHost, tr.DisableCompression = 16, true
+	defer tr.CloseIdleConnections()
+	var n atomic.Uint64
+	b.SetParallelism(max(1, 16/runtime.GOMAXPROCS(0)))
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			r, _ := http.NewRequest("GET", "https://x"+target(n.Add(1)), nil)
+			resp, err := tr.RoundTrip(r)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			got, err := io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			if err != nil || resp.StatusCode != 200 || int(got) < size-400 || int(got) > size+400 {
+				b.Error(resp.Status, got, size, err)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lookups/s")
+	b.ReportMetric(float64(size), "bytes")
+}
+
+// Look-ups with proof over HTTPS, 16 clients that keep their connection, 2 000 names; and in the
+// same run a net/http handler that returns as many bytes over the same TLS.
+func BenchmarkProven(b *testing.B) {
+	w, size := benchProven(b)
+	body := asked(w.server, "/v1/proof/user/u0000@a.test").Body.Bytes()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(b, err)
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(body) })}
+	go srv.Serve(tls.NewListener(ln, serverTLS(func() (*tls.Certificate, error) { return w.cert, nil })))
+	defer srv.Close()
+	name := func(n uint64) string { return fmt.Sprintf("/v1/proof/user/u%04d@a.test", n%benchUsers) }
+	for range 3 {
+		b.Run("floor", func(b *testing.B) { benchMany(b, ln.Addr().String(), name, size) })
+		b.Run("proof", func(b *testing.B) { benchMany(b, w.endpoint.Address, name, size) })
+	}
+}
+
+// What the server itself does for a look-up with proof: one that was given before, one whose proof is
+// made, and the misses, each of which is two look-ups in the database.
+func BenchmarkProof(b *testing.B) {
+	w, _ := benchProven(b)
+	must(b, w.server.PublishCertificate(context.Background(), newPerson(b, w.authority, "bob@a.test").cert))
+	for _, row := range []struct{ what, target string }{
+		{"again", "/v1/proof/user/u0000@a.test"},
+		{"nobody", "/v1/proof/user/carol@a.test"},
+		{"nobody here", "/v1/proof/user/carol@b.test"},
+		{"without a card", "/v1/proof/user/bob@a.test"},
+		{"no key", "/v1/proof/key/" + w.authority.CA().Fingerprint().String()},
+		{"no domain", "/v1/proof/server/b.test"},
+	} {
+		b.Run(row.what, func(b *testing.B) {
+			for b.Loop() {
+				asked(w.server, row.target)
+			}
+		})
+	}
+	b.Run("made", func(b *testing.B) {
+		e, err := w.store.Logged(context.Background(), 1, "u0000@a.test")
+		must(b, err)
+		for b.Loop() {
+			if _, err := w.log.prove(context.Background(), e, w.log.heads.Load().cosigned); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -5,9 +5,15 @@
 //
 //   - card: a user's signed record (pki.SignedCard), found by her exact name or
 //     by the fingerprint of her identity key.
+//
 //   - descriptor: a domain's signed record of its server (pki.SignedDescriptor).
+//
 //   - copy: a foreign user's card that was fetched from her home, verified and
 //     kept; it is served when the home is gone.
+//
+//   - log: commitments to the domain's cards and key, in the order in which they were
+//     published ([Log], package keylog). A leaf is written in the transaction of its record;
+//     [Log.Run] signs checkpoints, and has witnesses cosign them.
 //
 // The service answers exact look-ups, and signs the keys of its own domain's users
 // if Config.Sign does. Servers may be listed, users never. Records come in by the
@@ -21,6 +27,9 @@
 //	GET /v1/server/DOMAIN      the descriptor of a.test
 //	GET /v1/servers            the first page of all descriptors
 //	GET /v1/servers/DOMAIN     the page after that domain
+//	GET /v1/proof/user/NAME    the card with its proof; likewise key and server
+//	GET /v1/log/checkpoint     the newest checkpoint of the key log
+//	GET /v1/log/tile/...       tiles of its hashes and leaves
 //	POST /v1/sign              a request for a certificate: the certificate
 //
 // Everything else is "404 Not Found" in the same bytes, after the same work as
@@ -46,5 +55,5 @@
 // certificate and its CA certificate; no public CA is ever asked, and no server
 // name is sent.
 //
-// The specification is docs/spec/keyserver.md.
+// The specification is docs/spec/keyserver.md, and docs/spec/keylog.md of the log.
 package keyserver

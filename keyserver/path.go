@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -17,6 +18,11 @@ const (
 	serverByDomain
 	serverPage
 	successionsOf
+	proofOfUser
+	proofOfKey
+	proofOfServer
+	logCheckpoint
+	logTile
 )
 
 // query is a request that was understood; only the field of its kind is set.
@@ -25,10 +31,11 @@ type query struct {
 	name        pki.Name
 	fingerprint pki.Fingerprint
 	domain      pki.Domain // serverPage: the domain before the page; zero for the first
+	tile        keylog.Tile
 }
 
 // maxTarget is the length of the longest target that can be good, in bytes.
-const maxTarget = len("/v1/user/") + pki.MaxNameSize
+const maxTarget = len("/v1/proof/user/") + pki.MaxNameSize
 
 // parseRequest reads what a request asks for. Only a GET without a body can ask.
 func parseRequest(r *http.Request) query {
@@ -79,7 +86,44 @@ func parseArg(what, arg string) (q query, err error) {
 	case "servers":
 		q.kind = serverPage
 		q.domain, err = pki.ParseDomain(arg)
+	case "proof":
+		return parseProofArg(arg)
+	case "log":
+		return parseLogArg(arg)
 	}
+	return q, err
+}
+
+// proofKind is the look-up with proof of a look-up without.
+func proofKind(of kind) kind {
+	switch of {
+	case userByName:
+		return proofOfUser
+	case byKey:
+		return proofOfKey
+	case serverByDomain:
+		return proofOfServer
+	}
+	return nothing
+}
+
+func parseProofArg(arg string) (query, error) {
+	what, of, _ := strings.Cut(arg, "/")
+	switch what {
+	case "user", "key", "server":
+		q, err := parseArg(what, of)
+		q.kind = proofKind(q.kind)
+		return q, err
+	}
+	return query{}, nil
+}
+
+func parseLogArg(arg string) (q query, err error) {
+	if arg == "checkpoint" {
+		return query{kind: logCheckpoint}, nil
+	}
+	q.kind = logTile
+	q.tile, err = keylog.ParseTilePath(arg)
 	return q, err
 }
 
@@ -99,6 +143,16 @@ func (q query) target() string {
 			return "/v1/servers"
 		}
 		return "/v1/servers/" + q.domain.String()
+	case proofOfUser:
+		return "/v1/proof/user/" + q.name.String()
+	case proofOfKey:
+		return "/v1/proof/key/" + q.fingerprint.String()
+	case proofOfServer:
+		return "/v1/proof/server/" + q.domain.String()
+	case logCheckpoint:
+		return "/v1/log/checkpoint"
+	case logTile:
+		return "/v1/log/" + q.tile.Path()
 	}
 	return "/"
 }

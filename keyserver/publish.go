@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -34,6 +35,7 @@ func (s *Server) PublishCard(ctx context.Context, card pki.SignedCard) error {
 	}
 	k := userKey(card.Certificate)
 	k.Card, k.Serial = card.Raw(), card.Serial
+	k.Entry = s.config.Log.entry(keylog.Card, k.Subject, sha256.Sum256(k.Card))
 	return s.add(ctx, k)
 }
 
@@ -105,16 +107,19 @@ func (s *Server) publishOwn(ctx context.Context, d pki.SignedDescriptor) error {
 	k := store.SignedKey{
 		Kind: store.KeyDescriptor, Subject: d.Domain.String(), Fingerprint: d.CA.Fingerprint(),
 		Raw: d.Raw(), Serial: d.Serial, NotAfter: d.Expires,
+		Entry: s.config.Log.entry(keylog.Authority, d.Domain.String(), d.CA.Fingerprint()),
 	}
 	err := s.add(ctx, k)
 	if errors.Is(err, store.ErrOtherKey) {
 		err = s.config.Store.ReplaceOwn(ctx, k)
+		s.config.Log.kick()
 	}
 	return err
 }
 
-// add is the one road into key server and key ring (K5).
+// add is the one road into key server, key ring and log (K5).
 func (s *Server) add(ctx context.Context, k store.SignedKey) error {
+	defer s.config.Log.kick()
 	if err := s.config.Store.AddSigned(ctx, k); err != nil {
 		return fmt.Errorf("keyserver: publishing %s of %s: %w", k.Kind, k.Subject, err)
 	}

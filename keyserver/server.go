@@ -35,6 +35,9 @@ type Config struct {
 	// Witness cosigns the key logs of others, and serves copies of them. Nil: none are.
 	Witness http.Handler
 
+	// Log commits to what is published. Nil: there is no log, and no look-up with proof.
+	Log *Log
+
 	// Rate is how many requests per second one client (an IPv4 address, an
 	// IPv6 /64) may make in the long run, and Burst how many at once. Zero:
 	// DefaultRate and DefaultBurst.
@@ -119,6 +122,7 @@ func (s *Server) certifier(issuer pki.Fingerprint) pki.CACert {
 type answer struct {
 	body        []byte
 	contentType string
+	cache       string // how it may be kept; empty: not at all
 }
 
 const (
@@ -157,6 +161,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		setHeader(w, a.contentType)
+		if a.cache != "" {
+			w.Header().Set("Cache-Control", a.cache)
+		}
 		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 		_, _ = w.Write(a.body) // the client is gone: nobody to tell
 	case errors.Is(err, errMiss):
@@ -197,7 +204,13 @@ func (s *Server) lookUp(ctx context.Context, q query) (answer, error) {
 		return s.successions(ctx, q.domain)
 	case serverByDomain:
 		v, err := s.config.Store.Server(ctx, q.domain.String())
-		return answer{v.Descriptor, typeRecord}, miss(err)
+		return answer{body: v.Descriptor, contentType: typeRecord}, miss(err)
+	case proofOfUser, proofOfKey, proofOfServer:
+		return s.proven(ctx, q)
+	case logCheckpoint, logTile:
+		if s.config.Log != nil {
+			return s.config.Log.serve(ctx, q)
+		}
 	}
 	// The same work as for a name that does not exist; "" is never one.
 	if _, err := s.config.Store.User(ctx, ""); err != nil {
@@ -216,7 +229,7 @@ func (s *Server) user(ctx context.Context, name pki.Name) (answer, error) {
 	}
 	card, err := s.fetch(ctx, name)
 	if err == nil {
-		return answer{card, typeRecord}, nil
+		return answer{body: card, contentType: typeRecord}, nil
 	}
 	if a, missing := s.cardOf(u); missing == nil {
 		return a, nil // the home is gone or busy: its signature still holds
@@ -242,7 +255,7 @@ func (s *Server) key(ctx context.Context, fp pki.Fingerprint) (answer, error) {
 	if err == nil && c.Kind != store.KeyLink { // whom we countersigned is not for strangers
 		return answer{}, errMiss
 	}
-	return answer{c.Raw, typeCertificate}, miss(err)
+	return answer{body: c.Raw, contentType: typeCertificate}, miss(err)
 }
 
 // cardOf: somebody without a card (none at all, or certified only), or whose key was revoked,
@@ -251,12 +264,14 @@ func (s *Server) cardOf(u store.User) (answer, error) {
 	if len(u.Card) == 0 {
 		return answer{}, errMiss
 	}
-	if s.config.Revoked != nil {
-		if name, err := pki.ParseName(u.Name); err != nil || s.config.Revoked(name, u.Fingerprint) {
-			return answer{}, errMiss
-		}
+	if name, err := pki.ParseName(u.Name); err != nil || s.revoked(name, u.Fingerprint) {
+		return answer{}, errMiss
 	}
-	return answer{u.Card, typeRecord}, nil
+	return answer{body: u.Card, contentType: typeRecord}, nil
+}
+
+func (s *Server) revoked(name pki.Name, key pki.Fingerprint) bool {
+	return s.config.Revoked != nil && s.config.Revoked(name, key)
 }
 
 func miss(err error) error {

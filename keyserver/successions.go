@@ -32,7 +32,7 @@ func (s *Server) successions(ctx context.Context, domain pki.Domain) (answer, er
 		body = binary.BigEndian.AppendUint16(body, uint16(len(row.Raw)))
 		body = append(body, row.Raw...)
 	}
-	return answer{body, typeRecord}, nil
+	return answer{body: body, contentType: typeRecord}, nil
 }
 
 // Successions looks up the hand-overs of a domain's keys that the server knows of. Both
