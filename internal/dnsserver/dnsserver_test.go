@@ -1,6 +1,7 @@
 package dnsserver
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -48,5 +49,29 @@ func TestStop(t *testing.T) {
 	s.Stop()
 	if _, err := s.Ask("a.test", dns.TypeSOA); err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("it is still there: %v", err)
+	}
+}
+
+// A refusal is a Test that notes how it ends.
+type refusal struct{ skipped, failed string }
+
+func (*refusal) Helper()        {}
+func (*refusal) Cleanup(func()) {}
+func (r *refusal) Skipf(format string, args ...any) {
+	r.skipped = fmt.Sprintf(format, args...)
+}
+func (r *refusal) Fatalf(format string, args ...any) {
+	r.failed = fmt.Sprintf(format, args...)
+}
+
+// A program that is missing skips a test, and fails it where it is required.
+func TestProgram(t *testing.T) {
+	for required, fails := range map[string]bool{"": false, "openssl,no-such-daemon": true, "no-such-daemon-either": false} {
+		t.Setenv("P3DO_REQUIRE", required)
+		var r refusal
+		path := Program(&r, "no-such-daemon")
+		if (r.failed != "") != fails || path != "" || !fails && r.skipped != "no-such-daemon is not installed" {
+			t.Errorf("P3DO_REQUIRE=%s: %+v, %q", required, r, path)
+		}
 	}
 }
