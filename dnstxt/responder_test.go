@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/p3do/p3do/internal/dnsserver"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -289,21 +289,10 @@ func TestManyQueriesOnOneConnection(t *testing.T) {
 	}
 }
 
-// program returns the path of a program that judges us from outside. Without it
-// the test is skipped, or fails if P3DO_REQUIRE, a list separated by commas or
-// spaces, names it.
+// program returns the path of a program that judges us from outside, or ends the test.
 func program(t *testing.T, name string) string {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
-	}
-	required := strings.FieldsFunc(os.Getenv("P3DO_REQUIRE"), func(c rune) bool { return c == ',' || c == ' ' })
-	if slices.Contains(required, name) {
-		t.Fatalf("%s is required and not installed", name)
-	}
-	t.Skipf("%s is not installed", name)
-	return ""
+	return dnsserver.Program(t, name)
 }
 
 func TestDig(t *testing.T) {
