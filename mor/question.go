@@ -38,8 +38,17 @@ type Question struct {
 }
 
 // Ask makes a copy of a question: another way than the last if there is one, a fresh SURB. What is to be
-// saved is q itself, before the copy is handed in, and the doubts. An error says that there is no way.
+// saved is q itself, before the copy is handed in, and the doubts. An error says that there is no way now:
+// then q is to be asked again later, unless it was never asked.
 func (s *Sender) Ask(now time.Time, q *Question) (SenderOutput, error) {
+	out, err := s.ask(now, q)
+	if err != nil {
+		q.Next = now.Add(s.jitter(askAgain))
+	}
+	return out, err
+}
+
+func (s *Sender) ask(now time.Time, q *Question) (SenderOutput, error) {
 	if q.Copies == 0 {
 		if err := s.holders(q); err != nil {
 			return SenderOutput{}, err

@@ -190,8 +190,11 @@ func TestQuestionWithoutRelays(t *testing.T) {
 	p := newPost("a", "b", "c")
 	q := p.question()
 	var lacking *mor.RouteError
-	if out, err := p.Ask(start, &q); !errors.As(err, &lacking) || len(out.Submit) > 0 || len(q.Waiting) > 0 {
+	if out, err := p.Ask(start, &q); !errors.As(err, &lacking) || len(out.Submit) > 0 || len(q.Waiting) > 0 || q.Copies > 0 {
 		t.Errorf("%v, %d copies", err, len(out.Submit))
+	}
+	if wait := q.Next.Sub(start); wait < time.Second { // else who waits would turn in a circle
+		t.Errorf("again after %s", wait)
 	}
 }
 

@@ -184,7 +184,7 @@ func (a *Agent) awaitFinding(ctx context.Context, id mor.MessageID, name pki.Nam
 		}
 		if !q.Next.IsZero() && !a.now().Before(q.Next) {
 			a.renewDirectory(ctx) // no answer may have come because a server has other keys by now
-			if err := a.askCopy(ctx, id, &q); err != nil && !routeless(err) {
+			if err := a.askCopy(ctx, id, &q); err != nil {
 				return session.Found{}, err
 			}
 		}
@@ -211,7 +211,9 @@ func (a *Agent) askCopy(ctx context.Context, id mor.MessageID, q *question) erro
 		}
 		return a.asking(tx, id, q, func(s *mor.Sender, r *mor.Question) (mor.SenderOutput, error) {
 			out, err := s.Ask(a.now(), r)
-			submit = out.Submit
+			if submit = out.Submit; routeless(err) && r.Copies > 0 {
+				err = nil // there was a way before: servers may come back
+			}
 			return out, err
 		})
 	})

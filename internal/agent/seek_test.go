@@ -215,6 +215,15 @@ func TestLookupWithoutWay(t *testing.T) {
 	if left := asking(t, w.a); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
+
+	// If there was a way before, it is waited for until there is one again.
+	id, q := mor.MessageID{1}, question{Name: bob.name, Begun: w.now, Copies: 1}
+	must(t, w.a.vault.Update(func(tx *vault.Tx) error { return q.save(tx, id) }))
+	w.a.claimed = map[pki.Name]int64{{}: int64(mor.DayAt(w.now))}
+	must(t, w.a.askCopy(t.Context(), id, &q))
+	if kept, _, err := w.a.questionOf(id); err != nil || kept.Copies != 1 || !kept.Next.After(w.now) {
+		t.Errorf("%d copies, the next at %s: %v", kept.Copies, kept.Next, err)
+	}
 }
 
 // That nobody answers is like a node's word that there is no answer now; if nobody at all did, it says

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -155,6 +156,58 @@ func TestLookupTiesNothing(t *testing.T) {
 	})
 }
 
+// A deaf is where a program that is given it as its DNS server asks in vain, and is counted.
+type deaf struct {
+	address string
+	count   atomic.Int64
+}
+
+func newDeaf(t *testing.T) *deaf {
+	t.Helper()
+	var tcp net.Listener
+	var udp net.PacketConn
+	for udp == nil { // until a port is free for both
+		var err error
+		if tcp, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		if udp, err = net.ListenPacket("udp", tcp.Addr().String()); err != nil {
+			udp = nil // and not an interface that holds nothing
+			tcp.Close()
+		}
+	}
+	d := &deaf{address: tcp.Addr().String()}
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		for conn, err := tcp.Accept(); err == nil; conn, err = tcp.Accept() {
+			d.count.Add(1)
+			conn.Close()
+		}
+	})
+	listening.Go(func() {
+		for _, _, err := udp.ReadFrom(make([]byte, 512)); err == nil; _, _, err = udp.ReadFrom(make([]byte, 512)) {
+			d.count.Add(1)
+		}
+	})
+	t.Cleanup(func() { tcp.Close(); udp.Close(); listening.Wait() })
+	return d
+}
+
+// reopen opens a user's folder again, with a DNS server that answers nothing.
+func (d *deaf) reopen(t *testing.T, a *agent.Agent, cfg agent.Config) *agent.Agent {
+	t.Helper()
+	cfg.Passphrase, cfg.DNS = []byte("correct horse"), d.address
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a, err := agent.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	return a
+}
+
 // A lookupWatch is what was seen while ann looked up bob and wrote to him.
 type lookupWatch struct {
 	nodes        []*watched
@@ -180,8 +233,9 @@ func watchLookup(t *testing.T, direct bool) *lookupWatch {
 		w.seen[i] = new(observer)
 		return w.seen[i].options()
 	})
-	hers := new(observer)
-	ann := meet(t, nil, w.nodes, "ann@a.test", agent.Config{Direct: direct, Dial: hers.dial})
+	hers, asked := new(observer), newDeaf(t)
+	cfg := agent.Config{Direct: direct, Dial: hers.dial, Home: filepath.Join(t.TempDir(), "ann")}
+	ann := asked.reopen(t, meet(t, nil, w.nodes, "ann@a.test", cfg), cfg)
 	bob := meet(t, nil, w.nodes, "bob@d.test", agent.Config{Dial: dial.Direct()})
 	until(t, "a.test to have looked at d.test", func() bool { return w.seen[0].quiet(w.nodes[3].running.KeyServer) })
 	w.write(t, ann, bob)
@@ -189,6 +243,9 @@ func watchLookup(t *testing.T, direct bool) *lookupWatch {
 		if address != w.nodes[0].running.Link {
 			t.Errorf("ann's program connected to %s", address)
 		}
+	}
+	if n := asked.count.Load(); n > 0 {
+		t.Errorf("ann's program asked DNS %d times", n)
 	}
 	for _, n := range w.nodes {
 		n.stop()

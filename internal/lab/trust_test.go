@@ -48,7 +48,7 @@ func (w *stage) dnsAlone() {
 	w.told("b.test", node.EventDNS, 1)
 	changed := fmt.Sprintf(`b.test changed its key in DNS \(%s\); ([2-4]) of ([2-4]) peers still vouch for the old one \(%s\)\.?$`, first(shown, 2), first(known, 1))
 	w.p3do("ann", "check", "bob@b.test").exits(4).says("^p3do: error: "+changed, `^p3do: hint: p3do check bob@b.test --why`, "DNS names another key")
-	w.p3do("ann", "check", "bob@b.test", "--why").exits(4).says("^  DNS  +"+spelling.Of(shown), "^  c.test +"+spelling.Of(known))
+	w.p3do("ann", "check", "bob@b.test", "--why").exits(4).says("^  DNS, plain +"+spelling.Of(shown), "^  c.test +"+spelling.Of(known))
 	w.p3do("ann", "check", "b.test").exits(4).says("^p3do: error: " + changed)
 	sent := w.p3do("ann", "send", "bob@b.test", "all the same", "--wait", "60s").exits(0).says("stored")
 	if !strings.HasPrefix(sent.err, "p3do: warning: b.test changed its key in DNS") {

@@ -156,7 +156,10 @@ func meet(t *testing.T, w *watcher, nodes []*watched, text string, cfg agent.Con
 	if cfg.Dial == nil {
 		cfg.Dial = w.through(func(address string) bool { return isLink(nodes, address) })
 	}
-	cfg.Home, cfg.Passphrase, cfg.DNS = filepath.Join(t.TempDir(), "user"), []byte("correct horse"), config.DNS.Server
+	if cfg.Home == "" {
+		cfg.Home = filepath.Join(t.TempDir(), "user")
+	}
+	cfg.Passphrase, cfg.DNS = []byte("correct horse"), config.DNS.Server
 	a, err := agent.New(t.Context(), cfg, name)
 	if err != nil {
 		t.Fatal(err)
