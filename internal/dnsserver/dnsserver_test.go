@@ -26,6 +26,7 @@ func TestServers(t *testing.T) {
 			if got := plain.Texts(t, "_p3do.a.test"); !slices.Equal(got, []string{"hello"}) {
 				t.Errorf("got %q", got)
 			}
+			run(t, Config{Zones: []Zone{{Name: "c.test"}}}) // that nobody may change
 			signed := run(t, config(true))
 			anchors := signed.Anchors(t, "a.test")
 			unbound := Unbound(t, Resolver{Stubs: map[string]string{"a.test": signed.Addr, "b.test": signed.Addr}, Anchors: anchors})

@@ -97,8 +97,11 @@ func (c Config) knot(dir, host string, port int) (string, error) {
 		if zone.Signed {
 			signing = "on"
 		}
-		fmt.Fprintf(&b, "  - domain: %s\n    storage: %s\n    file: %s.zone\n    acl: [%s]\n    dnssec-signing: %s\n    dnssec-policy: p3do\n",
-			zone.Name, dir, zone.Name, strings.Join(names, ", "), signing)
+		fmt.Fprintf(&b, "  - domain: %s\n    storage: %s\n    file: %s.zone\n    dnssec-signing: %s\n    dnssec-policy: p3do\n",
+			zone.Name, dir, zone.Name, signing)
+		if len(names) > 0 {
+			fmt.Fprintf(&b, "    acl: [%s]\n", strings.Join(names, ", "))
+		}
 	}
 	return b.String(), c.files(dir)
 }
