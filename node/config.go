@@ -67,6 +67,9 @@ type DNS struct {
 	Server  string    `toml:"server"`  // as [dnstxt.ParseServer] reads it
 	Anchors string    `toml:"anchors"` // a file, in the node's folder if it is no absolute path; "": the keys of the root of DNS
 	Update  DNSUpdate `toml:"update"`  // where the node keeps its domain's record itself
+
+	Serve       string   `toml:"serve"`       // IP:port where the node serves the zone _p3do.DOMAIN; empty: nowhere
+	Nameservers []string `toml:"nameservers"` // the names of the servers of that zone
 }
 
 // Routing is what an operator may choose of the router.
@@ -139,6 +142,9 @@ func parseConfig(text string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
+	if len(c.DNS.Nameservers) == 0 {
+		c.DNS.Nameservers = nil // which [] is, too
+	}
 	faults := c.validate()
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		names := make([]string, len(unknown))
@@ -174,7 +180,7 @@ func (c Config) validate() error {
 		}
 		fault(Everywhere(address), "%q, which is to be published, is no address that others can connect to", address)
 	}
-	faults = append(faults, c.DNS.Update.faults()...)
+	faults = append(append(faults, c.DNS.Update.faults()...), c.DNS.zoneFaults()...)
 	faults = append(faults, c.unpublished("link", c.Listen.Link, c.Publish.Links), c.unpublished("keyserver", c.Listen.KeyServer, c.Publish.KeyServers))
 	fault(len(c.Publish.Links) > pki.MaxLinks, "publish.links has %d addresses, at most %d", len(c.Publish.Links), pki.MaxLinks)
 	fault(len(c.Publish.KeyServers) > pki.MaxKeyServers, "publish.keyservers has %d addresses, at most %d", len(c.Publish.KeyServers), pki.MaxKeyServers)
@@ -238,7 +244,7 @@ func (c Config) onLoopback() bool {
 // Text is the configuration file of c, each key with its meaning.
 func (c Config) Text() string {
 	return fmt.Sprintf(configText, c.Domain, c.Registration, c.Listen.Link, c.Listen.KeyServer,
-		quoted(c.Publish.Links), quoted(c.Publish.KeyServers), c.Network.Private, c.DNS.Server, c.DNS.Anchors, c.DNS.Update.text(), c.Routing.ExtraHops, c.labText())
+		quoted(c.Publish.Links), quoted(c.Publish.KeyServers), c.Network.Private, c.DNS.Server, c.DNS.Anchors, c.DNS.Serve, quoted(c.DNS.Nameservers), c.DNS.Update.text(), c.Routing.ExtraHops, c.labText())
 }
 
 // viewPace is the least time between two views of ours.
@@ -335,6 +341,12 @@ server = %q
 # A file of trust anchors, DS or DNSKEY records, from which signatures are verified. "": the
 # keys of the root of DNS.
 anchors = %q
+
+# The node can answer for the name _p3do.DOMAIN itself, signed, if the zone of the domain
+# delegates it: p3dod dns delegation prints the lines for that. Where to serve, IP:PORT (53
+# for the Internet), and the names of the servers, as in ["ns1.example.org"]. "": nowhere.
+serve = %q
+nameservers = %s
 
 # A name server of yours that takes updates (RFC 2136) may be kept up to date by the node
 # itself: under [dns.update], server = "IP:PORT", tsig_file = "FILE" (as tsig-keygen or

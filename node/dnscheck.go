@@ -23,7 +23,7 @@ type DNSCheck struct {
 	Dir    string
 	Dial   dial.Func // the one door to the network; needed
 	DNS    string    // resolver to ask; empty: the one in the configuration
-	Server string    // another server to ask, such as one that holds the zone; empty: that of dns.update, if there is one
+	Server string    // another server to ask, such as one that holds the zone; empty: that of dns.update or dns.serve, if there is one
 }
 
 // Examine returns what is to be said of each server that was asked, and of the key servers that
@@ -65,6 +65,9 @@ func (c DNSCheck) zone(ctx context.Context, e *examination, want dnstxt.Record) 
 	server := c.Server
 	if server == "" {
 		server = e.cfg.DNS.Update.Server
+	}
+	if server == "" {
+		server = e.zoneAddress()
 	}
 	if server == "" {
 		return false, nil

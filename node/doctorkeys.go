@@ -11,6 +11,7 @@ import (
 
 	vrf "filippo.io/mostly-harmless/vrf-r255"
 
+	"github.com/p3do/p3do/dnstxt"
 	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/pki"
 )
@@ -35,6 +36,7 @@ func (e *examination) readKeys() {
 	e.readAuthority()
 	e.readLink()
 	e.readLogging()
+	e.readZoneKey()
 	e.readContext()
 	for _, path := range e.keyFiles() {
 		e.readKey(path, strings.TrimSuffix(filepath.Base(path), ".new"))
@@ -48,7 +50,7 @@ func (e *examination) readKeys() {
 func (e *examination) readKey(path, name string) {
 	switch period, ok := periodOf(name); {
 	case name == authorityFile || name == linkFile || name == contextFile:
-	case name == logFile || name == witnessFile || name == labelsFile:
+	case name == logFile || name == witnessFile || name == labelsFile || name == zoneFile:
 	case !ok:
 		e.wrong("keys", fmt.Sprintf("mv %s SOMEWHERE", path), "%s is none of a node's keys", path)
 	case period+1 < pki.PeriodAt(e.now.Add(-keySlack)):
@@ -127,6 +129,22 @@ func (e *examination) readLogging() {
 		if err != nil {
 			e.keyFault(path, fmt.Sprintf("install -m 600 COPY %s   (your copy of it; or, for another one: rm -f %s; %s)", path, path, e.restart()), err)
 		}
+	}
+}
+
+// readZoneKey: a node that serves its zone has one, and the zone above names it.
+func (e *examination) readZoneKey() {
+	path := e.path(keysFolder, zoneFile)
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && (!e.serves || e.cfg == nil || e.cfg.DNS.Serve == "") {
+		return
+	}
+	if err == nil {
+		_, err = dnstxt.ParseZoneKey(raw)
+	}
+	if err != nil {
+		e.keyFault(path, fmt.Sprintf("install -m 600 COPY %s   (your copy of it; or, for another one: rm -f %s; %s, and then the DS of %s into the zone above)",
+			path, path, e.restart(), e.command("dns delegation")), err)
 	}
 }
 

@@ -38,6 +38,7 @@ func (e *examination) ports(ctx context.Context) {
 	case !e.serves:
 		e.free(ctx, "link", e.cfg.Listen.Link)
 		e.free(ctx, "keyserver", e.cfg.Listen.KeyServer)
+		e.freeZone()
 	case e.authority != nil:
 		for _, address := range e.published(e.cfg.Publish.Links, e.running.Link) {
 			e.reachLink(ctx, address)
@@ -45,6 +46,7 @@ func (e *examination) ports(ctx context.Context) {
 		for _, address := range e.published(e.cfg.Publish.KeyServers, e.running.KeyServer) {
 			e.reachKeyServer(ctx, address)
 		}
+		e.reachZone(ctx)
 	}
 }
 

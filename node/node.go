@@ -53,6 +53,7 @@ type Node struct {
 	bench     *bench
 	watcher   *watcher
 	publisher *publisher
+	zone      *dnstxt.SignedZone // what we serve of DNS; nil: nothing
 	cursors   cursors
 	viewed    paces[pki.Domain] // the views of domains
 	headed    paces[pki.Domain] // the heads of their key logs
@@ -85,41 +86,8 @@ type Node struct {
 	addresses Running // where we listen, set when Run has begun to
 }
 
-// Running is what a node that serves leaves in its folder for others on this machine.
-type Running struct {
-	PID       int    `json:"pid"`
-	Link      string `json:"link"`
-	KeyServer string `json:"keyserver"`
-	Control   string `json:"control"`         // path of the operator's socket
-	Swaps     bool   `json:"swaps,omitempty"` // its memory may be written to the swap space
-}
-
-const runningFile = "run.json"
-
-// ReadRunning returns where the node in dir serves; an error if it does not.
-func ReadRunning(dir string) (Running, error) {
-	raw, err := os.ReadFile(filepath.Join(dir, runningFile))
-	if err != nil {
-		return Running{}, fmt.Errorf("node: is it running? %w", err)
-	}
-	var r Running
-	if err := json.Unmarshal(raw, &r); err != nil {
-		return Running{}, fmt.Errorf("node: %s: %w", runningFile, err)
-	}
-	return r, nil
-}
-
 // ErrServing is returned by Open for a folder whose node serves already.
 var ErrServing = errors.New("node: the node in this folder serves already")
-
-// ForgetRunning removes what a node that was killed said of where it serves. Nobody else may
-// run in dir.
-func ForgetRunning(dir string) error {
-	if err := os.Remove(filepath.Join(dir, runningFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("node: %w", err)
-	}
-	return nil
-}
 
 // Open reads the folder of a node that [Init] made. Run or Close it. Mistakes of the operator
 // are ErrConfig, ErrNoAuthority, ErrServing and *ExposedKeyError.
@@ -374,6 +342,7 @@ type doors struct {
 	link    *link.Listener
 	keys    net.Listener
 	control net.Listener
+	zone    *dnstxt.Nameserver // nil: no zone is served
 }
 
 func (n *Node) listen(ctx context.Context) (d doors, err error) {
@@ -391,7 +360,10 @@ func (n *Node) listen(ctx context.Context) (d doors, err error) {
 		return d, err
 	}
 	n.listener = d.link
-	n.addresses = Running{os.Getpid(), d.link.Addr().String(), d.keys.Addr().String(), path, n.swaps}
+	n.addresses = Running{PID: os.Getpid(), Link: d.link.Addr().String(), KeyServer: d.keys.Addr().String(), Control: path, Swaps: n.swaps}
+	if d.zone, err = n.listenZone(); err != nil {
+		return d, errors.Join(err, d.link.Close(), d.keys.Close(), d.control.Close())
+	}
 	return d, nil
 }
 
@@ -456,6 +428,9 @@ func (n *Node) start(ctx context.Context, g *errgroup.Group, d doors) {
 	g.Go(func() error { return n.stateViews(ctx) })
 	g.Go(func() error { return n.serveKeys(ctx, d.keys) })
 	g.Go(func() error { return n.serveControl(ctx, d.control) })
+	if d.zone != nil {
+		g.Go(func() error { return d.zone.Run(ctx) })
+	}
 	g.Go(func() error { return n.spread(ctx) })
 	g.Go(func() error { return n.tend(ctx, d.link) })
 	g.Go(func() error { return n.resign(ctx) })

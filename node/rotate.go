@@ -124,7 +124,7 @@ func (n *Node) succeed(ctx context.Context, h handOver) (Rotated, error) {
 		return Rotated{}, err
 	}
 	n.office.held.Store(fresh)
-	n.publisher.soon()
+	n.sayRecord()
 	return done, n.takeOffice(ctx, s)
 }
 
@@ -220,7 +220,7 @@ func (n *Node) succeedRoot(ctx context.Context, h handOver) (Rotated, error) {
 		return Rotated{}, err
 	}
 	n.office.held.Store(fresh)
-	n.publisher.soon()
+	n.sayRecord()
 	if err := n.directory.publishOwn(ctx, time.Now()); err != nil {
 		return Rotated{}, err
 	}

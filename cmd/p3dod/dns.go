@@ -18,13 +18,14 @@ import (
 const dnsHelp = `What the domain publishes in DNS: the fingerprint of its key, and where its key
 server is. Never a key.
 
-  print    what to publish: a line for a zone file, or what a web panel asks for
-  publish  put it into the zone of a name server that takes updates with a TSIG key
-  check    ask DNS as others do, and say what is to be mended`
+  print       what to publish: a line for a zone file, or what a web panel asks for
+  publish     put it into the zone of a name server that takes updates with a TSIG key
+  check       ask DNS as others do, and say what is to be mended
+  delegation  what the zone needs so that the node answers for the name itself`
 
 func dnsCommand(f *flags) *cobra.Command {
 	c := &cobra.Command{Use: "dns", Short: "the DNS record of the domain", Long: dnsHelp, Args: cobra.NoArgs, RunE: help}
-	c.AddCommand(dnsPrintCommand(f), dnsPublishCommand(f), dnsCheckCommand(f))
+	c.AddCommand(dnsPrintCommand(f), dnsPublishCommand(f), dnsDelegationCommand(f), dnsCheckCommand(f))
 	return c
 }
 
