@@ -49,8 +49,17 @@ func (q question) pack(padded bool) ([]byte, error) {
 	return b, nil
 }
 
+// ErrServerFailure: the server says that it failed. A resolver that verifies says so, too, of a
+// record whose signature is wrong.
+var ErrServerFailure = errors.New("dnstxt: the server answered SERVFAIL")
+
 // An rcodeError is a server's refusal to answer.
 type rcodeError int
+
+// Is lets SERVFAIL be told apart.
+func (e rcodeError) Is(target error) bool {
+	return target == ErrServerFailure && int(e) == dns.RcodeServerFailure
+}
 
 func (e rcodeError) Error() string { return "dnstxt: the server answered " + rcodeName(int(e)) }
 

@@ -230,6 +230,9 @@ func (e *examination) refused(ask dnstxt.Resolver, want dnstxt.Record, err error
 			"the signatures of %s are not good (bogus), so nobody who verifies takes it: %v", owner, err)
 	case errors.Is(err, dnstxt.ErrInvalid):
 		e.wrong("dns", paste, "the record of %s in DNS is refused: %v", e.cfg.Domain, err)
+	case errors.Is(err, dnstxt.ErrServerFailure):
+		e.unknown("dns", "delv "+owner+" TXT   (a resolver that verifies fails so if the signatures of the zone are wrong, or the DS above names another key)",
+			"%s does not say what is in DNS: %v", ask.Server, err)
 	default:
 		e.unknown("dns", fmt.Sprintf("edit dns.server in %s, or start the resolver", e.path(ConfigFile)), "%s does not say what is in DNS: %v", ask.Server, err)
 	}

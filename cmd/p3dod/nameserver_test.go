@@ -70,13 +70,17 @@ func nameServer(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// stub ZONE starts unbound, which asks $NS for a zone. Its address is in $P3DO_DNS.
+// stub ZONE [ANCHORS] starts unbound, which asks $NS for a zone, and verifies it from the anchors
+// in a file. Its address is in $P3DO_DNS.
 func stub(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: stub ZONE")
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: stub ZONE [ANCHORS]")
 	}
-	s := dnsserver.Unbound(scriptTest{ts}, dnsserver.Resolver{Stubs: map[string]string{args[0]: ts.Getenv("NS")}})
-	ts.Setenv("P3DO_DNS", s.Addr)
+	r := dnsserver.Resolver{Stubs: map[string]string{args[0]: ts.Getenv("NS")}}
+	if len(args) == 2 {
+		r.Anchors = strings.Split(strings.TrimSpace(ts.ReadFile(args[1])), "\n")
+	}
+	ts.Setenv("P3DO_DNS", dnsserver.Unbound(scriptTest{ts}, r).Addr)
 }
 
 // zoneTexts NAME writes the TXT records at a name, as $NS has them, into the file "texts".
