@@ -84,6 +84,17 @@ func TestNumbers(t *testing.T) {
 			{"More than # records, or an alias", "dnstxt.maxAnswers", 1},
 			{"the writer looks anew, # times", "dnstxt.updateTries", 1},
 		},
+		"docs/spec/keylog.md": {
+			{"At most # cosignatures follow", "keyserver/keylog.MaxCosignatures", 1},
+			{"checkpoint is # long at most", "keyserver/keylog.MaxCheckpointSize", 1},
+			{"no older than # days", "keyserver/keylog.Freshness", day},
+			{"no more than # minutes ahead", "keyserver/keylog.Skew", minute},
+			{"from the leaf upwards, # at most", "keyserver/keylog.maxWay", 1},
+			{"before the index); at most #;", "keyserver/keylog.MaxProofSize", 1},
+			{"cosigned again after # hours", "keyserver.CosignAgain", 60 * minute},
+			{"gather cosignatures | # s |", "keyserver.CosignTimeout", second},
+			{"of one checkpoint | # MiB |", "keyserver.MaxGiven", mib},
+		},
 		"docs/spec/keyserver.md": {
 			{"being read from the store at a time | # |", "keyserver.pageReads", 1},
 			{"| the card of `NAME`, as in `ann@a.test` | # |", "pki.MaxCardSize", 1},

@@ -1,10 +1,12 @@
 package keyserver
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -167,31 +169,15 @@ func (l *Log) kick() {
 const fillBatch = 256
 
 // Fill gives leaves to what was published before there was a log, or was restored without its
-// leaf: the cards of the domain's users, and the key of the domain. It is called before the domain
-// publishes anything else.
+// leaf, or has its label by a key that was lost: the cards of the domain's users, and the key of
+// the domain. It is called before the domain publishes anything else.
 func (l *Log) Fill(ctx context.Context) error {
-	d := l.config.Domain.String()
-	batch, err := l.authority(ctx, d)
-	for after := ""; err == nil; {
-		users, listing := l.config.Store.OwnUsers(ctx, after)
-		if listing != nil || len(users) == 0 {
-			err = listing
-			break
-		}
-		for _, u := range users {
-			if after = u.Name; len(batch) >= fillBatch {
-				if _, err = l.config.Store.AppendLog(ctx, batch...); err != nil {
-					break
-				}
-				batch = nil
-			}
-			if batch, err = l.missing(ctx, batch, u.Name); err != nil {
-				break
-			}
-		}
-	}
+	own, relabel, err := l.authority(ctx)
 	if err == nil {
-		_, err = l.config.Store.AppendLog(ctx, batch...)
+		err = l.fillCards(ctx, relabel)
+	}
+	if err == nil { // last: by its label the next start sees that this is done
+		_, err = l.config.Store.AppendLog(ctx, own...)
 	}
 	if err != nil {
 		return fmt.Errorf("keyserver: filling the log: %w", err)
@@ -200,8 +186,54 @@ func (l *Log) Fill(ctx context.Context) error {
 	return nil
 }
 
+// authority is the entry of the domain's key, if a descriptor was published; and whether the one in
+// the log has another label, so that all have.
+func (l *Log) authority(ctx context.Context) (own []store.Entry, relabel bool, err error) {
+	domain := l.config.Domain.String()
+	v, err := l.config.Store.Server(ctx, domain)
+	if errors.Is(err, store.ErrNotFound) || err == nil && v.Origin != store.Home {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	e := l.entry(keylog.Authority, domain, v.CA)
+	has, err := l.config.Store.Logged(ctx, e.Kind, domain)
+	if errors.Is(err, store.ErrNotFound) {
+		return []store.Entry{*e}, false, nil
+	}
+	if relabel = !bytes.Equal(has.Proof, e.Proof); err == nil && (relabel || has.Record != e.Record) {
+		own = []store.Entry{*e}
+	}
+	return own, relabel, err
+}
+
+func (l *Log) fillCards(ctx context.Context, relabel bool) error {
+	for after := ""; ; {
+		users, err := l.config.Store.OwnUsers(ctx, after)
+		if err != nil || len(users) == 0 {
+			return err
+		}
+		after = users[len(users)-1].Name
+		for some := range slices.Chunk(users, fillBatch) {
+			var batch []store.Entry
+			for _, u := range some {
+				if batch, err = l.missing(ctx, batch, u.Name, relabel); err != nil {
+					return err
+				}
+			}
+			if len(batch) == 0 {
+				continue
+			}
+			if _, err := l.config.Store.AppendLog(ctx, batch...); err != nil {
+				return err
+			}
+		}
+	}
+}
+
 // missing adds the entry of a user whose card is not the newest that was logged.
-func (l *Log) missing(ctx context.Context, batch []store.Entry, name string) ([]store.Entry, error) {
+func (l *Log) missing(ctx context.Context, batch []store.Entry, name string, relabel bool) ([]store.Entry, error) {
 	u, err := l.config.Store.User(ctx, name)
 	if errors.Is(err, store.ErrNotFound) || err == nil && (len(u.Card) == 0 || u.Origin != store.Home) {
 		return batch, nil
@@ -210,20 +242,9 @@ func (l *Log) missing(ctx context.Context, batch []store.Entry, name string) ([]
 		return batch, err
 	}
 	has, err := l.config.Store.Logged(ctx, uint8(keylog.Card), name)
-	if sum := sha256.Sum256(u.Card); errors.Is(err, store.ErrNotFound) || err == nil && has.Record != sum {
+	sum := sha256.Sum256(u.Card)
+	if errors.Is(err, store.ErrNotFound) || err == nil && (relabel || has.Record != sum) {
 		return append(batch, *l.entry(keylog.Card, name, sum)), nil
 	}
 	return batch, err
-}
-
-// authority is the entry of the domain's key, if a descriptor was published.
-func (l *Log) authority(ctx context.Context, domain string) ([]store.Entry, error) {
-	v, err := l.config.Store.Server(ctx, domain)
-	if errors.Is(err, store.ErrNotFound) || err == nil && v.Origin != store.Home {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return []store.Entry{*l.entry(keylog.Authority, domain, v.CA)}, nil
 }

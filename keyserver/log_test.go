@@ -158,7 +158,7 @@ func TestPublishedIsLogged(t *testing.T) {
 // What an older version published gets its leaves at the first start with a log.
 func TestOlderFileIsFilled(t *testing.T) {
 	w := newWorld(t, "a.test", nil)
-	for i := range 2*fillBatch + 3 {
+	for i := range 2*fillBatch + 3 { // some of whom have cards
 		must(t, w.server.PublishCertificate(t.Context(), newPerson(t, w.authority, fmt.Sprintf("c%d@a.test", i)).cert))
 		if i%100 == 0 {
 			w.publish(t, fmt.Sprintf("u%d@a.test", i))
@@ -172,6 +172,21 @@ func TestOlderFileIsFilled(t *testing.T) {
 		if n, err := w.store.LogSize(t.Context()); err != nil || n != 7 {
 			t.Fatalf("%d leaves (%v), want those of 6 cards and a key", n, err)
 		}
+	}
+	lost := l.config // the key of the labels was lost: all have leaves under the new one
+	lost.Labels = labelKey(t)
+	l, err = OpenLog(t.Context(), lost)
+	must(t, err)
+	for range 2 {
+		must(t, l.Fill(t.Context()))
+		if n, err := w.store.LogSize(t.Context()); err != nil || n != 14 {
+			t.Fatalf("%d leaves (%v), want as many again", n, err)
+		}
+	}
+	e, err := w.store.Logged(t.Context(), uint8(keylog.Card), "u0@a.test")
+	must(t, err)
+	if _, err := keylog.VerifyLabel(lost.Labels.Public(), "u0@a.test", keylog.LabelProof(e.Proof)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -111,10 +111,8 @@ func (l *Log) publish(ctx context.Context, h head, enough bool) error {
 	if enough {
 		names = append(names, cosignedHead)
 	}
-	for _, name := range names {
-		if err := l.config.Store.PutLogHead(ctx, name, h.N, h.signed); err != nil {
-			return fmt.Errorf("keyserver: publishing checkpoint: %w", err)
-		}
+	if err := l.config.Store.PutLogHead(ctx, h.N, h.signed, names...); err != nil {
+		return fmt.Errorf("keyserver: publishing checkpoint: %w", err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -138,7 +138,7 @@ func TestKeyFiles(t *testing.T) {
 	must(t, open())
 	files, err := os.ReadDir(filepath.Join(a.dir, keysFolder))
 	must(t, err)
-	if len(files) != 5 { // authority, link, context, two periods
+	if len(files) != 8 { // authority, link, context, two periods, and three of the key log
 		t.Errorf("%d key files", len(files))
 	}
 	for _, f := range files {

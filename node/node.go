@@ -38,6 +38,7 @@ type Node struct {
 	office    office
 	link      pki.LinkKey
 	logging   logging
+	ledger    *keyserver.Log
 	cert      atomic.Pointer[pki.LinkCert] // replaced when it is renewed
 	faults    *link.Faults                 // one for all links: they draw from one source
 	fromPeers *link.Budget                 // what the links with peers hold, whoever dialled
@@ -203,12 +204,10 @@ func (n *Node) open(ctx context.Context, now time.Time) (err error) {
 		return err
 	}
 	n.client = keyserver.Client{Dial: n.cuts.door(n.outside, func(c Cut) bool { return c.KeyServers })}
-	door, err := n.witnessDoor()
-	if err != nil {
+	n.mirrors = newMirrors(n)
+	if err := n.openKeyServer(ctx); err != nil {
 		return err
 	}
-	n.mirrors = newMirrors(n)
-	n.published = keyserver.New(keyserver.Config{Store: n.store, CA: n.authority().CA(), Fetch: n.homeCard, Sign: n.sign, Revoked: n.revoked, Witness: door})
 	if err := n.openTrust(ctx); err != nil {
 		return err
 	}
@@ -435,6 +434,7 @@ func (n *Node) start(ctx context.Context, g *errgroup.Group, d doors) {
 	g.Go(func() error { return n.tend(ctx, d.link) })
 	g.Go(func() error { return n.resign(ctx) })
 	g.Go(func() error { return n.mirrors.run(ctx) })
+	g.Go(func() error { return n.sealLog(ctx) })
 	for range spoolers {
 		g.Go(func() error { return n.spool(ctx) })
 	}

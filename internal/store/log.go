@@ -48,13 +48,16 @@ type Logged struct {
 }
 
 // AppendLog puts entries into the log, each if the newest of its kind and subject is not of the
-// same record; all or none. It returns how many were new. Entries for what the domain signs come
+// same record and label; all or none. It returns how many were new. Entries for what the domain signs come
 // with [SignedKey].
 func (s *Store) AppendLog(ctx context.Context, entries ...Entry) (fresh int, err error) {
 	for _, e := range entries {
 		if err := e.check(); err != nil {
 			return 0, err
 		}
+	}
+	if len(entries) == 0 {
+		return 0, nil
 	}
 	err = s.write(ctx, func(ctx context.Context, q *db.Queries) error {
 		fresh = 0
@@ -75,7 +78,7 @@ func (s *Store) AppendLog(ctx context.Context, entries ...Entry) (fresh int, err
 // appendLog writes leaf, hashes and what is newest in the transaction of the record itself.
 func appendLog(ctx context.Context, q *db.Queries, e Entry) (fresh bool, err error) {
 	old, err := q.Logged(ctx, db.LoggedParams{Kind: int64(e.Kind), Subject: e.Subject})
-	if err == nil && bytes.Equal(old.Record, e.Record[:]) {
+	if err == nil && bytes.Equal(old.Record, e.Record[:]) && bytes.Equal(old.LabelProof, e.Proof) {
 		return false, nil
 	}
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -166,24 +169,33 @@ func (s *Store) LogHead(ctx context.Context, name string) (checkpoint []byte, er
 	return v.Checkpoint, notFound(err)
 }
 
-// PutLogHead keeps a checkpoint of size leaves under a name. One of fewer leaves than that which
-// is there, or of more than there are, is [ErrOldSerial].
-func (s *Store) PutLogHead(ctx context.Context, name string, size int64, checkpoint []byte) error {
-	if len(name) == 0 || len(name) > MaxSubject || len(checkpoint) == 0 || len(checkpoint) > maxCheckpoint {
+// PutLogHead keeps a checkpoint of size leaves under each of the names. One of fewer leaves than
+// that which is there, or of more than there are, is [ErrOldSerial], and nothing is written.
+func (s *Store) PutLogHead(ctx context.Context, size int64, checkpoint []byte, names ...string) error {
+	if len(checkpoint) == 0 || len(checkpoint) > maxCheckpoint {
 		return ErrTooLarge
 	}
 	return s.write(ctx, func(ctx context.Context, q *db.Queries) error {
 		has, err := q.LogSize(ctx)
-		if err != nil {
-			return err
+		if err == nil && size > has {
+			err = ErrOldSerial
 		}
-		old, err := q.LogHead(ctx, name)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
+		for _, name := range names {
+			if err == nil {
+				err = putLogHead(ctx, q, name, size, checkpoint)
+			}
 		}
-		if size < old.Size || size > has {
-			return ErrOldSerial
-		}
-		return q.PutLogHead(ctx, db.PutLogHeadParams{Name: name, Size: size, Checkpoint: checkpoint})
+		return err
 	})
+}
+
+func putLogHead(ctx context.Context, q *db.Queries, name string, size int64, checkpoint []byte) error {
+	old, err := q.LogHead(ctx, name)
+	switch {
+	case err != nil && !errors.Is(err, sql.ErrNoRows):
+		return err
+	case size < old.Size:
+		return ErrOldSerial
+	}
+	return q.PutLogHead(ctx, db.PutLogHeadParams{Name: name, Size: size, Checkpoint: checkpoint})
 }

@@ -1,0 +1,65 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/keyserver/keylog"
+)
+
+// sealAgain is when a log that could not be sealed, because the disk is full for example, is tried
+// again.
+const sealAgain = time.Minute
+
+// logConfig is what the log of our domain is made of.
+func (n *Node) logConfig() (keyserver.LogConfig, error) {
+	labels, err := keylog.ParseLabelKey(n.logging.labels.Bytes())
+	return keyserver.LogConfig{
+		Store: n.store, Domain: n.cfg.Domain, Key: n.logging.log, Labels: labels,
+	}, err
+}
+
+// openKeyServer opens the log, and the key server that publishes into it and answers for us as a
+// witness of others' logs.
+func (n *Node) openKeyServer(ctx context.Context) error {
+	if err := n.openLog(ctx); err != nil {
+		return err
+	}
+	door, err := n.witnessDoor()
+	if err != nil {
+		return err
+	}
+	n.published = keyserver.New(keyserver.Config{
+		Store: n.store, Log: n.ledger, CA: n.authority().CA(), Fetch: n.homeCard, Sign: n.sign, Revoked: n.revoked, Witness: door,
+	})
+	return nil
+}
+
+// openLog opens the log; what was published before there was one gets its leaves.
+func (n *Node) openLog(ctx context.Context) error {
+	config, err := n.logConfig()
+	if err == nil {
+		n.ledger, err = keyserver.OpenLog(ctx, config)
+	}
+	if err == nil {
+		err = n.ledger.Fill(ctx)
+	}
+	return err
+}
+
+// sealLog seals what is published, as long as the node runs.
+func (n *Node) sealLog(ctx context.Context) error {
+	for {
+		err := n.ledger.Run(ctx)
+		if err == nil {
+			return nil
+		}
+		n.log.Error("sealing the key log", "err", err, "again_in", sealAgain)
+		select {
+		case <-time.After(sealAgain):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
