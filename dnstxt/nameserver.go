@@ -28,5 +28,5 @@ func Serve(address string, zone *SignedZone) (*Nameserver, error) {
 func (s *Nameserver) Run(ctx context.Context) error {
 	return s.run(ctx, func(answer, query []byte, limit int) []byte {
 		return s.zone.reply(answer, query, limit, time.Now())
-	}, newGate(s.rate, time.Now))
+	}, newGate(s.rate, time.Now), newCrowd())
 }

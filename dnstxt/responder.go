@@ -43,5 +43,5 @@ func (r *Responder) Remove(domain pki.Domain) error { return r.zone.remove(domai
 func (r *Responder) Run(ctx context.Context) error {
 	return r.run(ctx, func(answer, query []byte, limit int) []byte {
 		return append(answer, r.zone.reply(query, limit)...)
-	}, nil)
+	}, nil, nil)
 }

@@ -72,8 +72,8 @@ func (s *sockets) Addr() string { return s.udp.LocalAddr().String() }
 func (s *sockets) Close() error { return errors.Join(s.udp.Close(), s.tcp.Close()) }
 
 // run answers until ctx ends, which is no error, or the UDP socket fails. It closes
-// the sockets and returns when all its goroutines have. gate may be nil.
-func (s *sockets) run(ctx context.Context, reply replier, gate *gate) error {
+// the sockets and returns when all its goroutines have. gate and crowd may be nil.
+func (s *sockets) run(ctx context.Context, reply replier, gate *gate, crowd *crowd) error {
 	running, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(running, func() { s.Close() })
@@ -87,7 +87,7 @@ func (s *sockets) run(ctx context.Context, reply replier, gate *gate) error {
 	})
 	wg.Go(func() {
 		defer cancel()
-		s.serveTCP(running, &wg, reply)
+		s.serveTCP(running, &wg, reply, crowd)
 	})
 	wg.Wait()
 	return err
@@ -115,7 +115,7 @@ func (s *sockets) serveUDP(reply replier, gate *gate) error {
 }
 
 // serveTCP accepts at most maxConns connections at a time.
-func (s *sockets) serveTCP(ctx context.Context, wg *sync.WaitGroup, reply replier) {
+func (s *sockets) serveTCP(ctx context.Context, wg *sync.WaitGroup, reply replier, crowd *crowd) {
 	free := make(chan struct{}, maxConns)
 	for {
 		select {
@@ -131,8 +131,14 @@ func (s *sockets) serveTCP(ctx context.Context, wg *sync.WaitGroup, reply replie
 			pause(ctx)
 			continue
 		}
+		if !crowd.enter(conn.RemoteAddr()) {
+			conn.Close()
+			<-free
+			continue
+		}
 		wg.Go(func() {
 			serveConn(ctx, conn, reply)
+			crowd.leave(conn.RemoteAddr())
 			<-free
 		})
 	}
