@@ -154,6 +154,9 @@ func (l *Log) entry(kind keylog.Kind, subject string, record [32]byte) *store.En
 	return &store.Entry{Kind: uint8(kind), Subject: subject, Record: record, Leaf: leaf.Bytes(), Proof: proof[:]}
 }
 
+// Again has the newest checkpoint cosigned once more: there are other witnesses than before.
+func (l *Log) Again() { l.kick() }
+
 // kick tells Run that something may be new.
 func (l *Log) kick() {
 	if l == nil {

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/keyserver"
 	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/keyserver/witness"
@@ -49,17 +48,14 @@ func (c *cosigners) set(peer pki.Domain, old int64) {
 // signature to take, one at a time, as it comes. prove makes the consistency proof from an older
 // size. It returns when all have answered, or ctx has ended.
 func (n *Node) cosignOwn(ctx context.Context, _ tlog.Tree, signed []byte, prove func(old int64) (tlog.TreeProof, error), take func(note.Signature)) {
-	verifier, err := witness.LogVerifier(n.cfg.Domain, n.logging.log.Public())
-	var head store.Head
-	if err == nil {
-		head, _, err = witness.OpenHead(signed, verifier)
-	}
-	if err != nil {
+	head := n.ownHead(signed)
+	if err := n.keepShown(head); err != nil {
 		n.log.Error("having our log cosigned", "err", err)
 		return
 	}
 	domains, peers := n.cosigners(ctx)
 	olds, errs := witness.Gather(ctx, head, prove, peers, take)
+	var err error
 	failed := 0
 	for i, domain := range domains {
 		n.cosigned.set(domain, olds[i])
@@ -117,4 +113,16 @@ func answered(err error) bool {
 	var conflict *witness.ConflictError
 	return errors.As(err, &conflict) || errors.Is(err, witness.ErrMalformed) || errors.Is(err, witness.ErrUnknownLog) ||
 		errors.Is(err, witness.ErrSignature) || errors.Is(err, witness.ErrProof) || errors.Is(err, keyserver.ErrBusy)
+}
+
+// cosignBy has our log cosigned anew if a peer, with whom we have a link now, has not cosigned
+// its newest head.
+func (n *Node) cosignBy(peer pki.Domain) {
+	if n.ledger == nil {
+		return
+	}
+	signed, _, _ := n.ledger.Published()
+	if head := n.ownHead(signed); head.Size > n.cosigned.old(peer) {
+		n.ledger.Again()
+	}
 }

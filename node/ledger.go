@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/p3do/p3do/keyserver"
@@ -17,6 +18,7 @@ func (n *Node) logConfig() (keyserver.LogConfig, error) {
 	labels, err := keylog.ParseLabelKey(n.logging.labels.Bytes())
 	return keyserver.LogConfig{
 		Store: n.store, Domain: n.cfg.Domain, Key: n.logging.log, Labels: labels,
+		Cosign: n.cosignOwn, Quorum: n.cosignQuorum,
 	}, err
 }
 
@@ -36,8 +38,17 @@ func (n *Node) openKeyServer(ctx context.Context) error {
 	return nil
 }
 
-// openLog opens the log; what was published before there was one gets its leaves.
+// openLog opens the log; what was published before there was one gets its leaves. If the database
+// has lost a part of it there is none: what would be signed would contradict what peers have
+// cosigned, and that freezes a domain for good.
 func (n *Node) openLog(ctx context.Context) error {
+	n.logPaused, n.pauseLog = context.WithCancel(context.Background())
+	if err := n.checkShown(ctx); errors.Is(err, errLogBehind) {
+		n.log.Error("no key log", "err", err)
+		return nil
+	} else if err != nil {
+		return err
+	}
 	config, err := n.logConfig()
 	if err == nil {
 		n.ledger, err = keyserver.OpenLog(ctx, config)
@@ -48,8 +59,16 @@ func (n *Node) openLog(ctx context.Context) error {
 	return err
 }
 
-// sealLog seals what is published, as long as the node runs.
+// sealLog seals what is published, as long as the node runs and nobody has a head of our log that
+// we have not.
 func (n *Node) sealLog(ctx context.Context) error {
+	if n.ledger == nil {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(n.logPaused, cancel)
+	defer stop()
 	for {
 		err := n.ledger.Run(ctx)
 		if err == nil {

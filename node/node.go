@@ -59,7 +59,9 @@ type Node struct {
 	viewed    paces[pki.Domain] // the views of domains
 	headed    paces[pki.Domain] // the heads of their key logs
 	mirrors   *mirrors
-	cosigned  cosigners         // of our own log
+	cosigned  cosigners       // of our own log
+	logPaused context.Context // ends when nothing more is to be signed in it
+	pauseLog  context.CancelFunc
 	moved     paces[[32]byte]   // what moves leave
 	swept     paces[pki.Domain] // to which moves were dropped to make room
 	resolver  dnstxt.Resolver

@@ -102,6 +102,7 @@ func (n *Node) servePeer(ctx context.Context, domain pki.Domain, conn *link.Conn
 	beside.Go(func() { p.follow(living) })
 	beside.Go(func() { p.serveStatements(living) })
 	n.log.Info("linked", "peer", domain)
+	n.cosignBy(domain)
 	err := p.greet(ctx)
 	if err == nil {
 		err = p.read(living)

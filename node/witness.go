@@ -73,7 +73,7 @@ func (n *Node) acceptHead(ctx context.Context, body []byte) (fresh bool, err err
 		return false, err
 	}
 	if domain == n.cfg.Domain {
-		return false, nil
+		return false, n.seeOwn(ctx, body)
 	}
 	old, err := n.store.Statement(ctx, uint8(pki.StatementHead), domain.String(), [32]byte{})
 	if err == nil && string(old.Raw) == string(body) || notFoundIsNil(err) != nil {
