@@ -221,7 +221,7 @@ func (w *walk) table() (rows [][2]string) {
 			break
 		}
 	}
-	if len(rows) != 12 {
+	if len(rows) != 13 {
 		w.t.Errorf("the table of the folder has %d rows", len(rows))
 	}
 	return rows
