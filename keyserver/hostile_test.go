@@ -208,6 +208,24 @@ func TestClientsHaveARate(t *testing.T) {
 	wantErr(t, err, ErrNotFound)
 }
 
+// Who copies a log takes nothing from the look-ups of its address, and has a rate of its own.
+func TestCopiersAreCountedApart(t *testing.T) {
+	now := time.Now()
+	w := newWorld(t, "a.test", func(c *Config) {
+		c.Rate, c.Burst, c.Now = 1, 1, func() time.Time { return now }
+	})
+	ctx, log, done := w.client.ReadLog(t.Context(), w.endpoint, logPrefix)
+	defer done()
+	for i, want := range []error{ErrNotFound, ErrNotFound, ErrNotFound, ErrNotFound, ErrNotFound, ErrBusy} {
+		_, err := log.ReadEndpoint(ctx, "tile/0/000")
+		if !errors.Is(err, want) {
+			t.Errorf("request %d: %v", i, err)
+		}
+	}
+	_, err := w.client.User(t.Context(), w.endpoint, name(t, "nobody@a.test"))
+	wantErr(t, err, ErrNotFound)
+}
+
 func TestRateTableIsBounded(t *testing.T) {
 	now := time.Now()
 	c := NewClients(1, 1)

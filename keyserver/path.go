@@ -34,6 +34,9 @@ type query struct {
 	tile        keylog.Tile
 }
 
+// logPrefix begins the targets of the own log.
+const logPrefix = "/v1/log/"
+
 // maxTarget is the length of the longest target that can be good, in bytes.
 const maxTarget = len("/v1/proof/user/") + pki.MaxNameSize
 
@@ -150,9 +153,9 @@ func (q query) target() string {
 	case proofOfServer:
 		return "/v1/proof/server/" + q.domain.String()
 	case logCheckpoint:
-		return "/v1/log/checkpoint"
+		return logPrefix + "checkpoint"
 	case logTile:
-		return "/v1/log/" + q.tile.Path()
+		return logPrefix + q.tile.Path()
 	}
 	return "/"
 }

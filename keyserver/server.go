@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -52,6 +53,10 @@ const (
 	DefaultRate  = 20  // requests per second and client
 	DefaultBurst = 200 // requests at once: a page each of 51 200 servers
 
+	// copierRate times as many as these may be requests for logs and cosignatures: a tile is cheap,
+	// and a log of 10 000 leaves has 80.
+	copierRate = 5
+
 	// CacheFresh is how old a copy may be to be served without asking its home.
 	CacheFresh = 5 * time.Minute
 
@@ -68,6 +73,7 @@ type Server struct {
 	config   Config // but for its CA
 	line     atomic.Pointer[[]pki.CACert]
 	clients  *Clients
+	copiers  *Clients           // the same clients, who ask for logs and cosignatures
 	fetching singleflight.Group // by name: one look-up serves all who ask
 	slots    chan struct{}      // one for each fetch under way
 	reading  chan struct{}      // has room for pageReads: one for each that goes on
@@ -89,6 +95,7 @@ func New(config Config) *Server {
 	s := &Server{
 		config:  config,
 		clients: NewClients(config.Rate, config.Burst),
+		copiers: NewClients(copierRate*config.Rate, copierRate*config.Burst),
 		slots:   make(chan struct{}, MaxFetches),
 		reading: make(chan struct{}, pageReads),
 
@@ -140,7 +147,7 @@ var (
 // client's rate; 503 when the store fails or too many fetches are under way.
 // A request to sign is answered as [SignRequest] says.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.clients.Allow(r.RemoteAddr, s.config.Now()) {
+	if !s.clientsFor(r).Allow(r.RemoteAddr, s.config.Now()) {
 		refuse(w, r, http.StatusTooManyRequests)
 		return
 	}
@@ -171,6 +178,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		refuse(w, r, http.StatusServiceUnavailable)
 	}
+}
+
+// clientsFor has those who copy and cosign logs counted apart: a peer that follows a log which grows
+// leaves the look-ups from its address alone.
+func (s *Server) clientsFor(r *http.Request) *Clients {
+	if witness.Serves(r.Method, r.RequestURI) || strings.HasPrefix(r.RequestURI, logPrefix) {
+		return s.copiers
+	}
+	return s.clients
 }
 
 // refuse says no more than the status. Whoever sent a body is cut off: it is

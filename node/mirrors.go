@@ -126,7 +126,7 @@ func (m *mirrors) run(ctx context.Context) error {
 		timer.Stop()
 		for _, domain := range due {
 			if err := m.copy(ctx, domain); err != nil && ctx.Err() == nil {
-				m.n.log.Warn("copying a key log", "domain", domain, "err", err)
+				m.n.log.Info("copying a key log", "domain", domain, "err", err)
 			}
 			wait(ctx, mirrorPause)
 		}
