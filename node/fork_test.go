@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -253,6 +254,30 @@ func TestRollbackIsSeen(t *testing.T) {
 	if !strings.HasPrefix(string(checkpoint), fmt.Sprintf("e.test/p3do/log\n%d\n", log.size())) {
 		t.Errorf("the copy serves\n%s", checkpoint)
 	}
+}
+
+// Heads that come all the time keep nobody from looking at the other logs.
+func TestRollbackIsSeenInABusyMesh(t *testing.T) {
+	m := newMesh(t, "e.test", "x.test")
+	m.federate("e.test", "x.test")
+	older := m.evilLog("e.test").add(t, "one", "two")
+	log := older.fork().add(t, "three", "four")
+	shown := m.takeOver("e.test", log)
+	_, err := m.cosigns("x.test", log)
+	must(t, err)
+	m.mirrored("e.test", log.size(), "x.test")
+	var busy sync.WaitGroup
+	ctx, stop := context.WithCancel(t.Context())
+	defer busy.Wait()
+	defer stop()
+	busy.Go(func() {
+		for ctx.Err() == nil {
+			offer(m.nodes["x.test"].node.mirrors.changed, struct{}{})
+			wait(ctx, time.Millisecond)
+		}
+	})
+	shown.Store(older)
+	m.noted("x.test", "e.test", EventLog, 1)
 }
 
 // takeOver ends a node, and shows a log in its place to whoever asks its key server.

@@ -111,14 +111,16 @@ func (m *mirrors) taken(domain pki.Domain) []store.Head {
 
 // run copies what is wanted, and now and then all, until ctx ends.
 func (m *mirrors) run(ctx context.Context) error {
+	all := m.pace() // not begun anew by what is wanted: heads may come all the time
 	for ctx.Err() == nil {
-		timer := time.NewTimer(m.every/2 + rand.N(m.every))
+		timer := time.NewTimer(time.Until(all))
 		var due []pki.Domain
 		select {
 		case <-ctx.Done():
 		case <-m.changed:
 			due = m.next()
 		case <-timer.C:
+			all = m.pace()
 			for domain := range m.n.peers.known() {
 				due = append(due, domain)
 			}
@@ -135,6 +137,9 @@ func (m *mirrors) run(ctx context.Context) error {
 	return nil
 }
 
+// pace is when all logs are looked at next.
+func (m *mirrors) pace() time.Time { return time.Now().Add(m.every/2 + rand.N(m.every)) }
+
 // copy brings the copy of a domain's log forward: from its own servers, or, if they do not have
 // what others have seen, from peers that have copies of it.
 func (m *mirrors) copy(ctx context.Context, domain pki.Domain) error {
@@ -146,6 +151,7 @@ func (m *mirrors) copy(ctx context.Context, domain pki.Domain) error {
 		return notFoundIsNil(err)
 	}
 	shown, err := m.fromHome(ctx, d)
+	failed := err
 	for _, peer := range m.others(domain) {
 		if m.n.frozen(domain) || m.has(ctx, d, wanted) {
 			break
@@ -153,7 +159,7 @@ func (m *mirrors) copy(ctx context.Context, domain pki.Domain) error {
 		err = errors.Join(err, m.fromPeer(ctx, d, peer))
 	}
 	if ctx.Err() == nil {
-		m.seen(ctx, domain, shown, err)
+		m.seen(ctx, domain, shown, failed) // whether peers answer does not matter here
 	}
 	return errors.Join(err, m.compare(ctx, d, wanted))
 }
