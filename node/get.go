@@ -20,6 +20,8 @@ type Key struct {
 	Expires     time.Time       `json:"expires"`
 	Server      pki.Domain      `json:"server"` // whose key server said so
 	Raw         []byte          `json:"raw"`    // the signed card or descriptor
+
+	Logged *keyserver.Logged `json:"logged,omitempty"` // where it is in the key log; nil: the server has shown no proof
 }
 
 // A Getter looks keys up as an operator, without a node that serves.
@@ -40,11 +42,7 @@ func NewGetter(dir, dns string, door dial.Func) (Getter, error) {
 // User gets a user's card from the key server of at, which need not be her home: any copy
 // will do, since it is verified under the home's key, whose fingerprint DNS carries.
 func (g Getter) User(ctx context.Context, name pki.Name, at pki.Domain) (Key, error) {
-	home, err := g.Server(ctx, name.Domain(), at)
-	if err != nil {
-		return Key{}, err
-	}
-	descriptor, err := pki.ParseDescriptor(home.Raw)
+	descriptor, err := g.descriptor(ctx, name.Domain(), at)
 	if err != nil {
 		return Key{}, err
 	}
@@ -62,10 +60,12 @@ func (g Getter) User(ctx context.Context, name pki.Name, at pki.Domain) (Key, er
 	if err != nil {
 		return Key{}, fmt.Errorf("node: %s at %s: %w", name, at, err)
 	}
-	return Key{
+	key := Key{
 		Subject: name.String(), Fingerprint: card.Certificate.Key().Fingerprint(), Signer: name.Domain(),
 		Expires: card.Certificate.NotAfter(), Server: at, Raw: card.Raw(),
-	}, nil
+	}
+	key.Logged, err = g.logged(ctx, keyserver.Subject{Name: name}, key, descriptor)
+	return key, err
 }
 
 // Certificate gets a certificate of a user's, DER, from the key server of at: of that key, or, if
@@ -92,25 +92,32 @@ func (g Getter) Certificate(ctx context.Context, name pki.Name, key pki.Fingerpr
 
 // Server gets the descriptor of domain from the key server of at.
 func (g Getter) Server(ctx context.Context, domain, at pki.Domain) (Key, error) {
-	record, err := g.resolver.Lookup(ctx, domain)
+	d, err := g.descriptor(ctx, domain, at)
 	if err != nil {
 		return Key{}, err
 	}
-	var descriptor pki.SignedDescriptor
+	key := Key{
+		Subject: domain.String(), Fingerprint: d.CA.Fingerprint(), Signer: domain,
+		Expires: d.Expires, Server: at, Raw: d.Raw(),
+	}
+	key.Logged, err = g.logged(ctx, keyserver.Subject{Domain: domain}, key, d)
+	return key, err
+}
+
+// descriptor is the one of domain that the key server of at has, under the key that DNS tells.
+func (g Getter) descriptor(ctx context.Context, domain, at pki.Domain) (d pki.SignedDescriptor, err error) {
+	record, err := g.resolver.Lookup(ctx, domain)
+	if err != nil {
+		return d, err
+	}
 	err = g.each(ctx, at, func(e keyserver.Endpoint) (err error) {
-		descriptor, err = g.client.Server(ctx, e, domain)
+		d, err = g.client.Server(ctx, e, domain)
 		return err
 	})
 	if err != nil {
-		return Key{}, fmt.Errorf("node: %s at %s: %w", domain, at, err)
+		return d, fmt.Errorf("node: %s at %s: %w", domain, at, err)
 	}
-	if err := pki.CheckPin(record.Fingerprint, descriptor.CA.Fingerprint(), domain.String()); err != nil {
-		return Key{}, err
-	}
-	return Key{
-		Subject: domain.String(), Fingerprint: descriptor.CA.Fingerprint(), Signer: domain,
-		Expires: descriptor.Expires, Server: at, Raw: descriptor.Raw(),
-	}, nil
+	return d, pki.CheckPin(record.Fingerprint, d.CA.Fingerprint(), domain.String())
 }
 
 // each tries the key servers of a domain until one has an answer.

@@ -11,19 +11,22 @@ import (
 	"github.com/p3do/p3do/internal/cli"
 	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/node"
 	"github.com/p3do/p3do/pki"
 )
 
 const keysHelp = `Keys of users and servers, as key servers tell them.`
 
-const keysGetHelp = `Look up the key of a user (ann@a.test) or of a domain (a.test) and verify it. --server
-names the domain whose key server is asked; it may hold a copy while the home is down.
+const keysGetHelp = `Look up the key of a user (ann@a.test, or her fingerprint with --server) or of a domain
+(a.test) and verify it. --server names the domain whose key server is asked; it may hold a copy while
+the home is down. If the home answers, its place in the log of keys is verified and told, and which
+domains have cosigned that, by the keys that DNS tells. To trust no server: p3dod keys verify.
 P3DO_DNS names another resolver than the one in the node's configuration.`
 
 func keysCommand(f *flags) *cobra.Command {
 	c := &cobra.Command{Use: "keys", Short: "look up keys", Long: keysHelp, Args: cobra.NoArgs, RunE: help}
-	get := &cobra.Command{Use: "get NAME|DOMAIN", Short: "look up one key", Long: keysGetHelp, Args: cobra.ExactArgs(1)}
+	get := &cobra.Command{Use: "get NAME|FINGERPRINT|DOMAIN", Short: "look up one key", Long: keysGetHelp, Args: cobra.ExactArgs(1)}
 	server := get.Flags().String("server", "", "domain whose key server is asked (default: the home)")
 	get.RunE = func(c *cobra.Command, args []string) error {
 		key, err := getKey(c, f, args[0], *server)
@@ -33,19 +36,33 @@ func keysCommand(f *flags) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return f.print(c, key, fmt.Sprintf("%s\n  fingerprint: %s\n  signed by:   %s, until %s\n  said by:     %s\n",
-			key.Subject, key.Fingerprint, key.Signer, key.Expires.Format("2 Jan 2006"), key.Server))
+		return f.print(c, key, keyText(key))
 	}
-	c.AddCommand(get, keysAudit(f))
+	c.AddCommand(get, keysAudit(f), keysVerify(f))
 	return c
 }
 
+func keyText(key node.Key) string {
+	text := fmt.Sprintf("%s\n  fingerprint: %s\n  signed by:   %s, until %s\n  said by:     %s\n",
+		key.Subject, key.Fingerprint, key.Signer, key.Expires.Format("2 Jan 2006"), key.Server)
+	if key.Logged == nil {
+		return text + "  in its log:  not shown\n"
+	}
+	return text + loggedText(*key.Logged)
+}
+
 func getKey(c *cobra.Command, f *flags, subject, server string) (node.Key, error) {
-	name, domain, err := parseSubject(subject)
+	of, err := parseShown(subject)
 	if err != nil {
 		return node.Key{}, err
 	}
-	at := domain
+	at := of.Domain
+	switch {
+	case !of.Name.IsZero():
+		at = of.Name.Domain()
+	case !of.Key.IsZero() && server == "":
+		return node.Key{}, cli.Fail(cli.Input, "p3dod keys get FINGERPRINT --server DOMAIN", "a fingerprint does not tell whose key server to ask.")
+	}
 	if server != "" {
 		if at, err = parseDomain(server); err != nil {
 			return node.Key{}, err
@@ -56,10 +73,13 @@ func getKey(c *cobra.Command, f *flags, subject, server string) (node.Key, error
 		return node.Key{}, failure(err, "")
 	}
 	var key node.Key
-	if name.IsZero() {
-		key, err = getter.Server(c.Context(), domain, at)
-	} else {
-		key, err = getter.User(c.Context(), name, at)
+	switch {
+	case !of.Name.IsZero():
+		key, err = getter.User(c.Context(), of.Name, at)
+	case !of.Key.IsZero():
+		key, err = getter.UserByKey(c.Context(), of.Key, at)
+	default:
+		key, err = getter.Server(c.Context(), of.Domain, at)
 	}
 	if errors.Is(err, keyserver.ErrNotFound) {
 		return node.Key{}, err
@@ -71,6 +91,9 @@ func getKey(c *cobra.Command, f *flags, subject, server string) (node.Key, error
 // against what DNS says.
 func twoKeys(err error, subject string, at pki.Domain) error {
 	hint := "p3dod keys get " + subject + " --server DOMAIN"
+	if errors.Is(err, keylog.ErrProof) || errors.Is(err, keylog.ErrCheckpoint) {
+		return cli.Fail(cli.KeyChanged, "p3dod keys audit --since 7d", "%v.", err)
+	}
 	var changed *pki.KeyChangedError
 	if !errors.As(err, &changed) {
 		return failure(err, hint)

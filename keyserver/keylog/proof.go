@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"filippo.io/torchwood"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/p3do/p3do/pki"
 )
 
 // MaxProofSize is the greatest length of a proof in bytes.
@@ -134,4 +137,23 @@ func parseProof(proof []byte) (p parts, err error) {
 		return p, bad // another spelling of the same
 	}
 	return p, nil
+}
+
+// Cosigners are the domains that a proof says have cosigned, without repeats, in its order and
+// [MaxCosignatures] at most. Nothing is verified: it says whose keys to ask for.
+func Cosigners(proof []byte) (domains []pki.Domain) {
+	p, err := parseProof(proof)
+	if err != nil {
+		return nil
+	}
+	_, sigs, _ := strings.Cut(string(p.signed), "\n\n")
+	for line := range strings.Lines(sigs) {
+		name, _, _ := strings.Cut(strings.TrimPrefix(line, "— "), " ")
+		of, ok := strings.CutSuffix(name, "/p3do/witness")
+		domain, err := pki.ParseDomain(of)
+		if ok && err == nil && len(domains) < MaxCosignatures && !slices.Contains(domains, domain) {
+			domains = append(domains, domain)
+		}
+	}
+	return domains
 }
