@@ -51,6 +51,11 @@
 //	c := keyserver.Client{Dial: dial}
 //	card, err := c.User(ctx, keyserver.Endpoint{Address: "127.0.0.1:4433", CA: fp}, name)
 //
+// Who trusts no server but some fingerprints takes what is needed in one go, and verifies it anywhere:
+//
+//	shown, err := c.Show(ctx, endpoint, keyserver.Subject{Name: name}, trusted)
+//	logged, err := shown.Verify(keyserver.Subject{Name: name}, trusted, time.Now())
+//
 // TLS 1.3 is judged by that fingerprint alone: the server shows its link
 // certificate and its CA certificate; no public CA is ever asked, and no server
 // name is sent.

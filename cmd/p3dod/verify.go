@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,9 +28,6 @@ the log of keys shows to everybody. Neither a node nor DNS is needed.
 --save DIR keeps what was shown; --record, --proof and --descriptor verify that again without any
 network. --quorum is how many of the witnesses are to have cosigned in the last 7 days: all, if
 nothing is said.`
-
-// proofBegins is what a proof begins with (C2SP tlog-proof).
-const proofBegins = "c2sp.org/tlog-proof@v1"
 
 // verification is what the command was given.
 type verification struct {
@@ -158,8 +154,8 @@ func (v *verification) read() (s keyserver.Shown, err error) {
 	if s.Proof, err = readShort(v.proof, keylog.MaxProofSize); err != nil {
 		return s, err
 	}
-	if !bytes.HasPrefix(s.Proof, []byte(proofBegins)) {
-		return s, cli.Fail(cli.Input, "", "%s is no proof: it does not begin with %s.", v.proof, proofBegins)
+	if !keylog.IsProof(s.Proof) {
+		return s, cli.Fail(cli.Input, "", "%s is no proof of a log.", v.proof)
 	}
 	for _, path := range v.descriptors {
 		raw, err := readShort(path, pki.MaxDescriptorSize)

@@ -347,3 +347,20 @@ func BenchmarkLabel(b *testing.B) {
 		w.labels.Label("ann@a.test")
 	}
 }
+
+// Of a proof it is told who says to have cosigned, and nothing of what is none.
+func TestCosignersAreNamed(t *testing.T) {
+	w := newWorld(t, "cosigners", 3)
+	for _, text := range []string{"b.test", "c.test"} {
+		w.witness(t, text)
+	}
+	if got := Cosigners(w.prove(t, 1, w.cosign(t, w.checkpoint(t), 1, 0))); len(got) != 2 || got[0] != domain(t, "c.test") || got[1] != domain(t, "b.test") {
+		t.Errorf("cosigners %v", got)
+	}
+	if !IsProof(w.prove(t, 1, w.checkpoint(t))) || IsProof([]byte("nothing")) {
+		t.Error("what is a proof is not told from what is none")
+	}
+	if got := append(Cosigners(w.prove(t, 1, w.checkpoint(t))), Cosigners([]byte("nothing"))...); got != nil {
+		t.Errorf("cosigners %v of none", got)
+	}
+}

@@ -157,3 +157,9 @@ func Cosigners(proof []byte) (domains []pki.Domain) {
 	}
 	return domains
 }
+
+// IsProof reports whether raw has the form of a proof. It says nothing of what it proves.
+func IsProof(raw []byte) bool {
+	_, err := parseProof(raw)
+	return err == nil
+}

@@ -1,0 +1,114 @@
+package keyserver
+
+import (
+	"crypto/rand"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/p3do/p3do/keyserver/keylog"
+	"github.com/p3do/p3do/pki"
+)
+
+// descriptorOf is that of a witness: its log's keys do not matter here.
+func descriptorOf(t *testing.T, a *pki.Authority, w keylog.Witness) pki.SignedDescriptor {
+	t.Helper()
+	log, err := pki.NewLogKey(rand.Reader)
+	must(t, err)
+	now := time.Now()
+	d, err := a.SignDescriptor(pki.Descriptor{
+		Serial: 1, Issued: now, Expires: now.Add(pki.DescriptorLifetime),
+		ServerKeys: make([]pki.ServerKey, 1), Links: []string{"127.0.0.1:7001"}, KeyServers: []string{"127.0.0.1:7002"},
+		Log: log.Public(), Witness: w.Key, Labels: labelKey(t).Public(),
+	})
+	must(t, err)
+	return d
+}
+
+// outside is a world with three witnesses, of which the server knows the first two.
+func outside(t *testing.T) (*logged, Trusted) {
+	t.Helper()
+	c := newCosigners(t, "b.test", "c.test", "d.test")
+	w := newLogged(t, c)
+	must(t, w.server.PublishDescriptor(t.Context(), w.descriptorWithLog(t)))
+	by := Trusted{CA: w.endpoint.CA, Quorum: 2}
+	for i, k := range c.known {
+		a := authority(t, k.Domain.String())
+		by.Witnesses = append(by.Witnesses, TrustedWitness{k.Domain, a.CA().Fingerprint()})
+		if i < 2 {
+			must(t, w.server.PublishDescriptor(t.Context(), descriptorOf(t, a, k)))
+		}
+	}
+	return w, by
+}
+
+// Who has nothing but fingerprints verifies a user and a domain, by any of their names, and again
+// without the server.
+func TestOutsiderVerifies(t *testing.T) {
+	w, by := outside(t)
+	ann := w.publish(t, "ann@a.test")
+	w.sealed(t)
+	key := ann.key.Fingerprint()
+	for want, of := range map[pki.Fingerprint][]Subject{
+		key:   {{Name: name(t, "ann@a.test")}, {Key: key}},
+		by.CA: {{Domain: domain(t, "a.test")}},
+	} {
+		for _, of := range of {
+			shown, err := w.client.Show(t.Context(), w.endpoint, of, by)
+			must(t, err)
+			l, err := shown.Verify(of, by, time.Now())
+			must(t, err)
+			if l.Fingerprint != want || l.Log != "a.test/p3do/log" || l.Index >= l.Size || l.Cosigned() != 2 || l.Witnesses[2].Counts {
+				t.Errorf("%+v", l)
+			}
+		}
+	}
+}
+
+// What contradicts, what is silent and what is malformed are told apart.
+func TestOutsiderIsNotFooled(t *testing.T) {
+	w, by := outside(t)
+	w.publish(t, "ann@a.test")
+	w.publish(t, "bob@a.test")
+	w.sealed(t)
+	of := Subject{Name: name(t, "ann@a.test")}
+	good, err := w.client.Show(t.Context(), w.endpoint, of, by)
+	must(t, err)
+	other, err := w.client.Show(t.Context(), w.endpoint, Subject{Name: name(t, "bob@a.test")}, by)
+	must(t, err)
+	never := newPerson(t, w.authority, "ann@a.test").card(t, 9).Raw()                              // signed, and not in the log
+	forged := newPerson(t, authority(t, "a.test"), "ann@a.test").card(t, 9).Raw()                  // by another key of that domain
+	moot := descriptorOf(t, authority(t, "b.test"), w.cosigners.known[0])                          // of a witness
+	noLog := Shown{good.Record, good.Proof, []pki.SignedDescriptor{descriptor(t, w.authority, 9)}} // names none
+	for what, c := range map[string]struct {
+		shown Shown
+		want  error
+	}{
+		"another proof":      {Shown{good.Record, other.Proof, good.Descriptors}, keylog.ErrProof},
+		"another's card":     {Shown{other.Record, other.Proof, good.Descriptors}, ErrBadAnswer},
+		"not in the log":     {Shown{never, good.Proof, good.Descriptors}, keylog.ErrProof},
+		"another authority":  {Shown{forged, good.Proof, good.Descriptors}, ErrWrongKey},
+		"no record":          {Shown{nil, good.Proof, good.Descriptors}, ErrBadAnswer},
+		"no proof":           {Shown{good.Record, nil, good.Descriptors}, keylog.ErrProof},
+		"no descriptor":      {Shown{good.Record, good.Proof, nil}, ErrBadAnswer},
+		"no log":             {noLog, ErrBadAnswer},
+		"no witness":         {Shown{good.Record, good.Proof, good.Descriptors[:1]}, keylog.ErrQuorum},
+		"a witness's rival":  {Shown{good.Record, good.Proof, append(good.Descriptors[:1:1], moot)}, ErrWrongKey},
+		"another descriptor": {Shown{good.Record, good.Proof, []pki.SignedDescriptor{descriptor(t, authority(t, "a.test"), 9)}}, ErrWrongKey},
+	} {
+		if _, err := c.shown.Verify(of, by, time.Now()); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, not %v", what, err, c.want)
+		}
+	}
+	if l, err := good.Verify(of, Trusted{CA: by.CA, Witnesses: by.Witnesses, Quorum: 3}, time.Now()); !errors.Is(err, keylog.ErrQuorum) || l.Cosigned() != 2 {
+		t.Errorf("three of two: %+v, %v", l, err)
+	}
+	self := Trusted{CA: by.CA, Witnesses: []TrustedWitness{{domain(t, "a.test"), by.CA}}, Quorum: 1}
+	if _, err := good.Verify(of, self, time.Now()); !errors.Is(err, keylog.ErrQuorum) {
+		t.Errorf("a domain is its own witness: %v", err)
+	}
+	_, err = good.Verify(of, by, time.Now().Add(-48*time.Hour))
+	wantErr(t, err, pki.ErrTime)
+	_, err = w.client.Show(t.Context(), w.endpoint, Subject{Name: name(t, "eve@a.test")}, by)
+	wantErr(t, err, ErrNotFound)
+}
