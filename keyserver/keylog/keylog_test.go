@@ -156,6 +156,7 @@ func TestQuorumNamesEachOnce(t *testing.T) {
 	w.witness(t, "b.test") // another key of the same domain
 	for what, err := range map[string]error{
 		"one domain twice": second(Quorum(1, w.witnesses)),
+		"one key twice":    second(Quorum(1, []Witness{w.witnesses[0], {domain(t, "c.test"), w.witnesses[0].Key}})),
 		"too many":         second(Quorum(2, w.witnesses[:1])),
 		"negative":         second(Quorum(-1, w.witnesses[:1])),
 		"no key":           second(Quorum(1, []Witness{{Domain: w.log.Domain}})),
@@ -163,6 +164,21 @@ func TestQuorumNamesEachOnce(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s is a quorum", what)
 		}
+	}
+}
+
+func TestQuorumTakesNoWordOfTheLogItself(t *testing.T) {
+	w := newWorld(t, "alone", 5)
+	w.witness(t, "b.test")
+	w.witness(t, w.log.Domain.String())
+	for q, want := range map[int]error{1: ErrQuorum, 2: ErrQuorum} {
+		if _, err := w.log.Open(w.cosign(t, w.checkpoint(t), 0, 1), Fresh(w.quorum(t, q), time.Now())); !errors.Is(err, want) {
+			t.Errorf("with a witness of its own, %d wanted: %v", q, err)
+		}
+	}
+	w.witnesses = w.witnesses[:1]
+	if _, err := w.log.Open(w.cosign(t, w.checkpoint(t), 0), w.quorum(t, 1)); err != nil {
+		t.Error(err)
 	}
 }
 

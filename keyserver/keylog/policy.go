@@ -26,27 +26,40 @@ type Witness struct {
 	Key    pki.WitnessPublic
 }
 
-// Quorum wants the cosignatures of q of these witnesses at least. No witness may be named twice.
-// With q = 0 it wants none.
+// Quorum wants the cosignatures of q of these witnesses at least. No witness may be named twice,
+// by domain or by key: it would count twice. A checkpoint of the log of one of them fails it: a
+// domain is no witness of its own log. With q = 0 it wants none.
 func Quorum(q int, witnesses []Witness) (torchwood.Policy, error) {
 	if q < 0 || q > len(witnesses) {
 		return nil, fmt.Errorf("keylog: a quorum of %d out of %d witnesses", q, len(witnesses))
 	}
-	seen := make(map[Witness]bool, len(witnesses))
+	logs := make(map[string]bool, len(witnesses))
+	keys := make(map[pki.WitnessPublic]bool, len(witnesses))
 	policies := make([]torchwood.Policy, len(witnesses))
 	for i, w := range witnesses {
 		v, err := WitnessVerifier(w.Domain, w.Key)
 		if err != nil {
 			return nil, err
 		}
-		if of := (Witness{Domain: w.Domain}); seen[of] {
-			return nil, fmt.Errorf("keylog: witness %s is named twice", w.Domain)
-		} else {
-			seen[of] = true
+		if logs[Origin(w.Domain)] || keys[w.Key] {
+			return nil, fmt.Errorf("keylog: witness %s, or its key, is named twice", w.Domain)
 		}
+		logs[Origin(w.Domain)], keys[w.Key] = true, true
 		policies[i] = torchwood.SingleVerifierPolicy(v)
 	}
-	return torchwood.ThresholdPolicy(q, policies...), nil
+	return quorum{torchwood.ThresholdPolicy(q, policies...), logs}, nil
+}
+
+type quorum struct {
+	torchwood.Policy
+	logs map[string]bool // of the witnesses, by origin
+}
+
+func (p quorum) Check(origin string, sigs []note.Signature) error {
+	if p.logs[origin] {
+		return fmt.Errorf("keylog: the domain of %s is named as a witness of its own log", origin)
+	}
+	return p.Policy.Check(origin, sigs)
 }
 
 // Fresh is policy over those cosignatures only that are no older than [Freshness] at now, and not
