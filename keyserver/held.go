@@ -1,10 +1,12 @@
 package keyserver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -30,4 +32,20 @@ func (s *Server) heldCard(u store.User, err error) ([]byte, error) {
 		return nil, ErrNotFound
 	}
 	return a.body, nil
+}
+
+// HeldProof is the proof that a card of [Server.HeldCard] or [Server.HeldCardOf], for the same name
+// or key (the other is zero), is in our key log, with as many of its cosignatures as leave it no
+// longer than most bytes. Nil: there is none now, or it is longer without any. Whatever it is, it
+// costs two look-ups in the store.
+func (s *Server) HeldProof(ctx context.Context, name pki.Name, key pki.Fingerprint, card []byte, most int) []byte {
+	a, err := s.proven(ctx, Subject{Name: name, Key: key}.query())
+	if err != nil {
+		return nil
+	}
+	record, proof, err := splitProven(a.body, pki.MaxCardSize)
+	if err != nil || !bytes.Equal(record, card) { // replaced in between
+		return nil
+	}
+	return keylog.Shorten(proof, most)
 }

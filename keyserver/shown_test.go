@@ -112,3 +112,26 @@ func TestOutsiderIsNotFooled(t *testing.T) {
 	_, err = w.client.Show(t.Context(), w.endpoint, Subject{Name: name(t, "eve@a.test")}, by)
 	wantErr(t, err, ErrNotFound)
 }
+
+// Beside a card that is held there is its proof, if it is ours and fits.
+func TestHeldProof(t *testing.T) {
+	w, _ := outside(t)
+	ann := w.publish(t, "ann@a.test")
+	w.sealed(t)
+	card, err := w.server.HeldCard(t.Context(), name(t, "ann@a.test"))
+	must(t, err)
+	key, nobody := ann.key.Fingerprint(), pki.Name{}
+	held := func(n pki.Name, key pki.Fingerprint, card []byte, most int) int {
+		return len(w.server.HeldProof(t.Context(), n, key, card, most))
+	}
+	byName, byKey := held(name(t, "ann@a.test"), pki.Fingerprint{}, card, 2048), held(nobody, key, card, 2048)
+	if byName == 0 || byKey != byName {
+		t.Errorf("proofs of %d and %d bytes", byName, byKey)
+	}
+	if n := held(nobody, key, card, byKey-1); n == 0 || n >= byKey {
+		t.Errorf("%d bytes, where %d are too many", n, byKey)
+	}
+	if held(nobody, key, card, 300)+held(nobody, key, nil, 2048)+held(nobody, pki.Fingerprint{1}, nil, 2048)+held(name(t, "bob@b.test"), pki.Fingerprint{}, nil, 2048) > 0 {
+		t.Error("a proof that is too long, or of nothing")
+	}
+}

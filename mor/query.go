@@ -17,6 +17,9 @@ const (
 	// MaxProofSize is the greatest length in bytes of the proof in a finding.
 	MaxProofSize = 2048
 
+	// ProofOfLog is the kind of a proof that the card is in the key log of its domain: docs/spec/keylog.md, "Proofs".
+	ProofOfLog = 1
+
 	queryByName  = 1
 	queryByKey   = 2
 	findingFound = 1
@@ -96,10 +99,10 @@ type Finding struct {
 	Proof Proof
 }
 
-// A Proof is what a server shows for a finding beside its signature. No kind of it is defined yet:
-// whoever does not know a kind passes it over.
+// A Proof is what a server shows for a finding beside its signature. Whoever does not know a kind
+// passes it over.
 type Proof struct {
-	Kind  uint8  // 0: there is none
+	Kind  uint8  // 0: there is none; ProofOfLog
 	Bytes []byte // at most MaxProofSize
 }
 

@@ -99,6 +99,9 @@ func (n *Node) query(ctx context.Context, d mor.Delivery) error {
 		n.queries.unsent.Add(1)
 		return err
 	}
+	if proof := n.published.HeldProof(ctx, q.Name, q.Key, finding.Card, mor.MaxProofSize); len(proof) > 0 {
+		finding.Proof = mor.Proof{Kind: mor.ProofOfLog, Bytes: proof}
+	}
 	payload, err := finding.Marshal()
 	if err == nil {
 		err = n.loop.reply(ctx, q.SURB, payload)

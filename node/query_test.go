@@ -2,6 +2,7 @@ package node
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/p3do/p3do/internal/session"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/pki"
@@ -41,13 +43,28 @@ func (u *user) finding(q *mor.Question) (mor.Finding, pki.Domain, session.Item) 
 	return f, from, item
 }
 
-// A look-up goes through the mesh to the key server that knows, and its answer comes back; what is not
+// proven verifies the proof that came with a card, under the log of its domain.
+func (m *mesh) proven(name pki.Name, f mor.Finding) {
+	m.t.Helper()
+	log := m.nodes[name.Domain().String()].node.ledger.Reader()
+	claim := keylog.Claim{Kind: keylog.Card, Subject: name.String(), Record: sha256.Sum256(f.Card)}
+	_, err := log.Verify(f.Proof.Bytes, claim, nil)
+	if n := len(keylog.Cosigners(f.Proof.Bytes)); err != nil || n < 2 {
+		m.t.Errorf("%s: %d bytes of proof, cosigned by %d: %v", name, len(f.Proof.Bytes), n, err)
+	}
+	m.t.Logf("%s: %d bytes of proof", name, len(f.Proof.Bytes))
+}
+
+// A look-up goes through the mesh to the key server that knows, and its answer comes back with its proof; what is not
 // there is answered in the same size. No node writes down who was asked for.
 func TestLookupThroughTheMesh(t *testing.T) {
 	domains := []string{"a.test", "b.test", "c.test", "d.test"}
 	m := newMesh(t, domains...)
 	m.federate(domains...)
 	ann, bob := m.user("ann@a.test"), m.user("bob@b.test")
+	for _, domain := range []string{"a.test", "b.test"} {
+		m.cosignedBy(domain, 2, len(domains)-1)
+	}
 	home := bob.name.Domain()
 	for _, test := range []struct {
 		what  string
@@ -66,6 +83,11 @@ func TestLookupThroughTheMesh(t *testing.T) {
 		f, from, item := ann.finding(&test.q)
 		if (len(f.Card) > 0) != test.found || from != test.q.Home || len(item.Body) != onion.BodySize {
 			t.Errorf("%s: a card of %d bytes from %s, in %d bytes", test.what, len(f.Card), from, len(item.Body))
+		}
+		if test.found != (f.Proof.Kind == mor.ProofOfLog) {
+			t.Errorf("%s: a proof of kind %d, %d bytes", test.what, f.Proof.Kind, len(f.Proof.Bytes))
+		} else if test.found {
+			m.proven(test.of, f)
 		}
 		if card, err := pki.ParseCard(f.Card); test.found && (err != nil || card.Name() != test.of) {
 			t.Errorf("%s: the card of %s: %v", test.what, card.Name(), err)

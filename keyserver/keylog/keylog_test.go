@@ -380,3 +380,27 @@ func TestCosignersAreNamed(t *testing.T) {
 		t.Errorf("cosigners %v of none", got)
 	}
 }
+
+// A proof that is too long loses cosignatures, the last first, and proves as much without them.
+func TestProofsAreShortened(t *testing.T) {
+	w := newWorld(t, "short", 9)
+	var all []int
+	for i := range MaxCosignatures {
+		w.witness(t, fmt.Sprintf("w%d.test", i))
+		all = append(all, i)
+	}
+	long, bare := w.prove(t, 1, w.cosign(t, w.checkpoint(t), all...)), w.prove(t, 1, w.checkpoint(t))
+	for _, most := range []int{len(long), len(long) - 1, 2048, len(bare) + 1, len(bare)} {
+		short := Shorten(long, most)
+		in, err := w.log.Verify(short, claim(1), w.quorum(t, 0))
+		if err != nil || len(short) > most || len(in.Head.Sigs) != 1+len(Cosigners(short)) || len(long) > most && len(short)+200 < min(most, len(long)) {
+			t.Errorf("%d bytes of %d: %v", len(short), most, err)
+		}
+	}
+	if n := len(Cosigners(Shorten(long, 2048))); n < 5 {
+		t.Errorf("%d cosignatures in 2048 bytes", n)
+	}
+	if !bytes.Equal(Shorten(bare, len(bare)), bare) || Shorten(bare, len(bare)-1) != nil || Shorten(long, len(bare)-1) != nil || Shorten([]byte("none"), 99) != nil {
+		t.Error("what cannot be shortened is, or the bare proof is not kept")
+	}
+}

@@ -163,3 +163,21 @@ func IsProof(raw []byte) bool {
 	_, err := parseProof(raw)
 	return err == nil
 }
+
+// Shorten is a proof without its last cosignatures, so that it is no longer than most bytes. The
+// log's own signature stays. Nil: it is longer even so, or no proof.
+func Shorten(proof []byte, most int) []byte {
+	if !IsProof(proof) {
+		return nil
+	}
+	_, checkpoint, _ := bytes.Cut(proof, []byte("\n\n"))
+	text, sigs, _ := bytes.Cut(checkpoint, []byte("\n\n"))
+	least := len(proof) - len(checkpoint) + len(text) + len("\n\n") + bytes.IndexByte(sigs, '\n') + 1
+	for len(proof) > most {
+		if len(proof) <= least {
+			return nil
+		}
+		proof = proof[:bytes.LastIndexByte(proof[:len(proof)-1], '\n')+1]
+	}
+	return proof
+}
