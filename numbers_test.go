@@ -82,7 +82,7 @@ func TestNumbers(t *testing.T) {
 			{"a file of at most # octets, as", "dnstxt.MaxKeyFile", 1},
 			{"a fudge of # s", "dnstxt.fudge", 1},
 			{"An exchange ends after # s", "dnstxt.DefaultUpdateTimeout", second},
-			{"More than # records, or an alias", "dnstxt.maxAnswers", 1},
+			{"More than # records, or a DNAME", "dnstxt.maxAnswers", 1},
 			{"the writer looks anew, # times", "dnstxt.updateTries", 1},
 		},
 		"docs/spec/keylog.md": {

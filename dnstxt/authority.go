@@ -104,7 +104,7 @@ func (z *SignedZone) denial(q *asked, p *pages, now int64) (sheet, bool) {
 		return sheet{}, false
 	}
 	name, _, err := dns.UnpackDomainName(q.name, 0)
-	if err != nil {
+	if err != nil || name[0] == '*' && q.name[0] != 1 { // which the library would sign as a wildcard's
 		return sheet{}, false
 	}
 	nsec := z.nsec(strings.ToLower(name), []uint16{dns.TypeRRSIG, dns.TypeNSEC, typeNXNAME})

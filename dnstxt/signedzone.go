@@ -188,7 +188,7 @@ func (z *SignedZone) signature(p *pages, set []dns.RR) (*dns.RRSIG, error) {
 		Algorithm: key.Algorithm, KeyTag: key.KeyTag(), SignerName: z.apex,
 		Inception: uint32(p.since), Expiration: uint32(p.until),
 	}
-	return s, s.Sign(z.cfg.Key.private, set)
+	return s, s.Sign(*z.cfg.Key.private, set)
 }
 
 // pointer is the compressed name that stands for the question's (RFC 1035, section 4.1.4).

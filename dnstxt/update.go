@@ -113,8 +113,12 @@ func (u Updater) zoneOf(ctx context.Context, owner string) (string, error) {
 	return "", err
 }
 
-// A held is what is at the name: our records, and those of others.
-type held struct{ ours, others []dns.RR }
+// A held is what the server says is at the name: our records, and those of others. It may
+// have made them, or the alias, of a wildcard.
+type held struct {
+	ours, others []dns.RR
+	alias        bool
+}
 
 func (h held) all() []dns.RR { return slices.Concat(h.ours, h.others) }
 
@@ -139,8 +143,10 @@ func (u Updater) look(ctx context.Context, owner string) (held, error) {
 	for _, rr := range m.Answer {
 		txt, ok := rr.(*dns.TXT)
 		switch {
-		case rr.Header().Rrtype == dns.TypeCNAME || rr.Header().Rrtype == dns.TypeDNAME:
+		case rr.Header().Rrtype == dns.TypeDNAME:
 			return h, fmt.Errorf("%w: %s is an alias of another name", ErrOccupied, rr.Header().Name)
+		case rr.Header().Rrtype == dns.TypeCNAME:
+			h.alias = true
 		case !ok || !strings.EqualFold(txt.Hdr.Name, owner):
 		case isRecord(strings.Join(txt.Txt, "")):
 			h.ours = append(h.ours, txt)
@@ -164,6 +170,18 @@ func (u Updater) replace(ctx context.Context, zone, owner string, record Record,
 	if err != nil {
 		return Published{}, err
 	}
+	done, err := u.apply(ctx, zone, owner, was, record, ttl)
+	if errors.Is(err, ErrRaced) && len(was.all()) > 0 { // unless it is of a wildcard: then nothing is at the name itself
+		done, err = u.apply(ctx, zone, owner, held{}, record, ttl)
+	}
+	if errors.Is(err, ErrRaced) && was.alias {
+		err = fmt.Errorf("%w: %s is an alias of another name", ErrOccupied, owner)
+	}
+	return done, err
+}
+
+// apply makes the change if what is at the name is what was seen, and looks at it afterwards.
+func (u Updater) apply(ctx context.Context, zone, owner string, was held, record Record, ttl uint32) (Published, error) {
 	if len(was.others) > 0 {
 		ttl = was.others[0].Header().Ttl
 	}
@@ -199,7 +217,8 @@ func change(zone, owner string, was held, record Record, ttl uint32) *dns.Msg {
 	m.Id = randomID()
 	entry := &dns.TXT{Hdr: dns.RR_Header{Name: owner, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: ttl}, Txt: record.Strings()}
 	if all := was.all(); len(all) == 0 {
-		m.RRsetNotUsed([]dns.RR{entry})
+		alias := &dns.CNAME{Hdr: dns.RR_Header{Name: owner, Rrtype: dns.TypeCNAME, Class: dns.ClassINET}}
+		m.RRsetNotUsed([]dns.RR{entry, alias})
 	} else {
 		m.Used(copies(all))
 	}

@@ -41,6 +41,7 @@ func zones(signed bool, records ...string) dnsserver.Config {
 			{Name: "p3do", Secret: tsigSecret, Owner: "_p3do.a.test"},
 			{Name: "long", Algorithm: "hmac-sha512", Secret: tsigSecret, Owner: "_p3do.a.test"},
 			{Name: "other", Secret: tsigSecret, Owner: "_p3do.b.test"},
+			{Name: "alias", Secret: tsigSecret, Owner: "_p3do.alias.a.test"},
 		},
 	}
 }
@@ -110,6 +111,31 @@ func TestPublishKeepsOthers(t *testing.T) {
 	}
 }
 
+// What a wildcard says at the name is not there: it keeps nobody from publishing, and stays.
+func TestPublishUnderWildcard(t *testing.T) {
+	for name, run := range primaries {
+		for _, wild := range []string{`* 77 TXT "v=spf1 -all"`, `* 77 TXT "v=P3DO1; k=rsa"`, "* CNAME ns"} {
+			for _, signed := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s %s %v", name, wild, signed), func(t *testing.T) {
+					s := run(t, zones(signed, wild))
+					u := Updater{Server: s.Addr, Key: tsigKey(t, "p3do", "hmac-sha256", tsigSecret), Dial: dial}
+					there := s.Texts(t, "other.a.test")
+					done, err := u.Publish(t.Context(), domain(t, "a.test"), leastRecord(), 60)
+					if want := (Published{Zone: "a.test", Changed: true, TTL: 60}); err != nil || done != want {
+						t.Fatalf("%+v, %v; want %+v", done, err, want)
+					}
+					if got := s.Texts(t, "_p3do.a.test"); !slices.Equal(got, []string{leastRecord().String()}) {
+						t.Errorf("the zone has %q", got)
+					}
+					if got := s.Texts(t, "other.a.test"); !slices.Equal(got, there) {
+						t.Errorf("the wildcard is %q, and was %q", got, there)
+					}
+				})
+			}
+		}
+	}
+}
+
 // Each reason why a server does not do it has a name, and the zone stays as it is.
 func TestPublishRefused(t *testing.T) {
 	for name, run := range primaries {
@@ -128,7 +154,7 @@ func TestPublishRefused(t *testing.T) {
 			{"a zone that is not there", "c.example", Updater{Key: p3do}, ErrRefused},
 			{"another zone that is there", "a.test", Updater{Key: p3do, Zone: "b.test"}, ErrNotInZone},
 			{"a zone above, which it has not", "a.test", Updater{Key: p3do, Zone: "test"}, ErrNotAuthoritative},
-			{"an alias", "alias.a.test", Updater{Key: p3do}, ErrOccupied},
+			{"an alias", "alias.a.test", Updater{Key: tsigKey(t, "alias", "hmac-sha256", tsigSecret)}, ErrOccupied},
 		} {
 			tt.u.Server, tt.u.Dial = s.Addr, dial
 			_, err := tt.u.Publish(t.Context(), domain(t, tt.domain), leastRecord(), 60)

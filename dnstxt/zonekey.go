@@ -24,8 +24,8 @@ const flagsKey = dns.ZONE | dns.SEP
 // (RFC 8080), both for the keys and for the records of the zone. It is kept apart from
 // the key of the domain: who has it can say what is in DNS, and no more.
 type ZoneKey struct {
-	private ed25519.PrivateKey
-	_       [0]func() // not to be compared
+	private *ed25519.PrivateKey // a pointer, which prints as an address inside of other things
+	_       [0]func()           // not to be compared
 }
 
 // NewZoneKey makes a key from ZoneKeySize octets of rand.
@@ -42,7 +42,8 @@ func ParseZoneKey(seed []byte) (ZoneKey, error) {
 	if len(seed) != ZoneKeySize {
 		return ZoneKey{}, fmt.Errorf("dnstxt: a zone key has %d octets, not %d", len(seed), ZoneKeySize)
 	}
-	return ZoneKey{private: ed25519.NewKeyFromSeed(seed)}, nil
+	private := ed25519.NewKeyFromSeed(seed)
+	return ZoneKey{private: &private}, nil
 }
 
 // Seed is what to keep of the key, in secret: ZoneKeySize octets.
@@ -50,6 +51,9 @@ func (k ZoneKey) Seed() []byte { return k.private.Seed() }
 
 // String shows nothing of the key.
 func (ZoneKey) String() string { return "secret" }
+
+// GoString shows nothing of the key.
+func (ZoneKey) GoString() string { return "secret" }
 
 // LogValue implements slog.LogValuer, and shows nothing of the key.
 func (ZoneKey) LogValue() slog.Value { return slog.StringValue("secret") }
