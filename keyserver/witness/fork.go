@@ -15,7 +15,7 @@ const (
 	forkVersion = 1
 
 	// MaxFork is the greatest length of a marshalled Fork in bytes.
-	MaxFork = 1 + 2*(2+pki.MaxDescriptorSize) + 2*(2+MaxCheckpoint) + 1 + tlog.HashSize + 1 + MaxProof*tlog.HashSize
+	MaxFork = 1 + 2*(2+pki.MaxDescriptorSize) + 2*(2+pki.MaxHeadSize) + 1 + tlog.HashSize + 1 + MaxProof*tlog.HashSize
 )
 
 // ErrNoFork says that what is shown as a fork proves none.

@@ -8,13 +8,16 @@ import (
 	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/p3do/p3do/keyserver/keylog"
 )
 
 const (
 	// MaxProof is how many hashes a consistency proof may have, and MaxCheckpoint how many
-	// bytes a checkpoint with its signatures.
+	// bytes a checkpoint with its signatures. With that of the log alone it is a head, which
+	// has pki.MaxHeadSize at most.
 	MaxProof      = 63
-	MaxCheckpoint = 8 << 10
+	MaxCheckpoint = keylog.MaxCheckpointSize
 
 	// MaxRequest is the greatest length of a request in bytes.
 	MaxRequest = len("old 9223372036854775807\n") + MaxProof*(44+1) + 1 + MaxCheckpoint

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/pki"
 )
 
 // Why a witness does not cosign.
@@ -109,7 +110,7 @@ func OpenHead(checkpoint []byte, log note.Verifier) (h store.Head, text string, 
 		return h, "", ErrMalformed
 	}
 	alone, err := note.Sign(&note.Note{Text: signed.Text, Sigs: signed.Sigs})
-	if err != nil {
+	if err != nil || len(alone) > pki.MaxHeadSize {
 		return h, "", ErrMalformed
 	}
 	return store.Head{Origin: c.Origin, Size: c.N, Root: c.Hash, Checkpoint: alone}, signed.Text, nil

@@ -283,3 +283,24 @@ func TestOnlyTheLogsSignatureIsKept(t *testing.T) {
 		t.Errorf("the empty log: %v", err)
 	}
 }
+
+// What a log publishes with all the cosignatures that it may have is read, as readers of keys do;
+// a head, which has none, has less room.
+func TestCheckpointWithAllCosignaturesIsRead(t *testing.T) {
+	log := newTree("a.test", 1)
+	log.add(3, "a")
+	text, _, _ := strings.Cut(string(log.at(3)), "\n\n")
+	by := []note.Signer{must(signer(keylog.Origin(log.descriptor.Domain), log.key))}
+	for i := range keylog.MaxCosignatures {
+		by = append(by, must(signer(fmt.Sprintf("%0250d/p3do/witness", i), log.key)))
+	}
+	signed := must(note.Sign(&note.Note{Text: text + "\n"}, by...))
+	h, _, err := OpenHead(signed, log.verifier())
+	if len(signed) <= pki.MaxHeadSize || err != nil || string(h.Checkpoint) != string(log.at(3)) {
+		t.Errorf("%d bytes are read as\n%s%v", len(signed), h.Checkpoint, err)
+	}
+	long := log.sign(text + "\n" + strings.Repeat("x", pki.MaxHeadSize) + "\n")
+	if _, _, err := OpenHead(long, log.verifier()); len(long) > MaxCheckpoint || !errors.Is(err, ErrMalformed) {
+		t.Errorf("a head of %d bytes: %v", len(long), err)
+	}
+}
