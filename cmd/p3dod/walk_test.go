@@ -138,6 +138,10 @@ func (w *walk) play(part string) {
 		if !ok || len(block) < 2 {
 			w.t.Fatalf("a block that begins with %q, and not with whose machine it is for", block[0])
 		}
+		if where == "anywhere" {
+			w.outside(block[1:])
+			continue
+		}
 		if user := w.users[where]; user != nil {
 			for _, line := range block[1:] {
 				user.shows(strings.ReplaceAll(line, pageResolver, w.zone.Addr()))
@@ -151,6 +155,17 @@ func (w *walk) play(part string) {
 				w.machines[domain].does(strings.Split(strings.ReplaceAll(strings.Join(block[1:], "\n"), domains[0], domain), "\n"))
 			}
 		}
+	}
+}
+
+// outside types a block as somebody who has nothing but fingerprints: that of the first domain,
+// whose key server is asked, and that of a witness.
+func (w *walk) outside(lines []string) {
+	w.t.Helper()
+	home, witness := w.machines["north.example"], w.machines["south.example"]
+	anywhere := w.newMachine("")
+	for _, line := range lines {
+		anywhere.shows(strings.NewReplacer("FP2", witness.fingerprint, "FP", home.fingerprint, "HOST:PORT", home.keys).Replace(line))
 	}
 }
 
