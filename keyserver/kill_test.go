@@ -77,6 +77,10 @@ func publishUntilKilled(folder, when string) error {
 		}
 		f.tellUntil(int64(i + 1))
 	}
+	if err := f.revoke(ctx, folder); err != nil {
+		return err
+	}
+	f.tellUntil(killed + 2)
 	end()
 	return <-sealing
 }
@@ -129,6 +133,24 @@ func (f folder) publish(ctx context.Context, raw []byte) error {
 	return nil
 }
 
+// revoke does what a node does with the revocation of the first user's key.
+func (f folder) revoke(ctx context.Context, folder string) error {
+	raw, err := os.ReadFile(filepath.Join(folder, "revocation"))
+	if err != nil {
+		return err
+	}
+	r, err := pki.ParseRevocation(raw)
+	if err != nil {
+		return err
+	}
+	if _, err := f.store.AddStatement(ctx, revocationRow(r, f.log.Said(keylog.Revocation, r.Name(), raw)), store.Room{Each: 1}); err != nil {
+		return err
+	}
+	_, err = f.store.DropKey(ctx, "", r.Key().Fingerprint(), f.log.Ended)
+	f.log.Again()
+	return err
+}
+
 // tellUntil says each checkpoint that is shown, up to one of that size.
 func (f folder) tellUntil(size int64) {
 	for {
@@ -152,7 +174,7 @@ func TestKilledLogNeverForks(t *testing.T) {
 			told, died := killAtWrite(t, folder, fmt.Sprintln(side, write))
 			judgeFolder(t, folder, told)
 			if !died {
-				if write < 2*killed || len(told["checkpoint"]) < killed {
+				if write < 2*killed+2 || len(told["checkpoint"]) < killed {
 					t.Fatalf("it lived through %d writes, and told %v", write, told)
 				}
 				break
@@ -168,7 +190,13 @@ func newFolder(t *testing.T) (path string) {
 	config := logConfig(t, nil, a.Domain(), nil)
 	files := map[string][]byte{"ca": a.CA().DER(), "log": config.Key.Seed(), "labels": newLabelSecret()}
 	for i := range killed {
-		files[fmt.Sprintf("card%d", i)] = newPerson(t, a, fmt.Sprintf("u%d@a.test", i)).card(t, 1).Raw()
+		p := newPerson(t, a, fmt.Sprintf("u%d@a.test", i))
+		files[fmt.Sprintf("card%d", i)] = p.card(t, 1).Raw()
+		if i == 0 {
+			r, err := p.key.RevokeKey(p.cert.DER(), time.Now())
+			must(t, err)
+			files["revocation"] = r.Raw()
+		}
 	}
 	for name, content := range files {
 		must(t, os.WriteFile(filepath.Join(path, name), content, 0o600))
@@ -215,10 +243,19 @@ func judgeFolder(t *testing.T, path string, told map[string][]string) {
 	f.judgeTold(t, told["checkpoint"])
 }
 
-// judgeRecords: published if and only if logged, in the ring as well, and nothing that was told is gone.
+// judgeRecords: published if and only if logged, in the ring as well, and nothing that was told is
+// gone; a card is gone if and only if its end is logged, and so is a revocation that is kept.
 func (f folder) judgeRecords(t *testing.T, published []string) {
 	t.Helper()
-	leaves := int64(0)
+	kinds := map[keylog.Kind]int{}
+	last := map[keylog.Label]keylog.Kind{}
+	for _, leaf := range leavesOf(t, f.store) {
+		kinds[leaf.Kind]++
+		if leaf.Kind != keylog.Revocation {
+			last[leaf.Label] = leaf.Kind
+		}
+	}
+	cards := 0
 	for i := range killed {
 		name := fmt.Sprintf("u%d@a.test", i)
 		_, err := f.store.User(t.Context(), name)
@@ -226,16 +263,20 @@ func (f folder) judgeRecords(t *testing.T, published []string) {
 		if (err == nil) != (missing == nil) {
 			t.Errorf("%s: published %v, logged %v", name, err, missing)
 		}
+		label, _ := f.log.config.Labels.Label(name)
+		if (err == nil) != (last[label] == keylog.Card) {
+			t.Errorf("%s: published %v, and the last leaf is %v", name, err, last[label])
+		}
 		if err == nil {
-			leaves++
+			cards++
 		}
 	}
-	size, err := f.store.LogSize(t.Context())
+	kept, err := f.store.Statements(t.Context(), uint8(pki.StatementRevocation))
 	must(t, err)
 	diff, err := f.store.CompareRing(t.Context())
 	must(t, err)
-	if size != leaves || leaves < int64(len(published)) || !diff.Same() {
-		t.Errorf("%d leaves of %d cards; %d were told of; ring: %+v", size, leaves, len(published), diff)
+	if kinds[keylog.Card] != cards+kinds[keylog.Ended] || kinds[keylog.Card] < len(published) || kinds[keylog.Revocation] != len(kept) || !diff.Same() {
+		t.Errorf("leaves %v, %d cards, %d revocations; %d were told of; ring: %+v", kinds, cards, len(kept), len(published), diff)
 	}
 }
 

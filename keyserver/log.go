@@ -1,12 +1,11 @@
 package keyserver
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -134,14 +133,25 @@ func (l *Log) Consistency(ctx context.Context, old, size int64) (tlog.TreeProof,
 	return tlog.ProveTree(size, old, l.config.Store.LogHashes(ctx))
 }
 
-// Append puts a record into the log that is not published otherwise: a revocation, a challenge, the
-// end of a name. One that is the newest of its subject already is not put there again.
-func (l *Log) Append(ctx context.Context, kind keylog.Kind, subject string, record []byte) error {
-	if _, err := l.config.Store.AppendLog(ctx, *l.entry(kind, subject, sha256.Sum256(record))); err != nil {
-		return fmt.Errorf("keyserver: logging a %s: %w", kind, err)
+// Said is the entry of a statement about a name: a revocation or a challenge. The store writes it
+// with the statement, and Again has it sealed. It is found by the hash of the record. Nil if there
+// is no log.
+func (l *Log) Said(kind keylog.Kind, name pki.Name, record []byte) *store.Entry {
+	sum := sha256.Sum256(record)
+	e := l.entry(kind, name.String(), sum)
+	if e != nil {
+		e.Subject = saidKey(sum)
 	}
-	l.kick()
-	return nil
+	return e
+}
+
+// saidKey is by what the store finds the leaf of a statement.
+func saidKey(record [32]byte) string { return base64.RawURLEncoding.EncodeToString(record[:]) }
+
+// Ended is the entry of a card that is taken away. The store writes it with that. Nil if there is
+// no log.
+func (l *Log) Ended(u store.User) *store.Entry {
+	return l.entry(keylog.Ended, u.Name, sha256.Sum256(u.Card))
 }
 
 // entry is what the store is told of a record. Nil if there is no log.
@@ -154,7 +164,8 @@ func (l *Log) entry(kind keylog.Kind, subject string, record [32]byte) *store.En
 	return &store.Entry{Kind: uint8(kind), Subject: subject, Record: record, Leaf: leaf.Bytes(), Proof: proof[:]}
 }
 
-// Again has the newest checkpoint cosigned once more: there are other witnesses than before.
+// Again has what is new sealed, and the newest checkpoint cosigned once more if there are other
+// witnesses than before.
 func (l *Log) Again() { l.kick() }
 
 // kick tells Run that something may be new.
@@ -166,88 +177,4 @@ func (l *Log) kick() {
 	case l.grown <- struct{}{}:
 	default:
 	}
-}
-
-// fillBatch is how many records of an older file get their leaves in one transaction.
-const fillBatch = 256
-
-// Fill gives leaves to what was published before there was a log, or was restored without its
-// leaf, or has its label by a key that was lost: the cards of the domain's users, and the key of
-// the domain. It is called before the domain publishes anything else.
-func (l *Log) Fill(ctx context.Context) error {
-	own, relabel, err := l.authority(ctx)
-	if err == nil {
-		err = l.fillCards(ctx, relabel)
-	}
-	if err == nil { // last: by its label the next start sees that this is done
-		_, err = l.config.Store.AppendLog(ctx, own...)
-	}
-	if err != nil {
-		return fmt.Errorf("keyserver: filling the log: %w", err)
-	}
-	l.kick()
-	return nil
-}
-
-// authority is the entry of the domain's key, if a descriptor was published; and whether the one in
-// the log has another label, so that all have.
-func (l *Log) authority(ctx context.Context) (own []store.Entry, relabel bool, err error) {
-	domain := l.config.Domain.String()
-	v, err := l.config.Store.Server(ctx, domain)
-	if errors.Is(err, store.ErrNotFound) || err == nil && v.Origin != store.Home {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	e := l.entry(keylog.Authority, domain, v.CA)
-	has, err := l.config.Store.Logged(ctx, e.Kind, domain)
-	if errors.Is(err, store.ErrNotFound) {
-		return []store.Entry{*e}, false, nil
-	}
-	if relabel = !bytes.Equal(has.Proof, e.Proof); err == nil && (relabel || has.Record != e.Record) {
-		own = []store.Entry{*e}
-	}
-	return own, relabel, err
-}
-
-func (l *Log) fillCards(ctx context.Context, relabel bool) error {
-	for after := ""; ; {
-		users, err := l.config.Store.OwnUsers(ctx, after)
-		if err != nil || len(users) == 0 {
-			return err
-		}
-		after = users[len(users)-1].Name
-		for some := range slices.Chunk(users, fillBatch) {
-			var batch []store.Entry
-			for _, u := range some {
-				if batch, err = l.missing(ctx, batch, u.Name, relabel); err != nil {
-					return err
-				}
-			}
-			if len(batch) == 0 {
-				continue
-			}
-			if _, err := l.config.Store.AppendLog(ctx, batch...); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// missing adds the entry of a user whose card is not the newest that was logged.
-func (l *Log) missing(ctx context.Context, batch []store.Entry, name string, relabel bool) ([]store.Entry, error) {
-	u, err := l.config.Store.User(ctx, name)
-	if errors.Is(err, store.ErrNotFound) || err == nil && (len(u.Card) == 0 || u.Origin != store.Home) {
-		return batch, nil
-	}
-	if err != nil {
-		return batch, err
-	}
-	has, err := l.config.Store.Logged(ctx, uint8(keylog.Card), name)
-	sum := sha256.Sum256(u.Card)
-	if errors.Is(err, store.ErrNotFound) || err == nil && (relabel || has.Record != sum) {
-		return append(batch, *l.entry(keylog.Card, name, sum)), nil
-	}
-	return batch, err
 }

@@ -144,15 +144,77 @@ func TestPublishedIsLogged(t *testing.T) {
 	must(t, w.server.PublishDescriptor(t.Context(), descriptor(t, w.authority, 1)))
 	must(t, w.server.PublishDescriptor(t.Context(), descriptor(t, w.authority, 2)))
 	size(3)
-	dropped, err := w.store.DropKey(t.Context(), "ann@a.test", p.key.Public().Fingerprint())
+	dropped, err := w.store.DropKey(t.Context(), "ann@a.test", p.key.Public().Fingerprint(), w.log.Ended)
 	must(t, err)
-	size(3)
-	if _, err := w.store.Logged(t.Context(), uint8(keylog.Card), "ann@a.test"); dropped != 1 || !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("she is deleted, and the log still has her name: %v", err)
-	}
-	must(t, w.log.Append(t.Context(), keylog.Ended, "ann@a.test", []byte("ann@a.test")))
-	must(t, w.log.Append(t.Context(), keylog.Ended, "ann@a.test", []byte("ann@a.test")))
 	size(4)
+	for _, kind := range []keylog.Kind{keylog.Card, keylog.Ended} {
+		if _, err := w.store.Logged(t.Context(), uint8(kind), "ann@a.test"); dropped != 1 || !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("she is deleted, and the log still has her name: %v", err)
+		}
+	}
+	leaves := w.leaves(t)
+	label, _ := w.log.config.Labels.Label("ann@a.test")
+	if end := leaves[3]; end.Kind != keylog.Ended || end.Label != label || end.Record != sha256.Sum256(newer.Raw()) {
+		t.Errorf("her end is %+v", end)
+	}
+	if _, err := w.store.DropKey(t.Context(), "", p.key.Public().Fingerprint(), w.log.Ended); err != nil {
+		t.Fatal(err)
+	}
+	size(4)
+}
+
+// leaves are all that the log has.
+func (w *logged) leaves(t testing.TB) []keylog.Leaf { return leavesOf(t, w.store) }
+
+func leavesOf(t testing.TB, s *store.Store) (all []keylog.Leaf) {
+	t.Helper()
+	for {
+		raws, err := s.Leaves(context.Background(), int64(len(all)), fillBatch)
+		must(t, err)
+		if len(raws) == 0 {
+			return all
+		}
+		for _, raw := range raws {
+			leaf, err := keylog.ParseLeaf(raw)
+			must(t, err)
+			all = append(all, leaf)
+		}
+	}
+}
+
+// A revocation of one of the domain's users is logged with the statement, once, and those that an
+// older version took get their leaves.
+func TestRevocationsAreLogged(t *testing.T) {
+	w := newLogged(t, nil)
+	ann, bob := newPerson(t, w.authority, "ann@a.test"), newPerson(t, w.authority, "bob@a.test")
+	first, err := ann.key.RevokeKey(ann.cert.DER(), time.Now())
+	must(t, err)
+	older, err := bob.key.RevokeKey(bob.cert.DER(), time.Now())
+	must(t, err)
+	add := func(r pki.Revocation, e *store.Entry) {
+		t.Helper()
+		_, err := w.store.AddStatement(t.Context(), revocationRow(r, e), store.Room{Each: 10})
+		must(t, err)
+	}
+	add(first, w.log.Said(keylog.Revocation, first.Name(), first.Raw()))
+	add(first, w.log.Said(keylog.Revocation, first.Name(), first.Raw()))
+	add(older, nil)
+	must(t, w.log.Fill(t.Context()))
+	must(t, w.log.Fill(t.Context()))
+	leaves := w.leaves(t)
+	if len(leaves) != 2 {
+		t.Fatalf("%+v", leaves)
+	}
+	for i, r := range []pki.Revocation{first, older} {
+		label, _ := w.log.config.Labels.Label(r.Name().String())
+		if l := leaves[i]; l.Kind != keylog.Revocation || l.Label != label || l.Record != sha256.Sum256(r.Raw()) {
+			t.Errorf("%s: %+v", r.Name(), l)
+		}
+	}
+}
+
+func revocationRow(r pki.Revocation, e *store.Entry) store.Statement {
+	return store.Statement{Kind: uint8(pki.StatementRevocation), Issuer: r.Domain().String(), ID: r.Ends(), Serial: 1, Raw: r.Raw(), Entry: e}
 }
 
 // What an older version published gets its leaves at the first start with a log.
@@ -340,6 +402,12 @@ func TestSealedSoon(t *testing.T) {
 	t.Logf("from publishing to a cosigned checkpoint: median %v, at most %v", all[len(all)/2], all[len(all)-1])
 }
 
+func appendOne(t testing.TB, l *Log, text string) error {
+	t.Helper()
+	_, err := l.config.Store.AppendLog(t.Context(), *l.Said(keylog.Challenge, name(t, text), []byte(text)))
+	return err
+}
+
 // A log that is started anew goes on where it was, and signs the same for the same leaves.
 func TestLogGoesOn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "node.db")
@@ -348,7 +416,7 @@ func TestLogGoesOn(t *testing.T) {
 	config := logConfig(t, st, domain(t, "a.test"), nil)
 	l, err := OpenLog(t.Context(), config)
 	must(t, err)
-	must(t, l.Append(t.Context(), keylog.Ended, "ann@a.test", []byte("ann@a.test")))
+	must(t, appendOne(t, l, "ann@a.test"))
 	_, _, err = l.seal(t.Context())
 	must(t, err)
 	first, cosigned, _ := l.Published()
@@ -365,11 +433,11 @@ func TestLogGoesOn(t *testing.T) {
 	if again, _, _ := l.Published(); !bytes.Equal(again, first) {
 		t.Errorf("%s, and before %s", again, first)
 	}
-	must(t, l.Append(t.Context(), keylog.Ended, "bob@a.test", []byte("bob@a.test")))
+	must(t, appendOne(t, l, "bob@a.test"))
 	_, _, err = l.seal(t.Context())
 	must(t, err)
 	old, now := l.heads.Load().newest.Tree, tlog.Tree{}
-	must(t, l.Append(t.Context(), keylog.Challenge, "bob@a.test", []byte("no")))
+	must(t, appendOne(t, l, "carol@a.test"))
 	_, _, err = l.seal(t.Context())
 	must(t, err)
 	now = l.heads.Load().newest.Tree

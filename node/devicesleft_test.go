@@ -105,7 +105,7 @@ func TestDeviceByAnOlderCardIsOut(t *testing.T) {
 	must(t, err)
 	must(t, ann.client.Publish(ctx, ann.cardListing(11, home).Raw()))
 	s := ann.mesh.nodes["c.test"].node.store
-	_, err = s.DropKey(ctx, ann.name.String(), ann.key.Fingerprint()) // as if others had pushed it out
+	_, err = s.DropKey(ctx, ann.name.String(), ann.key.Fingerprint(), nil) // as if others had pushed it out
 	must(t, err)
 	_, err = ann.loginDevice("c.test", ann.cardListing(10, home, phone), phone, home)
 	wantCode(t, err, session.Refused, "has made a newer card")

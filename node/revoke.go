@@ -12,6 +12,7 @@ import (
 	"github.com/p3do/p3do/internal/invitation"
 	"github.com/p3do/p3do/internal/session"
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -82,16 +83,24 @@ func (n *Node) roomFor(ctx context.Context, r pki.Revocation) (int, error) {
 	return 2*maxRevocations + names, nil
 }
 
+// revocationLeaf is what our log is told of a revocation: those of our own users.
+func (n *Node) revocationLeaf(r pki.Revocation) *store.Entry {
+	if r.Domain() != n.cfg.Domain {
+		return nil
+	}
+	return n.ledger.Said(keylog.Revocation, r.Name(), r.Raw())
+}
+
 // drop takes out of the store what is of no use any more. With a key go its mailboxes, and what
 // waits in them: nobody can fetch it. With a name go its card and certificate; what waits is the
 // key's, which may have another name or get one.
 func (n *Node) drop(ctx context.Context, r pki.Revocation) error {
 	key := r.Key().Fingerprint()
 	if r.Scope == pki.NameRevoked {
-		_, err := n.store.DropKey(ctx, r.Name().String(), key)
+		_, err := n.store.DropKey(ctx, r.Name().String(), key, n.ledger.Ended)
 		return err
 	}
-	_, err := n.store.DropKey(ctx, "", key)
+	_, err := n.store.DropKey(ctx, "", key, n.ledger.Ended)
 	if err == nil {
 		_, err = n.store.CloseMailboxes(ctx, key)
 	}

@@ -192,6 +192,7 @@ func (n *Node) acceptRevocation(ctx context.Context, body []byte) (fresh bool, e
 	}
 	fresh, err = n.store.AddStatement(ctx, store.Statement{
 		Kind: uint8(pki.StatementRevocation), Issuer: r.Domain().String(), ID: r.Ends(), Serial: 1, Raw: body,
+		Entry: n.revocationLeaf(r),
 	}, n.room(r.Domain(), each, maxRevocationBytes))
 	if !fresh {
 		return false, err
@@ -206,6 +207,7 @@ func (n *Node) obey(ctx context.Context, r pki.Revocation) error {
 		conn.Close()
 	}
 	err := n.drop(ctx, r)
+	n.ledger.Again()
 	if r.Domain() == n.cfg.Domain { // what others' users do is no news here; and the journal names nobody
 		n.note(ctx, r.Domain(), EventRevoked, "the key or the name of one of its users was revoked")
 	}

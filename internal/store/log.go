@@ -19,12 +19,16 @@ const (
 
 	// LoggedCard is the kind of an entry for a user's card. It goes when the card does.
 	LoggedCard = 1
+
+	// LoggedEnded is the kind of an entry for a card that went. It has no row: nothing is to say
+	// whose the card was.
+	LoggedEnded = 5
 )
 
 // Entry is what the key log is told of one record.
 type Entry struct {
 	Kind    uint8
-	Subject string   // name or domain, at most MaxSubject bytes
+	Subject string   // by which it is found again: a name, a domain or the hash of the record; at most MaxSubject bytes
 	Record  [32]byte // hash of the record
 	Leaf    []byte   // what commits to it
 	Proof   []byte   // of the label in the leaf
@@ -85,14 +89,14 @@ func appendLog(ctx context.Context, q *db.Queries, e Entry) (fresh bool, err err
 		return false, err
 	}
 	size, err := q.LogSize(ctx)
-	if err != nil {
-		return false, err
+	if err == nil {
+		err = addHashes(ctx, q, size, e.Leaf)
 	}
-	if err := addHashes(ctx, q, size, e.Leaf); err != nil {
-		return false, err
+	if err == nil {
+		err = q.AddLeaf(ctx, db.AddLeafParams{Number: size, Leaf: e.Leaf})
 	}
-	if err := q.AddLeaf(ctx, db.AddLeafParams{Number: size, Leaf: e.Leaf}); err != nil {
-		return false, err
+	if err != nil || e.Kind == LoggedEnded {
+		return err == nil, err
 	}
 	return true, q.PutLogged(ctx, db.PutLoggedParams{
 		Kind: int64(e.Kind), Subject: e.Subject, Number: size, Record: e.Record[:], LabelProof: notNil(e.Proof),

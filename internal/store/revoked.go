@@ -8,16 +8,17 @@ import (
 
 // DropKey takes a user's key from the key server, and from the key ring, under one name or,
 // if name is empty, under every name: our own users' and copies of foreign ones'. It returns
-// how many records went. What the ring does not have, no repair brings back.
-func (s *Store) DropKey(ctx context.Context, name string, fingerprint [32]byte) (dropped int, err error) {
+// how many records went. What the ring does not have, no repair brings back. Of each own user
+// whose card goes, ended says what the log is told in the same transaction; nil: nothing.
+func (s *Store) DropKey(ctx context.Context, name string, fingerprint [32]byte, ended func(User) *Entry) (dropped int, err error) {
 	err = s.write(ctx, func(ctx context.Context, q *db.Queries) error {
-		dropped, err = dropKey(ctx, q, name, fingerprint)
+		dropped, err = dropKey(ctx, q, name, fingerprint, ended)
 		return err
 	})
 	return dropped, err
 }
 
-func dropKey(ctx context.Context, q *db.Queries, name string, fp [32]byte) (dropped int, err error) {
+func dropKey(ctx context.Context, q *db.Queries, name string, fp [32]byte, ended func(User) *Entry) (dropped int, err error) {
 	rows, err := q.UsersOfKey(ctx, fp[:])
 	if err != nil {
 		return 0, err
@@ -32,7 +33,7 @@ func dropKey(ctx context.Context, q *db.Queries, name string, fp [32]byte) (drop
 		if Origin(u.Origin) == Cache {
 			err = count(ctx, q, countCached, -1, MaxCachedUsers)
 		} else {
-			err = dropOwn(ctx, q, u.Name, fp)
+			err = dropOwn(ctx, q, userOf(u), ended)
 		}
 		if err != nil {
 			return 0, err
@@ -44,11 +45,29 @@ func dropKey(ctx context.Context, q *db.Queries, name string, fp [32]byte) (drop
 
 // dropOwn takes an own user's key from the ring. Her leaves stay in the log, and nothing here says
 // any more that they were hers.
-func dropOwn(ctx context.Context, q *db.Queries, name string, fp [32]byte) error {
-	if _, err := q.DropRingKey(ctx, db.DropRingKeyParams{Kind: string(KeyUser), Subject: name, Fingerprint: fp[:]}); err != nil {
+func dropOwn(ctx context.Context, q *db.Queries, u User, ended func(User) *Entry) error {
+	if _, err := q.DropRingKey(ctx, db.DropRingKeyParams{Kind: string(KeyUser), Subject: u.Name, Fingerprint: u.Fingerprint[:]}); err != nil {
 		return err
 	}
-	return q.DropLogged(ctx, db.DropLoggedParams{Kind: LoggedCard, Subject: name})
+	if err := q.DropLogged(ctx, db.DropLoggedParams{Kind: LoggedCard, Subject: u.Name}); err != nil {
+		return err
+	}
+	return addEnded(ctx, q, u, ended)
+}
+
+func addEnded(ctx context.Context, q *db.Queries, u User, ended func(User) *Entry) error {
+	if ended == nil || len(u.Card) == 0 {
+		return nil
+	}
+	e := ended(u)
+	if e == nil {
+		return nil
+	}
+	if err := e.check(); err != nil {
+		return err
+	}
+	_, err := appendLog(ctx, q, *e)
+	return err
 }
 
 // CloseMailboxes takes from an owner all addresses, and deletes what waits: of nobody who could

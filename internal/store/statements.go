@@ -24,11 +24,19 @@ type Statement struct {
 	// Once says that there is one of that kind and ID in all. A newer one takes its place on
 	// the account that the older one is on, and needs no room but that.
 	Once bool
+
+	// Entry goes into the domain's log in the same transaction. Nil: nothing is logged.
+	Entry *Entry
 }
 
 func (v Statement) check() error {
 	if err := checkRecord(v.Issuer, v.Serial, v.Raw); err != nil {
 		return err
+	}
+	if v.Entry != nil {
+		if err := v.Entry.check(); err != nil {
+			return err
+		}
 	}
 	if v.Ends.Unix() < 0 && !v.Ends.IsZero() {
 		return errors.New("store: a statement that ended before 1970")
@@ -106,9 +114,13 @@ func addStatement(ctx context.Context, q *db.Queries, v Statement, room Room) (f
 	if err != nil {
 		return false, err
 	}
-	return true, q.AddStatement(ctx, db.AddStatementParams{
+	err = q.AddStatement(ctx, db.AddStatementParams{
 		Seq: seq, Kind: kind, Issuer: v.Issuer, ID: id, Serial: int64(v.Serial), Ends: unixOrZero(v.Ends), Raw: v.Raw,
 	})
+	if err == nil && v.Entry != nil {
+		_, err = appendLog(ctx, q, *v.Entry)
+	}
+	return true, err
 }
 
 // countBytes counts what the statements of a kind have together, up to most; 0 is no bound.

@@ -215,7 +215,7 @@ func TestDropKey(t *testing.T) {
 	must(t, s.PutCachedUser(t.Context(), User{Name: "ann@b.test", Fingerprint: [32]byte{1}, Certificate: []byte("c"), Card: []byte("card"), Serial: 1, StoredAt: now}))
 	drop := func(name string, key byte, want int) {
 		t.Helper()
-		if n, err := s.DropKey(t.Context(), name, [32]byte{key}); err != nil || n != want {
+		if n, err := s.DropKey(t.Context(), name, [32]byte{key}, nil); err != nil || n != want {
 			t.Errorf("%d dropped, %v", n, err)
 		}
 	}

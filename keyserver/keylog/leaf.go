@@ -15,9 +15,9 @@ type Kind uint8
 const (
 	Card       Kind = 1 // a user's signed card; the subject is her name
 	Authority  Kind = 2 // SubjectPublicKeyInfo of the domain's CA key: the hash is its fingerprint; the subject is the domain
-	Revocation Kind = 3 // a signed revocation; the subject is the name that it ends
+	Revocation Kind = 3 // a signed revocation; the subject is the name in it
 	Challenge  Kind = 4 // a user's signed word against an entry for her name, which is the subject
-	Ended      Kind = 5 // a name that is given to nobody any more; the record is the name
+	Ended      Kind = 5 // the user's card that was taken away; the subject is her name
 )
 
 // String names the kind as the specification does.
