@@ -48,7 +48,10 @@ func (d *mortality) placed(ctx context.Context) (died bool, err error) {
 	if died || err != nil {
 		return died, err
 	}
-	return false, d.lab.settled(ctx, d.home)
+	if err = d.lab.settled(ctx, d.home); err != nil && d.home.dead() {
+		return true, nil
+	}
+	return false, err
 }
 
 // homeStarts kills the home and starts it, and has it die of what it writes then.
