@@ -150,10 +150,12 @@ func TestReturnsHome(t *testing.T) {
 	if texts := read(t, bob); !slices.Equal(texts, []string{"I am at c.test"}) {
 		t.Fatalf("bob read %q", texts)
 	}
-	s := send(t, bob, ann.self.name, "so I write there", mor.StoredThere) // what she wrote is newer than her card
+	s, err := bob.Send(t.Context(), ann.self.name, "so I write there", Way{}) // what she wrote is newer than her card
+	must(t, err)
 	if last := s.Route[len(s.Route)-1].String(); last != "c.test" {
 		t.Fatalf("it went to %s", last)
 	}
+	wait(t, bob, s, mor.StoredThere)
 	ann.without()
 	ann.reads("so I write there")
 	if at := ann.connects(); at != "a.test" {
