@@ -26,6 +26,7 @@ type watched struct {
 	dir     string
 	domain  pki.Domain
 	running node.Running
+	link    string          // where it waits for links, from its first start on
 	print   pki.Fingerprint // of its authority, as DNS has it
 	stop    func()
 }
@@ -77,7 +78,7 @@ func startEach(t *testing.T, w *watcher, each func(i int) node.Options) []*watch
 
 // isLink reports whether address is where one of the nodes waits for links.
 func isLink(nodes []*watched, address string) bool {
-	return slices.ContainsFunc(nodes, func(n *watched) bool { return n.running.Link == address })
+	return slices.ContainsFunc(nodes, func(n *watched) bool { return n.link == address })
 }
 
 func startOne(t *testing.T, l *lab, i int, o node.Options) *watched {
@@ -120,6 +121,9 @@ func (n *watched) run(t *testing.T, o node.Options) {
 	t.Cleanup(n.stop)
 	select {
 	case n.running = <-ready:
+		if n.link == "" {
+			n.link = n.running.Link
+		}
 	case err := <-ended:
 		t.Fatalf("%s: %v", n.domain, err)
 	}
