@@ -116,11 +116,9 @@ func answered(err error) bool {
 }
 
 // cosignBy has our log cosigned anew if a peer, with whom we have a link now, has not cosigned
-// its newest head.
+// its newest head; and has its copy asked for, if we miss a part of it.
 func (n *Node) cosignBy(peer pki.Domain) {
-	if n.ledger == nil {
-		return
-	}
+	offer(n.logPeer, struct{}{})
 	signed, _, _ := n.ledger.Published()
 	if head := n.ownHead(signed); head.Size > n.cosigned.old(peer) {
 		n.ledger.Again()

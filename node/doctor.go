@@ -85,6 +85,7 @@ func (d Doctor) Examine(ctx context.Context, now time.Time) ([]Finding, error) {
 		e.ring(ctx)
 		e.records(ctx)
 		e.promisedKeys()
+		e.keyLog(ctx)
 		e.peers(ctx)
 	}
 	e.validity(ctx)

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/p3do/p3do/keyserver"
@@ -39,16 +38,10 @@ func (n *Node) openKeyServer(ctx context.Context) error {
 }
 
 // openLog opens the log; what was published before there was one gets its leaves. If the database
-// has lost a part of it there is none: what would be signed would contradict what peers have
-// cosigned, and that freezes a domain for good.
+// has lost a part of it, these leaves are under no checkpoint before the log was regained: what would
+// be signed would contradict what peers have cosigned, and that freezes a domain for good.
 func (n *Node) openLog(ctx context.Context) error {
 	n.logPaused, n.pauseLog = context.WithCancel(context.Background())
-	if err := n.checkShown(ctx); errors.Is(err, errLogBehind) {
-		n.log.Error("no key log", "err", err)
-		return nil
-	} else if err != nil {
-		return err
-	}
 	config, err := n.logConfig()
 	if err == nil {
 		n.ledger, err = keyserver.OpenLog(ctx, config)
@@ -60,25 +53,35 @@ func (n *Node) openLog(ctx context.Context) error {
 }
 
 // sealLog seals what is published, as long as the node runs and nobody has a head of our log that
-// we have not.
+// we have not; what others have of it is regained first.
 func (n *Node) sealLog(ctx context.Context) error {
-	if n.ledger == nil {
-		return nil
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(n.logPaused, cancel)
 	defer stop()
-	for {
-		err := n.ledger.Run(ctx)
+	for ctx.Err() == nil {
+		err := n.regainLog(ctx)
 		if err == nil {
-			return nil
+			err = n.sealWhole(ctx)
 		}
-		n.log.Error("sealing the key log", "err", err, "again_in", sealAgain)
-		select {
-		case <-time.After(sealAgain):
-		case <-ctx.Done():
-			return nil
+		if err != nil && ctx.Err() == nil {
+			n.log.Error("sealing the key log", "err", err, "again_in", sealAgain)
+			wait(ctx, sealAgain)
 		}
 	}
+	return nil
+}
+
+// sealWhole seals until the log turns out not to be whole.
+func (n *Node) sealWhole(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		defer cancel()
+		select {
+		case <-n.logBehind:
+		case <-ctx.Done():
+		}
+	}()
+	return n.ledger.Run(ctx)
 }

@@ -19,7 +19,7 @@ import (
 const headFile = "log.head"
 
 // errLogBehind says that the database does not have what our log has signed.
-var errLogBehind = errors.New("the database has lost a part of the key log that was signed before; put the newest copy of node.db back")
+var errLogBehind = errors.New("the database lacks a part of the key log that was signed before")
 
 // checkShown compares the head in the file with the database.
 func (n *Node) checkShown(ctx context.Context) error {
@@ -83,30 +83,61 @@ func (n *Node) checkOwn(ctx context.Context, head store.Head) error {
 	return err
 }
 
-// keepShown writes down that a head is about to be shown.
+// keepShown writes down that a head is about to be shown. An older one than what was shown is
+// errLogBehind.
 func (n *Node) keepShown(head store.Head) error {
+	n.showing.Lock()
+	defer n.showing.Unlock()
+	return n.raiseShown(head)
+}
+
+func (n *Node) raiseShown(head store.Head) error {
 	was, err := n.shownHead()
 	if err != nil || was.Size == head.Size && was.Root == head.Root {
 		return err
+	}
+	if was.Size > head.Size {
+		return errLogBehind
 	}
 	return writeFile(filepath.Join(n.dir, headFile), head.Checkpoint)
 }
 
 // seeOwn looks at a head of our own log that a peer handed on. One that the database does not have
-// shows that this is an older copy, or that somebody else signs with our key: nothing more is
-// signed then.
+// shows that this is an older copy, or that somebody else signs with our key.
 func (n *Node) seeOwn(ctx context.Context, signed []byte) error {
 	head := n.ownHead(signed)
-	if head.Size == 0 || n.ledger == nil {
+	if head.Size == 0 {
 		return nil
 	}
 	err := n.checkOwn(ctx, head)
 	if errors.Is(err, errLogBehind) {
-		if n.logPaused.Err() == nil {
-			n.pauseLog()
-			n.note(ctx, n.cfg.Domain, EventLog, fmt.Sprintf("a peer has a head of our own log, of %d leaves, that we have not: %v; nothing more is signed", head.Size, err))
-		}
+		n.seeOwnHead(ctx, head)
 		return nil
 	}
 	return err
+}
+
+// seeOwnHead has nothing more signed until the database has a head of our log that somebody else
+// has: it is kept, and the log is looked for at peers. If it is no longer than what we have shown,
+// there are two histories, and nothing is signed as long as the node runs.
+func (n *Node) seeOwnHead(ctx context.Context, head store.Head) {
+	n.showing.Lock()
+	defer n.showing.Unlock()
+	if n.checkOwn(ctx, head) == nil {
+		return // regained by now
+	}
+	lost := n.checkShown(ctx)
+	shown, err := n.shownHead()
+	if err == nil && head.Size > shown.Size {
+		err = n.raiseShown(head)
+		offer(n.logBehind, struct{}{})
+	} else if lost == nil || err != nil {
+		n.pauseLog()
+	}
+	if err != nil {
+		n.log.Error("keeping the head of our log", "err", err)
+	}
+	if lost == nil {
+		n.note(ctx, n.cfg.Domain, EventLog, fmt.Sprintf("a peer has a head of our own log, leaves: %d, that we have not; nothing more is signed in it until it is taken from a peer's copy", head.Size))
+	}
 }

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/keyserver/keylog"
 )
 
@@ -48,45 +51,114 @@ func TestLogIsWitnessed(t *testing.T) {
 	}
 }
 
-// A node whose database is lost, or an older copy, signs no other history of its log, and is
-// frozen by nobody; it serves all the same.
+// forgets ends a node and removes its database.
+func (a *member) forgets(t *testing.T, also ...string) {
+	t.Helper()
+	must(t, a.end())
+	for _, name := range append([]string{databaseFile, databaseFile + "-wal", databaseFile + "-shm"}, also...) {
+		if err := os.Remove(a.path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// stays has a node's key server come back at the address where it is: others do not ask anew.
+func (a *member) stays(t *testing.T) {
+	t.Helper()
+	raw, err := os.ReadFile(a.path(ConfigFile))
+	must(t, err)
+	fixed := regexp.MustCompile(`(?m)^keyserver = .*$`).ReplaceAllString(string(raw), fmt.Sprintf("keyserver = %q", a.running.KeyServer))
+	if fixed == string(raw) {
+		t.Fatalf("no address in\n%s", raw)
+	}
+	must(t, os.WriteFile(a.path(ConfigFile), []byte(fixed), 0o600))
+}
+
+// A node whose database is lost signs nothing until it has a peer again; then its log goes on from
+// where it was, and nobody freezes it.
 func TestLogOfALostDatabase(t *testing.T) {
 	m := newMesh(t, "a.test", "b.test", "c.test")
 	m.federate("a.test", "b.test", "c.test")
 	m.user("ann@a.test")
-	signed := m.cosignedBy("a.test", 2, 2)
 	a := m.nodes["a.test"]
-	size := a.node.ownHead(signed).Size
-	m.mirrored("a.test", size, "b.test", "c.test")
-	must(t, a.end())
-	for _, end := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(a.path(databaseFile + end)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			t.Fatal(err)
-		}
-	}
+	a.stays(t)
+	was := a.node.ownHead(m.cosignedBy("a.test", 2, 2))
+	m.mirrored("a.test", was.Size, "b.test", "c.test")
+	a.forgets(t)
 	a.start()
-	if a.node.ledger != nil {
-		t.Fatal("a log goes on that the database has not")
+	m.user("eve@a.test")
+	if signed, _, _ := a.node.ledger.Published(); signed != nil {
+		t.Fatalf("signed without what was signed before:\n%s", signed)
+	}
+	if found := a.logFindings(t); len(found) != 1 || found[0].State != Wrong || !strings.HasPrefix(found[0].Hint, "p3dod peer add DOMAIN --dir ") {
+		t.Errorf("%+v", found)
 	}
 	m.peer("a.test", "b.test")
-	m.user("eve@a.test")
-	must(t, a.end())
-	must(t, os.Remove(a.path(headFile))) // even so a peer knows better
-	a.start()
-	m.until("a.test to sign nothing more", func() error {
-		if a.node.ledger == nil || a.node.logPaused.Err() != nil {
-			return nil
-		}
-		return errors.New("it signs")
-	})
-	log, err := keyserverLog(m, "b.test", "a.test")
-	if err != nil || !strings.HasPrefix(log, fmt.Sprintf("a.test/p3do/log\n%d\n", size)) {
-		t.Errorf("%v: the copy is\n%s", err, log)
+	m.goesOn("a.test", was, "b.test")
+	if found := a.logFindings(t); len(found) > 0 {
+		t.Errorf("%+v", found)
 	}
 }
 
-// keyserverLog is the checkpoint of the copy that a node has of another's log.
-func keyserverLog(m *mesh, at, of string) (string, error) {
-	h, _, err := m.nodes[at].node.store.Mirror(m.t.Context(), keylog.Origin(m.nodes[of].domain))
-	return string(h.Checkpoint), err
+// logFindings are what a doctor says of the log.
+func (a *member) logFindings(t *testing.T) (about []Finding) {
+	t.Helper()
+	all, err := Doctor{Dir: a.dir, Dial: dial.Direct()}.Examine(t.Context(), time.Now())
+	must(t, err)
+	for _, f := range all {
+		if f.Check == "log" {
+			about = append(about, f)
+		}
+	}
+	return about
+}
+
+// goesOn waits until the log of a domain has more leaves than a head, in the copies of some, too,
+// and looks whether it begins with that head.
+func (m *mesh) goesOn(domain string, was store.Head, copied ...string) {
+	m.t.Helper()
+	a := m.nodes[domain].node
+	m.until("the log to go on", func() error {
+		signed, _, _ := a.ledger.Published()
+		if head := a.ownHead(signed); head.Size <= was.Size {
+			return fmt.Errorf("%d leaves, and before %d", head.Size, was.Size)
+		}
+		return nil
+	})
+	must(m.t, a.checkOwn(m.t.Context(), was))
+	signed, _, _ := a.ledger.Published()
+	m.mirrored(domain, a.ownHead(signed).Size, copied...)
+	for _, at := range copied {
+		m.noted(at, domain, EventForked, 0)
+	}
+}
+
+// An older copy of the whole folder was put back, so that nothing in it tells: the node asks its
+// peers before it signs.
+func TestLogOfAnOlderFolder(t *testing.T) {
+	m := newMesh(t, "a.test", "b.test", "c.test")
+	m.federate("a.test", "b.test", "c.test")
+	a := m.nodes["a.test"]
+	a.stays(t)
+	m.cosignedBy("a.test", 1, 2)
+	must(t, a.end())
+	older := map[string][]byte{}
+	for _, name := range []string{databaseFile, headFile} {
+		raw, err := os.ReadFile(a.path(name))
+		must(t, err)
+		older[name] = raw
+	}
+	a.start()
+	m.settled("a.test", "b.test", "c.test")
+	m.user("ann@a.test")
+	was := a.node.ownHead(m.cosignedBy("a.test", 2, 2))
+	m.mirrored("a.test", was.Size, "b.test", "c.test")
+	a.forgets(t, headFile)
+	for name, raw := range older {
+		must(t, os.WriteFile(a.path(name), raw, 0o600))
+	}
+	a.start()
+	m.user("eve@a.test")
+	m.goesOn("a.test", was, "b.test", "c.test")
+	m.noted("a.test", "a.test", EventLog, 2) // that it was behind, and is whole again
 }

@@ -201,8 +201,10 @@ func (m *machine) startsWithout(path, says string) {
 		return
 	}
 	m.begin("--dir", m.folder)
-	m.shows(m.at("p3dod doctor") + " # nothing is wrong")
-	if path == "node.db" {
+	if path != "node.db" {
+		m.shows(m.at("p3dod doctor") + " # nothing is wrong")
+	} else {
+		m.fails(m.at("p3dod doctor"), cli.Input, "wrong: log: ") // a peer is to be added, who has a copy
 		if peers, status := m.types(m.at("p3dod peer list")); peers != "" || status != 0 {
 			m.t.Errorf("status %d, peers without a database: %s", status, peers)
 		}

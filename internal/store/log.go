@@ -90,10 +90,7 @@ func appendLog(ctx context.Context, q *db.Queries, e Entry) (fresh bool, err err
 	}
 	size, err := q.LogSize(ctx)
 	if err == nil {
-		err = addHashes(ctx, q, size, e.Leaf)
-	}
-	if err == nil {
-		err = q.AddLeaf(ctx, db.AddLeafParams{Number: size, Leaf: e.Leaf})
+		err = addLeaf(ctx, q, size, e.Leaf)
 	}
 	if err != nil || e.Kind == LoggedEnded {
 		return err == nil, err
@@ -101,6 +98,14 @@ func appendLog(ctx context.Context, q *db.Queries, e Entry) (fresh bool, err err
 	return true, q.PutLogged(ctx, db.PutLoggedParams{
 		Kind: int64(e.Kind), Subject: e.Subject, Number: size, Record: e.Record[:], LabelProof: notNil(e.Proof),
 	})
+}
+
+// addLeaf writes a leaf, and the hashes that it makes.
+func addLeaf(ctx context.Context, q *db.Queries, n int64, leaf []byte) error {
+	if err := addHashes(ctx, q, n, leaf); err != nil {
+		return err
+	}
+	return q.AddLeaf(ctx, db.AddLeafParams{Number: n, Leaf: leaf})
 }
 
 // addHashes writes the hashes of the subtrees that leaf number n makes full.

@@ -100,6 +100,29 @@ func (c *Copy) fetch(ctx context.Context, from int64, head store.Head) error {
 	return errors.Join(client.Err(), c.err)
 }
 
+// maxTaken is how many leaves [Copy.Leaves] hands over at once.
+const maxTaken = torchwood.TileWidth
+
+// Leaves gives take the leaves of a head's tree from a place on, in order, verified, some at a
+// time. An error of take ends it.
+func (c *Copy) Leaves(ctx context.Context, head store.Head, from int64, take func(first int64, leaves [][]byte) error) error {
+	client, err := torchwood.NewClient(c)
+	if err != nil {
+		return err
+	}
+	var some [][]byte
+	for i, leaf := range client.AllEntries(ctx, treeOf(head), from) {
+		some = append(some, leaf)
+		if len(some) == maxTaken || i == head.Size-1 {
+			if err := take(i+1-int64(len(some)), some); err != nil {
+				return err
+			}
+			some = nil
+		}
+	}
+	return errors.Join(client.Err(), c.err)
+}
+
 // Tree reads the hashes of a tree whose head is known.
 func (c *Copy) Tree(ctx context.Context, head store.Head) tlog.HashReader {
 	return torchwood.TileHashReaderWithContext(ctx, treeOf(head), c)

@@ -111,6 +111,15 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countVisitorsOfStmt, err = db.PrepareContext(ctx, countVisitorsOf); err != nil {
 		return nil, fmt.Errorf("error preparing query CountVisitorsOf: %w", err)
 	}
+	if q.cutLeavesStmt, err = db.PrepareContext(ctx, cutLeaves); err != nil {
+		return nil, fmt.Errorf("error preparing query CutLeaves: %w", err)
+	}
+	if q.cutLogHashesStmt, err = db.PrepareContext(ctx, cutLogHashes); err != nil {
+		return nil, fmt.Errorf("error preparing query CutLogHashes: %w", err)
+	}
+	if q.cutLoggedStmt, err = db.PrepareContext(ctx, cutLogged); err != nil {
+		return nil, fmt.Errorf("error preparing query CutLogged: %w", err)
+	}
 	if q.deliveredOthersStmt, err = db.PrepareContext(ctx, deliveredOthers); err != nil {
 		return nil, fmt.Errorf("error preparing query DeliveredOthers: %w", err)
 	}
@@ -381,6 +390,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.sightingsStmt, err = db.PrepareContext(ctx, sightings); err != nil {
 		return nil, fmt.Errorf("error preparing query Sightings: %w", err)
 	}
+	if q.signedSizeStmt, err = db.PrepareContext(ctx, signedSize); err != nil {
+		return nil, fmt.Errorf("error preparing query SignedSize: %w", err)
+	}
 	if q.statementStmt, err = db.PrepareContext(ctx, statement); err != nil {
 		return nil, fmt.Errorf("error preparing query Statement: %w", err)
 	}
@@ -559,6 +571,21 @@ func (q *Queries) Close() error {
 	if q.countVisitorsOfStmt != nil {
 		if cerr := q.countVisitorsOfStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countVisitorsOfStmt: %w", cerr)
+		}
+	}
+	if q.cutLeavesStmt != nil {
+		if cerr := q.cutLeavesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing cutLeavesStmt: %w", cerr)
+		}
+	}
+	if q.cutLogHashesStmt != nil {
+		if cerr := q.cutLogHashesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing cutLogHashesStmt: %w", cerr)
+		}
+	}
+	if q.cutLoggedStmt != nil {
+		if cerr := q.cutLoggedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing cutLoggedStmt: %w", cerr)
 		}
 	}
 	if q.deliveredOthersStmt != nil {
@@ -1011,6 +1038,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing sightingsStmt: %w", cerr)
 		}
 	}
+	if q.signedSizeStmt != nil {
+		if cerr := q.signedSizeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing signedSizeStmt: %w", cerr)
+		}
+	}
 	if q.statementStmt != nil {
 		if cerr := q.statementStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing statementStmt: %w", cerr)
@@ -1129,6 +1161,9 @@ type Queries struct {
 	countStatementsStmt          *sql.Stmt
 	countVisitorsStmt            *sql.Stmt
 	countVisitorsOfStmt          *sql.Stmt
+	cutLeavesStmt                *sql.Stmt
+	cutLogHashesStmt             *sql.Stmt
+	cutLoggedStmt                *sql.Stmt
 	deliveredOthersStmt          *sql.Stmt
 	deviceListStmt               *sql.Stmt
 	devicesStmt                  *sql.Stmt
@@ -1219,6 +1254,7 @@ type Queries struct {
 	setMirrorStmt                *sql.Stmt
 	setReceivedStmt              *sql.Stmt
 	sightingsStmt                *sql.Stmt
+	signedSizeStmt               *sql.Stmt
 	statementStmt                *sql.Stmt
 	statementByIDStmt            *sql.Stmt
 	statementsAfterStmt          *sql.Stmt
@@ -1264,6 +1300,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countStatementsStmt:          q.countStatementsStmt,
 		countVisitorsStmt:            q.countVisitorsStmt,
 		countVisitorsOfStmt:          q.countVisitorsOfStmt,
+		cutLeavesStmt:                q.cutLeavesStmt,
+		cutLogHashesStmt:             q.cutLogHashesStmt,
+		cutLoggedStmt:                q.cutLoggedStmt,
 		deliveredOthersStmt:          q.deliveredOthersStmt,
 		deviceListStmt:               q.deviceListStmt,
 		devicesStmt:                  q.devicesStmt,
@@ -1354,6 +1393,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		setMirrorStmt:                q.setMirrorStmt,
 		setReceivedStmt:              q.setReceivedStmt,
 		sightingsStmt:                q.sightingsStmt,
+		signedSizeStmt:               q.signedSizeStmt,
 		statementStmt:                q.statementStmt,
 		statementByIDStmt:            q.statementByIDStmt,
 		statementsAfterStmt:          q.statementsAfterStmt,

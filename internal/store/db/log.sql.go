@@ -38,6 +38,38 @@ func (q *Queries) AddLogHash(ctx context.Context, arg AddLogHashParams) error {
 	return err
 }
 
+const cutLeaves = `-- name: CutLeaves :exec
+DELETE FROM log_leaves WHERE number >= $1
+`
+
+func (q *Queries) CutLeaves(ctx context.Context, number int64) error {
+	_, err := q.exec(ctx, q.cutLeavesStmt, cutLeaves, number)
+	return err
+}
+
+const cutLogHashes = `-- name: CutLogHashes :exec
+DELETE FROM log_hashes WHERE level = $1 AND number >= $2
+`
+
+type CutLogHashesParams struct {
+	Level  int64
+	Number int64
+}
+
+func (q *Queries) CutLogHashes(ctx context.Context, arg CutLogHashesParams) error {
+	_, err := q.exec(ctx, q.cutLogHashesStmt, cutLogHashes, arg.Level, arg.Number)
+	return err
+}
+
+const cutLogged = `-- name: CutLogged :exec
+DELETE FROM logged WHERE number >= $1
+`
+
+func (q *Queries) CutLogged(ctx context.Context, number int64) error {
+	_, err := q.exec(ctx, q.cutLoggedStmt, cutLogged, number)
+	return err
+}
+
 const dropLogged = `-- name: DropLogged :exec
 DELETE FROM logged WHERE kind = $1 AND subject = $2
 `
@@ -216,4 +248,15 @@ func (q *Queries) PutLogged(ctx context.Context, arg PutLoggedParams) error {
 		arg.LabelProof,
 	)
 	return err
+}
+
+const signedSize = `-- name: SignedSize :one
+SELECT CAST(COALESCE(MAX(size), 0) AS BIGINT) AS size FROM log_heads
+`
+
+func (q *Queries) SignedSize(ctx context.Context) (int64, error) {
+	row := q.queryRow(ctx, q.signedSizeStmt, signedSize)
+	var size int64
+	err := row.Scan(&size)
+	return size, err
 }

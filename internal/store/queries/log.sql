@@ -33,3 +33,15 @@ SELECT name, size, checkpoint FROM log_heads WHERE name = $1;
 -- name: PutLogHead :exec
 INSERT INTO log_heads (name, size, checkpoint) VALUES ($1, $2, $3)
 ON CONFLICT (name) DO UPDATE SET size = excluded.size, checkpoint = excluded.checkpoint;
+
+-- name: SignedSize :one
+SELECT CAST(COALESCE(MAX(size), 0) AS BIGINT) AS size FROM log_heads;
+
+-- name: CutLeaves :exec
+DELETE FROM log_leaves WHERE number >= $1;
+
+-- name: CutLogHashes :exec
+DELETE FROM log_hashes WHERE level = $1 AND number >= $2;
+
+-- name: CutLogged :exec
+DELETE FROM logged WHERE number >= $1;
