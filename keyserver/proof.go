@@ -133,7 +133,7 @@ func (s *Server) prove(ctx context.Context, r record, entry store.Logged) (answe
 		return answer{}, errBusy
 	}
 	under := s.config.Log.under(entry.Number)
-	if entry.Number >= under.N { // on the disk, and to be sealed in a moment
+	if entry.Number < 0 || entry.Number >= under.N { // on the disk, and to be sealed in a moment
 		return answer{}, errBusy
 	}
 	proof, err := s.config.Log.prove(ctx, entry, under)

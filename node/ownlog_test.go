@@ -1,10 +1,12 @@
 package node
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/keyserver/keylog"
+	"github.com/p3do/p3do/pki"
 )
 
 // cosignedBy waits until the newest head of a domain's log has so many leaves at least, and the
@@ -161,4 +164,66 @@ func TestLogOfAnOlderFolder(t *testing.T) {
 	m.user("eve@a.test")
 	m.goesOn("a.test", was, "b.test", "c.test")
 	m.noted("a.test", "a.test", EventLog, 2) // that it was behind, and is whole again
+}
+
+// A copy that is not what our head says is taken by nobody, and that of another peer is, however long
+// it is; what was logged meanwhile is logged behind.
+func TestLogOfAWrongCopy(t *testing.T) {
+	m := newMesh(t, "a.test", "b.test", "c.test")
+	m.federate("a.test", "b.test", "c.test")
+	a, b := m.nodes["a.test"], m.nodes["b.test"]
+	a.stays(t)
+	name, err := pki.ParseName("ann@a.test")
+	must(t, err)
+	var said []store.Entry
+	for i := range 300 {
+		said = append(said, *a.node.ledger.Said(keylog.Challenge, name, []byte{byte(i), byte(i >> 8)}))
+	}
+	_, err = a.node.store.AppendLog(t.Context(), said...)
+	must(t, err)
+	a.node.ledger.Again()
+	was := a.node.ownHead(m.cosignedBy("a.test", 301, 2))
+	m.mirrored("a.test", was.Size, "b.test", "c.test")
+	must(t, b.node.store.PutTiles(t.Context(), keylog.Origin(a.domain), []store.Tile{{Level: -1, Number: 1, Width: 256, Data: make([]byte, 512)}}, 1<<20))
+	a.forgets(t)
+	a.start()
+	m.peer("a.test", "b.test")
+	ended := a.node.ledger.Ended(store.User{Name: "eve@a.test", Card: []byte("card")})
+	_, err = a.node.store.AppendLog(t.Context(), *ended)
+	must(t, err)
+	if n, err := a.node.regainOnce(t.Context()); n != 0 || err == nil || !strings.Contains(err.Error(), "the copy at b.test") {
+		t.Errorf("%d leaves of a wrong copy: %v", n, err)
+	}
+	if signed, _, _ := a.node.ledger.Published(); signed != nil {
+		t.Errorf("signed without what was signed before:\n%s", signed)
+	}
+	m.peer("a.test", "c.test")
+	m.goesOn("a.test", was, "c.test")
+	leaves, err := a.node.store.Leaves(t.Context(), was.Size, 256)
+	must(t, err)
+	if !slices.ContainsFunc(leaves, func(leaf []byte) bool { return bytes.Equal(leaf, ended.Leaf) }) {
+		t.Errorf("what was logged meanwhile is not behind: %d leaves", len(leaves))
+	}
+}
+
+// While no peer says what it has of our log, nothing is signed in it: all that is here may be older.
+func TestLogWaitsForAPeer(t *testing.T) {
+	m := newMesh(t, "a.test", "b.test")
+	m.federate("a.test", "b.test")
+	a, b := m.nodes["a.test"], m.nodes["b.test"]
+	a.stays(t)
+	b.stays(t)
+	was := a.node.ownHead(m.cosignedBy("a.test", 1, 1))
+	must(t, b.end())
+	must(t, a.end())
+	a.start()
+	m.user("ann@a.test")
+	if _, err := a.node.regainOnce(t.Context()); !errors.Is(err, errNobodySaid) {
+		t.Errorf("nobody can be asked: %v", err)
+	}
+	if signed, _, _ := a.node.ledger.Published(); a.node.ownHead(signed).Size != was.Size {
+		t.Errorf("signed while nobody could be asked:\n%s", signed)
+	}
+	b.start()
+	m.goesOn("a.test", was, "b.test")
 }

@@ -25,29 +25,36 @@ type ownCopy struct {
 	peer pki.Domain
 	at   keyserver.Endpoint
 	head store.Head // the zero Head: nothing that we have signed
+	said bool       // that it has a copy, or that it has none
 }
 
+// errNobodySaid says that no peer could be asked for its copy of our log.
+var errNobodySaid = errors.New("no peer answers, and one of them may have more of our log than the database")
+
 // regainLog returns when the database has all of our log that anybody is known to have seen, and
-// nil then; or when ctx has ended. Peers are asked once in any case, for the whole folder may have
-// been put back, log.head with it.
+// nil then; or when ctx has ended. A peer has to say what it has in any case, if we have peers, for the
+// whole folder may have been put back, log.head with it.
 func (n *Node) regainLog(ctx context.Context) error {
 	for first := true; ctx.Err() == nil; first = false {
 		regained, err := n.regainOnce(ctx)
 		if regained > 0 {
 			n.note(ctx, n.cfg.Domain, EventLog, fmt.Sprintf("our own log was taken from a peer's copy, leaves that the database had not: %d", regained))
 		}
-		if err != nil {
+		alone := errors.Is(err, errNobodySaid)
+		if err != nil && !alone {
 			n.log.Warn("taking our own key log from a peer", "err", err)
 		}
 		err = n.checkShown(ctx)
-		if err == nil {
+		switch {
+		case err == nil && !alone:
 			return n.refill(ctx, first && regained == 0)
-		}
-		if !errors.Is(err, errLogBehind) {
+		case err == nil:
+			err = errNobodySaid
+		case !errors.Is(err, errLogBehind):
 			return err
 		}
 		if first {
-			n.log.Error("nothing is signed in the key log until a peer has shown its copy", "err", err)
+			n.log.Warn("nothing is signed in the key log until a peer has shown its copy", "err", err)
 		}
 		n.waitForPeer(ctx)
 	}
@@ -74,8 +81,12 @@ func (n *Node) waitForPeer(ctx context.Context) {
 }
 
 // regainOnce asks peers for their copies of our log, and takes from the longest what is missing.
+// Errors: errNobodySaid.
 func (n *Node) regainOnce(ctx context.Context) (regained int64, err error) {
 	copies := n.ownCopies(ctx)
+	if len(copies) > 0 && !slices.ContainsFunc(copies, func(c ownCopy) bool { return c.said }) {
+		return 0, errNobodySaid
+	}
 	slices.SortFunc(copies, func(a, b ownCopy) int { return cmp.Compare(b.head.Size, a.head.Size) })
 	for _, c := range copies {
 		if c.head.Size == 0 {
@@ -115,7 +126,7 @@ func (n *Node) ownCopies(ctx context.Context) []ownCopy {
 func (n *Node) ownCopyAt(ctx context.Context, peer pki.Domain) ownCopy {
 	by, err := n.directory.descriptor(ctx, peer)
 	if err != nil {
-		return ownCopy{}
+		return ownCopy{said: errors.Is(err, store.ErrNotFound)} // a peer that was never met
 	}
 	for _, address := range by.KeyServers {
 		at := keyserver.Endpoint{Address: address, CA: by.CA.Fingerprint()}
@@ -123,14 +134,18 @@ func (n *Node) ownCopyAt(ctx context.Context, peer pki.Domain) ownCopy {
 		checkpoint, err := reader.ReadEndpoint(ctx, "checkpoint")
 		done()
 		if err == nil {
-			return ownCopy{peer, at, n.ownHead(checkpoint)}
+			return ownCopy{peer, at, n.ownHead(checkpoint), true}
+		}
+		if errors.Is(err, keyserver.ErrNotFound) {
+			return ownCopy{said: true}
 		}
 	}
 	return ownCopy{}
 }
 
 // regainFrom copies the tiles, which are verified by the head, and puts their leaves in the place of
-// those of ours that no checkpoint has. What our checkpoints have must be the beginning of it.
+// those of ours that no checkpoint has, and these behind them. What our checkpoints have must be the
+// beginning of it. Whenever it is interrupted, it may begin anew.
 func (n *Node) regainFrom(ctx context.Context, c ownCopy) (regained int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, mirrorTime)
 	defer cancel()
@@ -149,7 +164,7 @@ func (n *Node) regainFrom(ctx context.Context, c ownCopy) (regained int64, err e
 		return 0, err
 	}
 	err = kept.Leaves(ctx, c.head, signed, func(first int64, leaves [][]byte) error {
-		return n.store.RegainLog(ctx, first, leaves)
+		return n.store.RegainLog(ctx, first, leaves, first+int64(len(leaves)) == c.head.Size)
 	})
 	if err == nil {
 		err = n.checkOwn(ctx, c.head)

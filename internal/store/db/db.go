@@ -45,6 +45,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.addLeafStmt, err = db.PrepareContext(ctx, addLeaf); err != nil {
 		return nil, fmt.Errorf("error preparing query AddLeaf: %w", err)
 	}
+	if q.addLogAgainStmt, err = db.PrepareContext(ctx, addLogAgain); err != nil {
+		return nil, fmt.Errorf("error preparing query AddLogAgain: %w", err)
+	}
 	if q.addLogHashStmt, err = db.PrepareContext(ctx, addLogHash); err != nil {
 		return nil, fmt.Errorf("error preparing query AddLogHash: %w", err)
 	}
@@ -117,9 +120,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.cutLogHashesStmt, err = db.PrepareContext(ctx, cutLogHashes); err != nil {
 		return nil, fmt.Errorf("error preparing query CutLogHashes: %w", err)
 	}
-	if q.cutLoggedStmt, err = db.PrepareContext(ctx, cutLogged); err != nil {
-		return nil, fmt.Errorf("error preparing query CutLogged: %w", err)
-	}
 	if q.deliveredOthersStmt, err = db.PrepareContext(ctx, deliveredOthers); err != nil {
 		return nil, fmt.Errorf("error preparing query DeliveredOthers: %w", err)
 	}
@@ -170,6 +170,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.dropItemsOfStmt, err = db.PrepareContext(ctx, dropItemsOf); err != nil {
 		return nil, fmt.Errorf("error preparing query DropItemsOf: %w", err)
+	}
+	if q.dropLogAgainStmt, err = db.PrepareContext(ctx, dropLogAgain); err != nil {
+		return nil, fmt.Errorf("error preparing query DropLogAgain: %w", err)
 	}
 	if q.dropLoggedStmt, err = db.PrepareContext(ctx, dropLogged); err != nil {
 		return nil, fmt.Errorf("error preparing query DropLogged: %w", err)
@@ -246,8 +249,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.itemsStmt, err = db.PrepareContext(ctx, items); err != nil {
 		return nil, fmt.Errorf("error preparing query Items: %w", err)
 	}
+	if q.lastLogAgainStmt, err = db.PrepareContext(ctx, lastLogAgain); err != nil {
+		return nil, fmt.Errorf("error preparing query LastLogAgain: %w", err)
+	}
 	if q.leavesStmt, err = db.PrepareContext(ctx, leaves); err != nil {
 		return nil, fmt.Errorf("error preparing query Leaves: %w", err)
+	}
+	if q.logAgainStmt, err = db.PrepareContext(ctx, logAgain); err != nil {
+		return nil, fmt.Errorf("error preparing query LogAgain: %w", err)
 	}
 	if q.logHashStmt, err = db.PrepareContext(ctx, logHash); err != nil {
 		return nil, fmt.Errorf("error preparing query LogHash: %w", err)
@@ -275,6 +284,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.mirrorTileStmt, err = db.PrepareContext(ctx, mirrorTile); err != nil {
 		return nil, fmt.Errorf("error preparing query MirrorTile: %w", err)
+	}
+	if q.moveLoggedStmt, err = db.PrepareContext(ctx, moveLogged); err != nil {
+		return nil, fmt.Errorf("error preparing query MoveLogged: %w", err)
 	}
 	if q.movePinStmt, err = db.PrepareContext(ctx, movePin); err != nil {
 		return nil, fmt.Errorf("error preparing query MovePin: %w", err)
@@ -463,6 +475,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing addLeafStmt: %w", cerr)
 		}
 	}
+	if q.addLogAgainStmt != nil {
+		if cerr := q.addLogAgainStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing addLogAgainStmt: %w", cerr)
+		}
+	}
 	if q.addLogHashStmt != nil {
 		if cerr := q.addLogHashStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing addLogHashStmt: %w", cerr)
@@ -583,11 +600,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing cutLogHashesStmt: %w", cerr)
 		}
 	}
-	if q.cutLoggedStmt != nil {
-		if cerr := q.cutLoggedStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing cutLoggedStmt: %w", cerr)
-		}
-	}
 	if q.deliveredOthersStmt != nil {
 		if cerr := q.deliveredOthersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deliveredOthersStmt: %w", cerr)
@@ -671,6 +683,11 @@ func (q *Queries) Close() error {
 	if q.dropItemsOfStmt != nil {
 		if cerr := q.dropItemsOfStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropItemsOfStmt: %w", cerr)
+		}
+	}
+	if q.dropLogAgainStmt != nil {
+		if cerr := q.dropLogAgainStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropLogAgainStmt: %w", cerr)
 		}
 	}
 	if q.dropLoggedStmt != nil {
@@ -798,9 +815,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing itemsStmt: %w", cerr)
 		}
 	}
+	if q.lastLogAgainStmt != nil {
+		if cerr := q.lastLogAgainStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lastLogAgainStmt: %w", cerr)
+		}
+	}
 	if q.leavesStmt != nil {
 		if cerr := q.leavesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing leavesStmt: %w", cerr)
+		}
+	}
+	if q.logAgainStmt != nil {
+		if cerr := q.logAgainStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing logAgainStmt: %w", cerr)
 		}
 	}
 	if q.logHashStmt != nil {
@@ -846,6 +873,11 @@ func (q *Queries) Close() error {
 	if q.mirrorTileStmt != nil {
 		if cerr := q.mirrorTileStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing mirrorTileStmt: %w", cerr)
+		}
+	}
+	if q.moveLoggedStmt != nil {
+		if cerr := q.moveLoggedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing moveLoggedStmt: %w", cerr)
 		}
 	}
 	if q.movePinStmt != nil {
@@ -1139,6 +1171,7 @@ type Queries struct {
 	addInvitationStmt            *sql.Stmt
 	addItemStmt                  *sql.Stmt
 	addLeafStmt                  *sql.Stmt
+	addLogAgainStmt              *sql.Stmt
 	addLogHashStmt               *sql.Stmt
 	addMailboxStmt               *sql.Stmt
 	addMarkStmt                  *sql.Stmt
@@ -1163,7 +1196,6 @@ type Queries struct {
 	countVisitorsOfStmt          *sql.Stmt
 	cutLeavesStmt                *sql.Stmt
 	cutLogHashesStmt             *sql.Stmt
-	cutLoggedStmt                *sql.Stmt
 	deliveredOthersStmt          *sql.Stmt
 	deviceListStmt               *sql.Stmt
 	devicesStmt                  *sql.Stmt
@@ -1181,6 +1213,7 @@ type Queries struct {
 	dropInvitationsStmt          *sql.Stmt
 	dropItemsStmt                *sql.Stmt
 	dropItemsOfStmt              *sql.Stmt
+	dropLogAgainStmt             *sql.Stmt
 	dropLoggedStmt               *sql.Stmt
 	dropMailboxesStmt            *sql.Stmt
 	dropMailboxesOfStmt          *sql.Stmt
@@ -1206,7 +1239,9 @@ type Queries struct {
 	invitationStmt               *sql.Stmt
 	invitationsStmt              *sql.Stmt
 	itemsStmt                    *sql.Stmt
+	lastLogAgainStmt             *sql.Stmt
 	leavesStmt                   *sql.Stmt
+	logAgainStmt                 *sql.Stmt
 	logHashStmt                  *sql.Stmt
 	logHashesStmt                *sql.Stmt
 	logHeadStmt                  *sql.Stmt
@@ -1216,6 +1251,7 @@ type Queries struct {
 	marksStmt                    *sql.Stmt
 	mirrorStmt                   *sql.Stmt
 	mirrorTileStmt               *sql.Stmt
+	moveLoggedStmt               *sql.Stmt
 	movePinStmt                  *sql.Stmt
 	newestCardOfStmt             *sql.Stmt
 	nextItemStmt                 *sql.Stmt
@@ -1278,6 +1314,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		addInvitationStmt:            q.addInvitationStmt,
 		addItemStmt:                  q.addItemStmt,
 		addLeafStmt:                  q.addLeafStmt,
+		addLogAgainStmt:              q.addLogAgainStmt,
 		addLogHashStmt:               q.addLogHashStmt,
 		addMailboxStmt:               q.addMailboxStmt,
 		addMarkStmt:                  q.addMarkStmt,
@@ -1302,7 +1339,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countVisitorsOfStmt:          q.countVisitorsOfStmt,
 		cutLeavesStmt:                q.cutLeavesStmt,
 		cutLogHashesStmt:             q.cutLogHashesStmt,
-		cutLoggedStmt:                q.cutLoggedStmt,
 		deliveredOthersStmt:          q.deliveredOthersStmt,
 		deviceListStmt:               q.deviceListStmt,
 		devicesStmt:                  q.devicesStmt,
@@ -1320,6 +1356,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		dropInvitationsStmt:          q.dropInvitationsStmt,
 		dropItemsStmt:                q.dropItemsStmt,
 		dropItemsOfStmt:              q.dropItemsOfStmt,
+		dropLogAgainStmt:             q.dropLogAgainStmt,
 		dropLoggedStmt:               q.dropLoggedStmt,
 		dropMailboxesStmt:            q.dropMailboxesStmt,
 		dropMailboxesOfStmt:          q.dropMailboxesOfStmt,
@@ -1345,7 +1382,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		invitationStmt:               q.invitationStmt,
 		invitationsStmt:              q.invitationsStmt,
 		itemsStmt:                    q.itemsStmt,
+		lastLogAgainStmt:             q.lastLogAgainStmt,
 		leavesStmt:                   q.leavesStmt,
+		logAgainStmt:                 q.logAgainStmt,
 		logHashStmt:                  q.logHashStmt,
 		logHashesStmt:                q.logHashesStmt,
 		logHeadStmt:                  q.logHeadStmt,
@@ -1355,6 +1394,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		marksStmt:                    q.marksStmt,
 		mirrorStmt:                   q.mirrorStmt,
 		mirrorTileStmt:               q.mirrorTileStmt,
+		moveLoggedStmt:               q.moveLoggedStmt,
 		movePinStmt:                  q.movePinStmt,
 		newestCardOfStmt:             q.newestCardOfStmt,
 		nextItemStmt:                 q.nextItemStmt,

@@ -23,6 +23,20 @@ func (q *Queries) AddLeaf(ctx context.Context, arg AddLeafParams) error {
 	return err
 }
 
+const addLogAgain = `-- name: AddLogAgain :exec
+INSERT INTO log_again (number, leaf) VALUES ($1, $2)
+`
+
+type AddLogAgainParams struct {
+	Number int64
+	Leaf   []byte
+}
+
+func (q *Queries) AddLogAgain(ctx context.Context, arg AddLogAgainParams) error {
+	_, err := q.exec(ctx, q.addLogAgainStmt, addLogAgain, arg.Number, arg.Leaf)
+	return err
+}
+
 const addLogHash = `-- name: AddLogHash :exec
 INSERT INTO log_hashes (level, number, hash) VALUES ($1, $2, $3)
 `
@@ -61,12 +75,12 @@ func (q *Queries) CutLogHashes(ctx context.Context, arg CutLogHashesParams) erro
 	return err
 }
 
-const cutLogged = `-- name: CutLogged :exec
-DELETE FROM logged WHERE number >= $1
+const dropLogAgain = `-- name: DropLogAgain :exec
+DELETE FROM log_again
 `
 
-func (q *Queries) CutLogged(ctx context.Context, number int64) error {
-	_, err := q.exec(ctx, q.cutLoggedStmt, cutLogged, number)
+func (q *Queries) DropLogAgain(ctx context.Context) error {
+	_, err := q.exec(ctx, q.dropLogAgainStmt, dropLogAgain)
 	return err
 }
 
@@ -82,6 +96,17 @@ type DropLoggedParams struct {
 func (q *Queries) DropLogged(ctx context.Context, arg DropLoggedParams) error {
 	_, err := q.exec(ctx, q.dropLoggedStmt, dropLogged, arg.Kind, arg.Subject)
 	return err
+}
+
+const lastLogAgain = `-- name: LastLogAgain :one
+SELECT CAST(COALESCE(MAX(-number), 0) AS BIGINT) AS last FROM log_again
+`
+
+func (q *Queries) LastLogAgain(ctx context.Context) (int64, error) {
+	row := q.queryRow(ctx, q.lastLogAgainStmt, lastLogAgain)
+	var last int64
+	err := row.Scan(&last)
+	return last, err
 }
 
 const leaves = `-- name: Leaves :many
@@ -106,6 +131,33 @@ func (q *Queries) Leaves(ctx context.Context, arg LeavesParams) ([][]byte, error
 			return nil, err
 		}
 		items = append(items, leaf)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const logAgain = `-- name: LogAgain :many
+SELECT number, leaf FROM log_again ORDER BY number DESC
+`
+
+func (q *Queries) LogAgain(ctx context.Context) ([]LogAgain, error) {
+	rows, err := q.query(ctx, q.logAgainStmt, logAgain)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LogAgain
+	for rows.Next() {
+		var i LogAgain
+		if err := rows.Scan(&i.Number, &i.Leaf); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -207,6 +259,20 @@ func (q *Queries) Logged(ctx context.Context, arg LoggedParams) (Logged, error) 
 		&i.LabelProof,
 	)
 	return i, err
+}
+
+const moveLogged = `-- name: MoveLogged :exec
+UPDATE logged SET number = $1 WHERE number = $2
+`
+
+type MoveLoggedParams struct {
+	After  int64
+	Before int64
+}
+
+func (q *Queries) MoveLogged(ctx context.Context, arg MoveLoggedParams) error {
+	_, err := q.exec(ctx, q.moveLoggedStmt, moveLogged, arg.After, arg.Before)
+	return err
 }
 
 const putLogHead = `-- name: PutLogHead :exec

@@ -76,6 +76,11 @@ type Item struct {
 	At      int64
 }
 
+type LogAgain struct {
+	Number int64
+	Leaf   []byte
+}
+
 type LogHash struct {
 	Level  int64
 	Number int64

@@ -43,5 +43,17 @@ DELETE FROM log_leaves WHERE number >= $1;
 -- name: CutLogHashes :exec
 DELETE FROM log_hashes WHERE level = $1 AND number >= $2;
 
--- name: CutLogged :exec
-DELETE FROM logged WHERE number >= $1;
+-- name: MoveLogged :exec
+UPDATE logged SET number = sqlc.arg(after) WHERE number = sqlc.arg(before);
+
+-- name: LastLogAgain :one
+SELECT CAST(COALESCE(MAX(-number), 0) AS BIGINT) AS last FROM log_again;
+
+-- name: AddLogAgain :exec
+INSERT INTO log_again (number, leaf) VALUES ($1, $2);
+
+-- name: LogAgain :many
+SELECT number, leaf FROM log_again ORDER BY number DESC;
+
+-- name: DropLogAgain :exec
+DELETE FROM log_again;
