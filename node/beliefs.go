@@ -18,7 +18,8 @@ import (
 // handed over to whom, and what was revoked. [Node.evidence] makes of it what [pki.Judge]
 // reads. The store is written first, always.
 type beliefs struct {
-	seeing sync.Mutex // held by who changes a sighting, in the store too
+	seeing  sync.Mutex // held by who changes a sighting, in the store too
+	handing sync.Mutex // the same of hand-overs
 
 	mu    sync.Mutex // guards what follows; held for an access only
 	pins  map[pki.Domain]pinned

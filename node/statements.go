@@ -265,6 +265,8 @@ func (n *Node) acceptSuccession(ctx context.Context, body []byte) (fresh bool, e
 		most = maxSuccessions
 	}
 	row, room := succession(s), n.room(s.Domain, most, maxSuccessionBytes)
+	n.beliefs.handing.Lock() // or what one drops comes back, by another, into the store alone
+	defer n.beliefs.handing.Unlock()
 	fresh, err = n.store.AddStatement(ctx, row, room)
 	if errors.Is(err, store.ErrFull) {
 		if err = n.dropIdle(ctx, c); err == nil {

@@ -64,6 +64,8 @@ func TestThiefFillsNoShare(t *testing.T) {
 	if heirs := b.heirs(a.domain, p); len(heirs) != 1 || heirs[0].Next != heirs[0].Key {
 		t.Errorf("the heirs are %v", heirs)
 	}
+	b.beliefs.handing.Lock() // one may be on its way
+	defer b.beliefs.handing.Unlock()
 	if held, known := len(m.held("b.test", pki.StatementSuccession)), len(b.beliefs.line(a.domain)); held != known {
 		t.Errorf("%d are in the store, and %d are known", held, known)
 	}
