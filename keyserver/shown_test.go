@@ -107,6 +107,12 @@ func TestOutsiderIsNotFooled(t *testing.T) {
 	if _, err := good.Verify(of, self, time.Now()); !errors.Is(err, keylog.ErrQuorum) {
 		t.Errorf("a domain is its own witness: %v", err)
 	}
+	copycat := authority(t, "d.test") // names another witness's key as its own
+	both := append(good.Descriptors[:len(good.Descriptors):len(good.Descriptors)], descriptorOf(t, copycat, keylog.Witness{Domain: domain(t, "d.test"), Key: w.cosigners.known[0].Key}))
+	with := append(by.Witnesses[:2:2], TrustedWitness{domain(t, "d.test"), copycat.CA().Fingerprint()})
+	if l, err := (Shown{good.Record, good.Proof, both}).Verify(of, Trusted{by.CA, with, 2}, time.Now()); err != nil || l.Cosigned() != 2 || l.Witnesses[2].Counts {
+		t.Errorf("beside a copycat: %+v, %v", l, err)
+	}
 	_, err = good.Verify(of, by, time.Now().Add(-48*time.Hour))
 	wantErr(t, err, pki.ErrTime)
 	_, err = w.client.Show(t.Context(), w.endpoint, Subject{Name: name(t, "eve@a.test")}, by)

@@ -28,7 +28,8 @@ type Witness struct {
 
 // Quorum wants the cosignatures of q of these witnesses at least. No witness may be named twice,
 // by domain or by key: it would count twice. A checkpoint of the log of one of them fails it: a
-// domain is no witness of its own log. With q = 0 it wants none.
+// domain is no witness of its own log. With q = 0 it wants none, and nothing is counted: whoever
+// names another's key as its own stops nobody.
 func Quorum(q int, witnesses []Witness) (torchwood.Policy, error) {
 	if q < 0 || q > len(witnesses) {
 		return nil, fmt.Errorf("keylog: a quorum of %d out of %d witnesses", q, len(witnesses))
@@ -41,7 +42,7 @@ func Quorum(q int, witnesses []Witness) (torchwood.Policy, error) {
 		if err != nil {
 			return nil, err
 		}
-		if logs[Origin(w.Domain)] || keys[w.Key] {
+		if q > 0 && (logs[Origin(w.Domain)] || keys[w.Key]) {
 			return nil, fmt.Errorf("keylog: witness %s, or its key, is named twice", w.Domain)
 		}
 		logs[Origin(w.Domain)], keys[w.Key] = true, true
