@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -78,7 +79,8 @@ type lab struct {
 }
 
 // Run runs a lab until its demonstration is over (Once) or ctx ends. It leaves no process
-// behind. An error means that something of it did not happen.
+// behind. An error means that something of it did not happen. A lab that stays is there to be
+// played with: who ends a node while the demonstration goes on keeps the others.
 func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.check(); err != nil {
 		return err
@@ -146,15 +148,22 @@ func (l *lab) run(ctx context.Context) (err error) {
 		return err
 	}
 	l.cfg.Report(Step{Step: StepNodes, DNS: placed.DNS, Dir: l.cfg.Dir, Nodes: placed.Nodes})
-	if err := l.play(ctx, placed); err != nil {
+	switch err := l.play(ctx, placed); {
+	case err == nil:
+		l.cfg.Report(Step{Step: StepDone, DNS: placed.DNS, Dir: l.cfg.Dir})
+	case l.cfg.Once || ctx.Err() != nil || !l.disturbed():
 		return err
+	default:
+		l.cfg.Report(Step{Step: StepDisturbed, Problem: err.Error()})
 	}
-	l.cfg.Report(Step{Step: StepDone, DNS: placed.DNS, Dir: l.cfg.Dir})
 	if l.cfg.Once {
 		return nil
 	}
 	return l.stay(ctx)
 }
+
+// disturbed reports whether somebody has ended a node.
+func (l *lab) disturbed() bool { return slices.ContainsFunc(l.nodes, (*process).dead) }
 
 // play shows what the lab is for.
 func (l *lab) play(ctx context.Context, m Map) error {

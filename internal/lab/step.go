@@ -25,6 +25,7 @@ const (
 	StepLogs         StepName = "logs"         // what the logs of a scenario show of its users
 	StepDeaths       StepName = "deaths"       // what came of a path on which processes died
 	StepDone         StepName = "done"
+	StepDisturbed    StepName = "disturbed"  // a node was ended, and the demonstration with it
 	StepNodeEnded    StepName = "node-ended" // a node ended before the lab
 )
 
@@ -80,6 +81,8 @@ func (s Step) Plain() string {
 		return logsText(s.Found)
 	case StepDeaths:
 		return deathsText(*s.Deaths, s.Millis)
+	case StepDisturbed:
+		return fmt.Sprintf("the demonstration came to no good end: %s\n", s.Problem)
 	case StepNodeEnded:
 		return fmt.Sprintf("%s has ended (%s); the others go on\n", s.Domain, s.Problem)
 	default:
