@@ -40,6 +40,9 @@ func (z *SignedZone) reply(dst, query []byte, limit int, now time.Time) []byte {
 	if !ok {
 		return appendHead(dst, query, 0, dns.RcodeFormatError, 0, 0, 0, 0)
 	}
+	if limit == 0 { // it would be thrown away: nothing is looked up, or signed
+		return q.append(dst, answer{aa: true}, 0)
+	}
 	return q.append(dst, z.answer(&q, now.Unix()), q.limit(limit))
 }
 

@@ -13,8 +13,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// TCP connections that say nothing take the places at the responder, each for tcpIdle, and
-// cost no more than those places. Over UDP it answers as before, and over TCP in its turn.
+// TCP connections that say nothing take the places at the responder, and cost no more than
+// those places. Over UDP it answers as before; over TCP at once, too, in the place of whoever
+// has been there for the longest time.
 func TestSilentConnections(t *testing.T) {
 	r := newResponder(t)
 	publish(t, r, "a.test", fullRecord())
@@ -27,6 +28,7 @@ func TestSilentConnections(t *testing.T) {
 		defer conn.Close()
 	}
 	tcp := Resolver{Server: server(t, r.Addr()), Dial: dial, Timeout: 4 * tcpIdle}
+	began := time.Now()
 	for range 100 {
 		if _, err := askUDP(t, r.Addr(), "a.test"); err != nil {
 			t.Fatal(err)
@@ -36,6 +38,28 @@ func TestSilentConnections(t *testing.T) {
 		t.Errorf("%d goroutines, %d before", n, before)
 	}
 	if _, err := tcp.Lookup(t.Context(), domain(t, "a.test")); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took >= tcpIdle {
+		t.Errorf("it took %v: places are made free only by those who leave", took)
+	}
+}
+
+// A datagram that cannot be read ends nothing: the next one is answered.
+func TestUnreadDatagram(t *testing.T) {
+	r := newResponder(t)
+	publish(t, r, "a.test", fullRecord())
+	if err := r.sockets.udp.SetReadDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	tcp := Resolver{Server: server(t, r.Addr()), Dial: dial}
+	if _, err := tcp.Lookup(t.Context(), domain(t, "a.test")); err != nil { // and reading fails meanwhile
+		t.Fatal(err)
+	}
+	if err := r.sockets.udp.SetReadDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := askUDP(t, r.Addr(), "a.test"); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,6 +1,7 @@
 package dnstxt
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -14,14 +15,15 @@ import (
 
 const (
 	portTries  = 16              // ports tried until one is free for UDP and TCP
-	maxConns   = 64              // TCP connections at a time; more wait in the kernel's queue
+	maxConns   = 256             // TCP connections at a time; with one more, the first is closed
 	tcpIdle    = 5 * time.Second // without a whole query a TCP connection is closed
 	tcpQueries = 1024            // queries on one TCP connection, then it is closed
 	maxQuery   = 4096            // octets of a query; longer ones get no answer
 
-	// acceptPause is how long TCP waits after the system had no connection to give, as
-	// when there are too many open files.
-	acceptPause = 100 * time.Millisecond
+	// troubled is the pause after the system had no connection to give, as when there are too
+	// many open files, or no datagram.
+	troubled    = 100 * time.Millisecond
+	maxFailures = 100 // to read a datagram, one after the other: then the socket is given up
 )
 
 // A replier appends the answer to a query as it came from the network, at most
@@ -71,7 +73,7 @@ func (s *sockets) Addr() string { return s.udp.LocalAddr().String() }
 // Close closes the sockets of what does not run.
 func (s *sockets) Close() error { return errors.Join(s.udp.Close(), s.tcp.Close()) }
 
-// run answers until ctx ends, which is no error, or the UDP socket fails. It closes
+// run answers until ctx ends, which is no error, or the UDP socket fails for good. It closes
 // the sockets and returns when all its goroutines have. gate and crowd may be nil.
 func (s *sockets) run(ctx context.Context, reply replier, gate *gate, crowd *crowd) error {
 	running, cancel := context.WithCancel(ctx)
@@ -83,7 +85,7 @@ func (s *sockets) run(ctx context.Context, reply replier, gate *gate, crowd *cro
 	var err error
 	wg.Go(func() {
 		defer cancel()
-		err = s.serveUDP(reply, gate)
+		err = s.serveUDP(running, reply, gate)
 	})
 	wg.Go(func() {
 		defer cancel()
@@ -94,14 +96,22 @@ func (s *sockets) run(ctx context.Context, reply replier, gate *gate, crowd *cro
 }
 
 // serveUDP answers datagrams one after the other, each in microseconds.
-func (s *sockets) serveUDP(reply replier, gate *gate) error {
+func (s *sockets) serveUDP(ctx context.Context, reply replier, gate *gate) error {
+	failures := 0
 	query, answer := make([]byte, maxQuery+1), make([]byte, 0, udpSize)
 	for {
 		n, from, err := s.udp.ReadFromUDPAddrPort(query)
-		if errors.Is(err, net.ErrClosed) {
+		switch {
+		case errors.Is(err, net.ErrClosed):
 			return nil
-		} else if err != nil {
-			return fmt.Errorf("dnstxt: reading a datagram: %w", err)
+		case err == nil:
+			failures = 0
+		case failures == maxFailures:
+			return fmt.Errorf("dnstxt: reading a datagram, %d times: %w", failures, err)
+		default:
+			failures++
+			pause(ctx)
+			continue
 		}
 		limit := gate.pass(from.Addr())
 		if n > maxQuery || limit < 0 {
@@ -114,38 +124,48 @@ func (s *sockets) serveUDP(reply replier, gate *gate) error {
 	}
 }
 
-// serveTCP accepts at most maxConns connections at a time.
+// serveTCP has at most maxConns connections at a time: with one more, whoever came first is
+// sent away. So nobody who holds connections keeps others out: who has a question gets an
+// answer before that many others have come after him.
 func (s *sockets) serveTCP(ctx context.Context, wg *sync.WaitGroup, reply replier, crowd *crowd) {
-	free := make(chan struct{}, maxConns)
+	var guests list.List // of net.Conn, in the order in which they came
+	left := make(chan *list.Element, maxConns)
 	for {
-		select {
-		case free <- struct{}{}:
-		case <-ctx.Done():
-			return
-		}
 		conn, err := s.tcp.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		} else if err != nil {
-			<-free
 			pause(ctx)
 			continue
 		}
 		if !crowd.enter(conn.RemoteAddr()) {
 			conn.Close()
-			<-free
 			continue
 		}
+		makeRoom(&guests, left)
+		guest := guests.PushBack(conn)
 		wg.Go(func() {
 			serveConn(ctx, conn, reply)
 			crowd.leave(conn.RemoteAddr())
-			<-free
+			left <- guest
 		})
 	}
 }
 
+// makeRoom takes out who has left, and sends whoever came first away if all are there still.
+func makeRoom(guests *list.List, left <-chan *list.Element) {
+	for len(left) > 0 {
+		guests.Remove(<-left)
+	}
+	if guests.Len() < maxConns {
+		return
+	}
+	_ = guests.Front().Value.(net.Conn).Close()
+	guests.Remove(<-left) // him, or another who left meanwhile
+}
+
 func pause(ctx context.Context) {
-	timer := time.NewTimer(acceptPause)
+	timer := time.NewTimer(troubled)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -226,8 +226,7 @@ func (e *examination) refused(ask dnstxt.Resolver, want dnstxt.Record, err error
 	case errors.As(err, &parse) && parse.Tag != "":
 		e.wrong("dns", paste, `%s TXT has a "%s=" that nobody takes: want %s`, owner, parse.Tag, parse.Want)
 	case errors.Is(err, dnstxt.ErrBogus):
-		e.wrong("dns", "have your name server sign the zone anew, and look that the zone above names its key: delv _p3do."+e.cfg.Domain.String()+" TXT",
-			"the signatures of %s are not good (bogus), so nobody who verifies takes it: %v", owner, err)
+		e.wrong("dns", e.resigned(), "the signatures of %s are not good (bogus), so nobody who verifies takes it: %v", owner, err)
 	case errors.Is(err, dnstxt.ErrInvalid):
 		e.wrong("dns", paste, "the record of %s in DNS is refused: %v", e.cfg.Domain, err)
 	case errors.Is(err, dnstxt.ErrServerFailure):
@@ -248,8 +247,23 @@ func (e *examination) remembered(left time.Duration) string {
 	return fmt.Sprintf("   ; is it there? then wait: the old one may be remembered for %v", left)
 }
 
-// zoneLine is what to paste into the zone; a hint that says more does so in a comment of zone files.
+// resigned mends signatures that are not good.
+func (e *examination) resigned() string {
+	if e.cfg.DNS.Serve != "" {
+		return e.command("dns delegation") + "   (its DS line belongs into the zone above, in place of any other there)"
+	}
+	return "delv _p3do." + e.cfg.Domain.String() + " TXT   (then have your name server sign the zone anew, and look that the zone above names its key)"
+}
+
+// zoneLine is how the record comes into the zone. Where somebody pastes it, a hint that says more
+// does so in a comment of zone files.
 func (e *examination) zoneLine(record dnstxt.Record) string {
+	switch {
+	case e.cfg.DNS.Serve != "":
+		return e.command("dns delegation") + "   ; its lines belong into the zone above, and your node says the rest while it serves"
+	case e.cfg.DNS.Update.Server != "":
+		return e.command("dns publish")
+	}
 	line, err := record.ZoneLine(e.cfg.Domain, RecordTTL)
 	if err != nil { // its key server has no address as long as it does not serve
 		return e.command("serve") + ", then: " + e.command("dns print")

@@ -18,7 +18,7 @@ const zoneFile = "zone"
 // ErrNoZone: the configuration does not say that the node serves a zone.
 var ErrNoZone = errors.New("node: no zone is served")
 
-// zoneFaults are what is wrong with serve and nameservers: both, or none.
+// zoneFaults are what is wrong with serve and nameservers: both, or none, and no updates beside them.
 func (d DNS) zoneFaults() (faults []error) {
 	if d.Serve == "" && len(d.Nameservers) == 0 {
 		return nil
@@ -28,6 +28,9 @@ func (d DNS) zoneFaults() (faults []error) {
 	}
 	if n := len(d.Nameservers); n == 0 || n > dnstxt.MaxNameservers {
 		faults = append(faults, fmt.Errorf("dns.nameservers has %d names, not 1 to %d", n, dnstxt.MaxNameservers))
+	}
+	if d.Update != (DNSUpdate{}) {
+		faults = append(faults, errors.New("dns.serve and [dns.update] are two ways to say the same: keep the one by which DNS comes to the record"))
 	}
 	seen := make(map[pki.Domain]bool)
 	for _, name := range d.Nameservers {

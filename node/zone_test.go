@@ -10,6 +10,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/p3do/p3do/dnstxt"
 	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/internal/dnsserver"
 )
@@ -91,6 +92,13 @@ func TestDoctorOfTheZone(t *testing.T) {
 	if e.reachZone(t.Context()); len(e.findings) != 0 {
 		t.Errorf("%+v", e.findings)
 	}
+	for _, wrong := range []error{dnstxt.ErrNone, dnstxt.ErrBogus} {
+		e.findings = nil
+		if e.refused(dnstxt.Resolver{}, a.node.record(), wrong); len(e.findings) != 1 || !strings.Contains(e.findings[0].Hint, "dns delegation --dir "+a.dir) {
+			t.Errorf("%v: %+v", wrong, e.findings)
+		}
+	}
+	e.findings = nil
 	must(t, os.WriteFile(a.path(keysFolder, zoneFile), make([]byte, 32), 0o600))
 	if e.reachZone(t.Context()); len(e.findings) != 1 || !strings.Contains(e.findings[0].Text, "does not say what it should") {
 		t.Errorf("%+v", e.findings)
@@ -109,6 +117,7 @@ func TestZoneFaults(t *testing.T) {
 		{Serve: "ns1.a.test:53", Nameservers: names}, {Serve: "[fe80::1%lo]:53", Nameservers: names},
 		{Serve: "192.0.2.1:53", Nameservers: []string{"NS1.a.test"}}, {Serve: "192.0.2.1:53", Nameservers: []string{"ns1._p3do.a.test"}},
 		{Serve: "192.0.2.1:53", Nameservers: []string{"ns1.a.test", "ns1.a.test"}}, {Serve: "192.0.2.1:53", Nameservers: make([]string, 5)},
+		{Serve: "192.0.2.1:53", Nameservers: names, Update: DNSUpdate{Server: "192.0.2.1:53", TSIGFile: "tsig.key"}},
 	} {
 		if d.zoneFaults() == nil {
 			t.Errorf("%+v was taken", d)
