@@ -67,8 +67,9 @@ func (n *Node) desk(conn *link.Conn) *session.Desk {
 		Domain: n.cfg.Domain, Register: register, Authenticate: authenticate, Publish: publish,
 		Directory: n.directory.page, Lookup: lookup, Claim: n.claim, Items: items, Forget: forget,
 		Submit: n.submit, Statements: n.statements,
-		Revoke: func(ctx context.Context, raw []byte) error { return n.handedIn(ctx, conn.RemoteAddr(), raw) },
-		Move:   func(ctx context.Context, raw []byte) error { return n.handedMove(ctx, conn.RemoteAddr(), raw) },
+		Revoke:    func(ctx context.Context, raw []byte) error { return n.handedIn(ctx, conn.RemoteAddr(), raw) },
+		Challenge: func(ctx context.Context, raw []byte) error { return n.handedChallenge(ctx, conn.RemoteAddr(), raw) },
+		Move:      func(ctx context.Context, raw []byte) error { return n.handedMove(ctx, conn.RemoteAddr(), raw) },
 	}
 }
 

@@ -17,6 +17,7 @@ const (
 	EventRevoked = "revoked" // a key or name of one of our users was ended
 	EventPeer    = "peer"    // a peer was added or dropped
 	EventForked  = "forked"  // a domain signed two histories of its key log
+	EventObject  = "object"  // one of our users objects to an entry for her name that she did not make
 	EventLog     = "log"     // a domain's own server shows an older head of its key log than others have
 )
 

@@ -225,6 +225,9 @@ func subjectsOf(raw []byte) []pki.Domain {
 	case pki.StatementRevocation:
 		r, failed := pki.ParseRevocation(body)
 		err, all = failed, []pki.Domain{r.Domain()}
+	case pki.StatementChallenge:
+		c, failed := pki.ParseChallenge(body)
+		err, all = failed, []pki.Domain{c.Domain()}
 	case pki.StatementMove:
 		m, failed := pki.ParseMove(body)
 		err, all = failed, []pki.Domain{m.From().Domain(), m.To().Domain()}

@@ -76,6 +76,7 @@ type Node struct {
 	visitors  *meter             // what others' do
 	clients   *keyserver.Clients // who ask for new names
 	endings   *intake            // of revocations that are handed in
+	objecting *intake            // of challenges
 	movings   *intake            // the same of moves
 	lobby     lobby
 	lookups   *turnstile // at the homes of users
@@ -132,6 +133,7 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 		clients:   keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach),
 		newcomers: bucket{atOnce: newcomersAtOnce, every: newcomerEvery},
 		endings:   newIntake(cfg.Domain),
+		objecting: newIntake(cfg.Domain),
 		movings:   newIntake(cfg.Domain),
 		keys:      keyring{filepath.Join(dir, keysFolder)},
 		spooled:   make(chan mor.Delivery, maxSpooling),

@@ -83,12 +83,12 @@ func (n *Node) roomFor(ctx context.Context, r pki.Revocation) (int, error) {
 	return 2*maxRevocations + names, nil
 }
 
-// revocationLeaf is what our log is told of a revocation: those of our own users.
-func (n *Node) revocationLeaf(r pki.Revocation) *store.Entry {
-	if r.Domain() != n.cfg.Domain {
+// statementLeaf is what our log is told of a revocation or a challenge: those of our own users.
+func (n *Node) statementLeaf(kind keylog.Kind, name pki.Name, raw []byte) *store.Entry {
+	if name.Domain() != n.cfg.Domain {
 		return nil
 	}
-	return n.ledger.Said(keylog.Revocation, r.Name(), r.Raw())
+	return n.ledger.Said(kind, name, raw)
 }
 
 // drop takes out of the store what is of no use any more. With a key go its mailboxes, and what

@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/pki"
 )
 
 // Statements are what domains and people sign about keys: views, revocations, successions,
-// moves. A node keeps those that are true and that it had not yet, numbers them, and hands them on
+// moves, challenges. A node keeps those that are true and that it had not yet, numbers them, and hands them on
 // to its peers and its users. What is revoked stays so: nothing takes a revocation back, and
 // what it ended does not come back by a copy.
 
@@ -39,6 +40,7 @@ const (
 	maxSuccessionBytes = 128 << 20
 	maxHeadBytes       = 32 << 20
 	maxForkBytes       = 128 << 20
+	maxChallengeBytes  = 64 << 20
 )
 
 // A tooSoonError says that a domain has stated a view just before, or that a key has moved. The newest
@@ -117,6 +119,8 @@ func (n *Node) accept(ctx context.Context, raw []byte) (fresh bool, err error) {
 		fresh, err = n.acceptHead(ctx, body)
 	case pki.StatementFork:
 		fresh, err = n.acceptFork(ctx, body)
+	case pki.StatementChallenge:
+		fresh, err = n.acceptChallenge(ctx, body)
 	}
 	if fresh {
 		n.tell()
@@ -192,7 +196,7 @@ func (n *Node) acceptRevocation(ctx context.Context, body []byte) (fresh bool, e
 	}
 	fresh, err = n.store.AddStatement(ctx, store.Statement{
 		Kind: uint8(pki.StatementRevocation), Issuer: r.Domain().String(), ID: r.Ends(), Serial: 1, Raw: body,
-		Entry: n.revocationLeaf(r),
+		Entry: n.statementLeaf(keylog.Revocation, r.Name(), body),
 	}, n.room(r.Domain(), each, maxRevocationBytes))
 	if !fresh {
 		return false, err

@@ -25,7 +25,8 @@
 // [Succession] hands a domain over to its [Successor], a key made in advance, to which the
 // one in use has committed itself: [Commitment.Heirs] says who follows by right. A [View]
 // is what a domain says of the others. A [Move] says that who has an identity key has another name
-// from now on: [Follow] finds the one that she has now. These four travel from node to node as
+// from now on: [Follow] finds the one that she has now. A [Challenge] is her word against whatever other
+// key is shown under her name. These five travel from node to node as
 // a [Statement].
 //
 // Whether a key is believed is judged in one place: [Judge] reads all [Evidence] about a

@@ -18,6 +18,8 @@ const (
 	// What is said of key logs, which this package does not read.
 	StatementHead StatementKind = 5 // how far one has come: package keyserver/witness, HeadBy
 	StatementFork StatementKind = 6 // that one has two histories: the same, ParseFork
+
+	StatementChallenge StatementKind = 7 // ParseChallenge
 )
 
 // MaxHeadSize and MaxForkSize are the greatest lengths of what is said of key logs, in bytes.
@@ -30,7 +32,7 @@ const (
 const MaxStatementSize = 1 + MaxViewSize
 
 // A Statement is what nodes pass on to each other and to their users: a view, a revocation, a
-// succession, a move, or something about a key log, as its parser reads it.
+// succession, a move, a challenge, or something about a key log, as its parser reads it.
 type Statement struct {
 	Kind StatementKind
 	Raw  []byte
@@ -38,7 +40,7 @@ type Statement struct {
 
 // Marshal writes the statement as it travels.
 //
-//	1  kind: 1 view, 2 revocation, 3 succession, 4 move, 5 head of a key log, 6 fork of one
+//	1  kind: 1 view, 2 revocation, 3 succession, 4 move, 5 head of a key log, 6 fork of one, 7 challenge
 //	n  the statement itself
 func (s Statement) Marshal() []byte {
 	return append([]byte{byte(s.Kind)}, s.Raw...)
@@ -55,6 +57,7 @@ func ParseStatement(raw []byte) (StatementKind, []byte, error) {
 	most, known := map[StatementKind]int{
 		StatementView: MaxViewSize, StatementRevocation: MaxRevocationSize, StatementSuccession: MaxSuccessionSize,
 		StatementMove: MaxMoveSize, StatementHead: MaxHeadSize, StatementFork: MaxForkSize,
+		StatementChallenge: MaxChallengeSize,
 	}[kind]
 	if !known {
 		return 0, nil, fmt.Errorf("pki: statement: of unknown kind %d", kind)

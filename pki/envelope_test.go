@@ -17,6 +17,7 @@ func TestStatementEnvelope(t *testing.T) {
 	for kind, s := range map[StatementKind]Statement{
 		StatementView: view.Statement(), StatementRevocation: revocation.Statement(), StatementSuccession: succession.Statement(),
 		StatementMove: w.move(t).Statement(), StatementHead: {StatementHead, make([]byte, 100)}, StatementFork: {StatementFork, make([]byte, 100)},
+		StatementChallenge: w.challenge(t).Statement(),
 	} {
 		raw := s.Marshal()
 		got, inner, err := ParseStatement(raw)
@@ -29,7 +30,8 @@ func TestStatementEnvelope(t *testing.T) {
 		"a kind alone":          {1},
 		"shorter than any":      make([]byte, SignatureSize),
 		"kind 0":                make([]byte, 100),
-		"kind 7":                append([]byte{7}, make([]byte, 100)...),
+		"kind 8":                append([]byte{8}, make([]byte, 100)...),
+		"too long a challenge":  append([]byte{7}, make([]byte, MaxChallengeSize+1)...),
 		"too long a head":       append([]byte{5}, make([]byte, MaxHeadSize+1)...),
 		"too long a fork":       append([]byte{6}, make([]byte, MaxForkSize+1)...),
 		"too long a view":       append([]byte{1}, make([]byte, MaxViewSize+1)...),

@@ -192,6 +192,26 @@ func FuzzParseMove(f *testing.F) {
 	})
 }
 
+func FuzzParseChallenge(f *testing.F) {
+	w := newWorld(f)
+	f.Add(w.challenge(f).body())
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if _, err := ParseChallenge(body); err == nil {
+			t.Fatal("accepted without a signature")
+		}
+		c, err := ParseChallenge(sealStatement(w.ann.identity, LabelChallenge, body))
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(c.body(), body) || c.Key() != w.ann.Public() {
+			t.Fatalf("%x is written as %x", body, c.body())
+		}
+		if c.Check(w.known(), testNow) == nil && c.Name() != w.annCert.Name() {
+			t.Fatalf("a challenge of %s, whom a.test has not certified", c.Name())
+		}
+	})
+}
+
 func FuzzParseSuccession(f *testing.F) {
 	w := newWorld(f)
 	kinds := w.successions(f)

@@ -21,6 +21,7 @@ const (
 	LabelSuccession Label = "succession v1"        // by the signer of a Succession
 	LabelMove       Label = "move v1"              // IdentityKey.SignMove
 	LabelDevice     Label = "device login v1"      // DeviceKey.SignLogin
+	LabelChallenge  Label = "challenge v1"         // IdentityKey.Challenge
 )
 
 // SignatureSize is the length of a statement's signature in bytes.

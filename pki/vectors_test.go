@@ -163,6 +163,7 @@ var judges = map[string]func(inputs) (inputs, error){
 	"succession": judgeSuccession,
 	"heir":       judgeHeir,
 	"move":       judgeMove,
+	"challenge":  judgeChallenge,
 	"follow":     judgeFollow,
 	"envelope": func(in inputs) (inputs, error) {
 		kind, inner, err := ParseStatement(in.bytes("raw"))
@@ -231,6 +232,20 @@ func judgeMove(in inputs) (inputs, error) {
 	out := nameAndKey(m.From(), m.Key())
 	out["to"], out["serial"], out["issued"] = m.To().String(), fmt.Sprint(m.Serial), fmt.Sprint(m.Issued.Unix())
 	return out, m.Check(Known{CA: from}, Known{CA: to})
+}
+
+func judgeChallenge(in inputs) (inputs, error) {
+	ca, err := ParseCACert(in.bytes("ca"))
+	if err != nil {
+		return nil, err
+	}
+	c, err := ParseChallenge(in.bytes("raw"))
+	if err != nil {
+		return nil, err
+	}
+	out := nameAndKey(c.Name(), c.Key())
+	out["issued"], out["record"] = fmt.Sprint(c.Issued.Unix()), hex.EncodeToString(c.Record[:])
+	return out, c.Check(Known{CA: ca}, in.now())
 }
 
 func judgeFollow(in inputs) (inputs, error) {

@@ -27,6 +27,7 @@ const (
 	RowForked      Row = 13 // the log contradicts itself
 	RowLogStale    Row = 14 // the log stands still
 	RowRevoked     Row = 15 // the pinned key was revoked
+	RowChallenged  Row = 17 // the owner of another key of a user's name objects to the one that is shown
 )
 
 // Sending says what may be sent to a subject, least first.
@@ -87,6 +88,7 @@ func (v Verdict) Reason() string {
 		RowForked:      "its log contradicts itself",
 		RowLogStale:    "its log stands still",
 		RowRevoked:     "the key was revoked",
+		RowChallenged:  "the owner of another key for that name says that this one is not hers",
 	}
 	return reasons[v.Row]
 }

@@ -209,6 +209,9 @@ func why(s agent.Subject, r agent.Report) string {
 		}
 		fmt.Fprintf(&b, "  %-*s  %s%s\n", width, saidBy(said, s.Domain), said.Words, since)
 	}
+	for _, o := range r.Challenges {
+		fmt.Fprintf(&b, "challenged on %s by who has the key\n  %s\n", day(o.Since), o.Words)
+	}
 	fmt.Fprintf(&b, "verdict: row %d, %s\n", r.Home.Row, r.Home.Reason)
 	fmt.Fprintf(&b, "next: %s", next(s, r))
 	return b.String()

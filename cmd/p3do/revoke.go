@@ -67,7 +67,7 @@ func (c *command) revokeOwn(ctx context.Context, via pki.Domain) (err error) {
 	}
 	in, err := a.Revoke(ctx, via)
 	if err != nil {
-		return notHandedIn(err, "p3do revoke", via)
+		return notHandedIn(err, "p3do revoke", nothingEnded, via)
 	}
 	return c.print(in, endedText(in))
 }
@@ -92,7 +92,7 @@ func (c *command) revokeBy(ctx context.Context, file string, via pki.Domain) err
 	}
 	in, err := agent.HandIn(ctx, agent.Config{DNS: os.Getenv("P3DO_DNS"), Dial: dial.Direct()}, at, revocation)
 	if err != nil {
-		return notHandedIn(err, again, at)
+		return notHandedIn(err, again, nothingEnded, at)
 	}
 	return c.print(in, endedText(in))
 }
@@ -128,8 +128,10 @@ func endedText(in agent.HandedIn) string {
 	return fmt.Sprintf("The key of %s has ended, for good.\nhanded in at: %s\nEvery server refuses it within seconds.", in.Name, pki.JoinDomains(in.At, ", "))
 }
 
-// notHandedIn says why nothing has ended.
-func notHandedIn(err error, again string, via pki.Domain) error {
+const nothingEnded = "Nothing has ended."
+
+// notHandedIn says why no server took it, and what that means.
+func notHandedIn(err error, again, nothing string, via pki.Domain) error {
 	var (
 		refused *session.Error
 		nowhere *agent.NoServerError
@@ -138,17 +140,17 @@ func notHandedIn(err error, again string, via pki.Domain) error {
 	case errors.Is(err, agent.ErrNoHome):
 		return cli.Fail(cli.Input, "p3do wipe", "this pseudonym has no server: nobody knows its key, and there is nothing to end.")
 	case errors.As(err, &refused) && errors.Is(err, agent.ErrNotHandedIn):
-		return cli.Fail(cli.Network, again+" --via ANOTHER-SERVER", "%s. Nothing has ended.", refused.Text)
+		return cli.Fail(cli.Network, again+" --via ANOTHER-SERVER", "%s. %s", refused.Text, nothing)
 	case errors.As(err, &refused):
-		return cli.Fail(cli.Refused, again+" --via ANOTHER-SERVER", "%s. Nothing has ended.", refused.Text)
+		return cli.Fail(cli.Refused, again+" --via ANOTHER-SERVER", "%s. %s", refused.Text, nothing)
 	case errors.Is(err, agent.ErrNoDNS):
 		return cli.Fail(cli.Input, "P3DO_DNS=IP:PORT "+again, "%v.", err)
 	case errors.As(err, &nowhere) && nowhere.Domain == via:
-		return cli.Fail(cli.Input, again+" --via ANOTHER-SERVER", "%v. Nothing has ended.", nowhere)
+		return cli.Fail(cli.Input, again+" --via ANOTHER-SERVER", "%v. %s", nowhere, nothing)
 	case errors.Is(err, agent.ErrNotHandedIn) && via.IsZero():
-		return cli.Fail(cli.Network, again+" --via ANOTHER-SERVER", "no server answers. Nothing has ended.")
+		return cli.Fail(cli.Network, again+" --via ANOTHER-SERVER", "no server answers. %s", nothing)
 	case errors.Is(err, agent.ErrNotHandedIn):
-		return cli.Fail(cli.Network, again+" --via ANOTHER-SERVER", "%s does not answer. Nothing has ended.", via)
+		return cli.Fail(cli.Network, again+" --via ANOTHER-SERVER", "%s does not answer. %s", via, nothing)
 	}
 	return err
 }

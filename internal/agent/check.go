@@ -48,6 +48,8 @@ type Report struct {
 	Newest  time.Time       `json:"newest,omitzero"` // since when the newest of these is one
 	Home    *DomainReport   `json:"home"`            // of her domain, or of the domain itself
 
+	Challenges []Challenged `json:"challenges"` // by the owners of other keys that her domain certified for the name
+
 	MovedFrom pki.Name `json:"moved_from,omitzero"` // the name by which she was known before; it may be the one that was asked for
 
 	name    pki.Name
@@ -208,7 +210,7 @@ func trustOf(s standing) Trust {
 func ofPerson(p person) Report {
 	r := Report{
 		Subject: p.name.String(), Trust: p.standing().Trust, Key: p.key(), Words: spelt(p.key()),
-		Ended: p.ended, Offline: p.offline, name: p.name, MovedFrom: p.contact.Was,
+		Ended: p.ended, Offline: p.offline, name: p.name, MovedFrom: p.contact.Was, Challenges: challenged(p.objects),
 	}
 	if p.changed() {
 		r.Shown = p.evidence.Home

@@ -30,6 +30,7 @@ import (
 //	succession/DOMAIN/HASH a signed succession, raw, by the SHA-256 of its bytes
 //	revoked/FINGERPRINT    ended: an identity key that was revoked
 //	ended/NAME/FINGERPRINT ended: a name that its domain has ended for a key
+//	challenge/NAME/FINGERPRINT a signed challenge, raw: the key's owner objects to others under the name
 //	strays                 how many successions there are of domains without a pin; none: to be counted
 //	tally/revoked/DOMAIN   how many there are by a domain; without DOMAIN of all. So tally/ended/, too
 //	away/DOMAIN            when its key server did not answer
@@ -81,6 +82,7 @@ const (
 	prefixHeir    = "succession/"
 	prefixRevoked = "revoked/"
 	prefixEnded   = "ended/"
+	prefixObject  = "challenge/"
 	prefixAway    = "away/"
 	prefixNotice  = "notice/"
 	prefixTally   = "tally/"

@@ -25,7 +25,7 @@ const (
 	handTime   = 10 * time.Second // for one of them
 )
 
-// ErrNotHandedIn: no node that was tried took the revocation.
+// ErrNotHandedIn: no node that was tried took the revocation, or the challenge.
 var ErrNotHandedIn = errors.New("no server that was tried took it")
 
 // A HandedIn says where a revocation was handed in.
@@ -53,16 +53,26 @@ func (a *Agent) Revoke(ctx context.Context, via pki.Domain) (HandedIn, error) {
 	if err != nil {
 		return HandedIn{}, err
 	}
-	nodes, err := a.takers(via)
+	in := HandedIn{Name: r.Name(), Key: r.Key().Fingerprint()}
+	in.At, err = a.handOut(ctx, via, func(ctx context.Context, c *session.Client) error { return c.Revoke(ctx, r.Raw()) })
 	if err != nil {
 		return HandedIn{}, err
 	}
-	in := HandedIn{Name: r.Name(), Key: r.Key().Fingerprint()}
+	return in, a.vault.Update(func(tx *vault.Tx) error { return a.keepRevocation(tx, r.Raw()) })
+}
+
+// handOut says something to the node of via; without one to the home, and to some others that the
+// folder knows. At are those that took it.
+func (a *Agent) handOut(ctx context.Context, via pki.Domain, say func(context.Context, *session.Client) error) (at []pki.Domain, err error) {
+	nodes, err := a.takers(via)
+	if err != nil {
+		return nil, err
+	}
 	var failed error
 	for _, domain := range nodes {
-		err := a.handTo(ctx, domain, via, func(ctx context.Context, c *session.Client) error { return c.Revoke(ctx, r.Raw()) })
+		err := a.handTo(ctx, domain, via, say)
 		if err == nil {
-			if in.At = append(in.At, domain); len(in.At) == handedTo {
+			if at = append(at, domain); len(at) == handedTo {
 				break
 			}
 			continue
@@ -71,10 +81,10 @@ func (a *Agent) Revoke(ctx context.Context, via pki.Domain) (HandedIn, error) {
 			break
 		}
 	}
-	if len(in.At) == 0 {
-		return HandedIn{}, handError(failed)
+	if len(at) == 0 {
+		return nil, handError(failed)
 	}
-	return in, a.vault.Update(func(tx *vault.Tx) error { return a.keepRevocation(tx, r.Raw()) })
+	return at, nil
 }
 
 // takers are the nodes that may be given a statement, the home first and the others in no order.

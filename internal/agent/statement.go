@@ -106,6 +106,8 @@ func (a *Agent) keepStatements(tx *vault.Tx, page session.Stated) error {
 			err = a.keepSuccession(tx, raw)
 		case pki.StatementMove:
 			err = a.keepMove(tx, raw)
+		case pki.StatementChallenge:
+			err = a.keepChallenge(tx, raw)
 		}
 		if err != nil {
 			return err

@@ -59,7 +59,8 @@ type person struct {
 	home     standing
 	evidence pki.Evidence
 	verdict  pki.Verdict
-	ended    bool // her domain has ended the name for this key
+	objects  []pki.Challenge // under the name, that count
+	ended    bool            // her domain has ended the name for this key
 	offline  bool
 }
 
@@ -82,7 +83,12 @@ func (a *Agent) person(tx *vault.Tx, name pki.Name, shown pki.Fingerprint) (p pe
 			p.evidence.Revoked = append(p.evidence.Revoked, key)
 		}
 	}
+	if p.objects, err = a.objections(tx, name); err != nil {
+		return p, err
+	}
+	p.evidence.Log.Challenged = len(p.objects) > 0
 	p.verdict = p.judge(a.now())
+	p.contest()
 	p.ended = has(tx, prefixEnded+name.String()+"/"+p.key().String())
 	p.offline, err = a.silent(tx, name.Domain())
 	return p, err
@@ -132,7 +138,7 @@ func (p person) standing() Standing {
 		s.Trust = Changed
 	case p.verified():
 		s.Trust = Verified
-	case !p.home.pinned:
+	case !p.home.pinned, p.contested():
 		s.Trust = Unconfirmed
 	case p.home.verdict.Trust >= pki.Vouched:
 		s.Trust = Vouched
@@ -153,6 +159,8 @@ func (p person) err() error {
 		return e
 	case !p.home.pinned && p.verified():
 		return nil
+	case p.contested():
+		return &TrustError{Name: p.name, Subject: p.name.String(), Verdict: p.verdict, Shown: p.evidence.Home}
 	}
 	return about(p.home.err(), p.name)
 }

@@ -173,6 +173,13 @@ func (c *Client) Move(ctx context.Context, move []byte) error {
 	return err
 }
 
+// Challenge hands in a challenge. The node believes it by what is in it, whoever brings it: no
+// login is needed.
+func (c *Client) Challenge(ctx context.Context, challenge []byte) error {
+	_, err := call[empty](ctx, c, OpChallenge, Challenge{challenge})
+	return err
+}
+
 // Submit hands in an entry frame ([onion.Entry] marshalled, onion.Size bytes) and waits for
 // the node's word.
 func (c *Client) Submit(ctx context.Context, frame *[onion.Size]byte) error {

@@ -18,7 +18,7 @@ import (
 
 // A Desk is what a node does for its users. Each function is called with bounded
 // arguments; an [*Error] goes to the user as it is, any other error as Unavailable.
-// All but Register, Authenticate, Directory, Revoke and Move are called for a user who is logged in.
+// All but Register, Authenticate, Directory, Revoke, Move and Challenge are called for a user who is logged in.
 type Desk struct {
 	Domain       pki.Domain
 	Register     func(ctx context.Context, request, invite []byte) (certificate []byte, err error)
@@ -27,6 +27,7 @@ type Desk struct {
 	Directory    func(ctx context.Context, after pki.Domain) (Descriptors, error)
 	Revoke       func(ctx context.Context, revocation []byte) error
 	Move         func(ctx context.Context, move []byte) error
+	Challenge    func(ctx context.Context, challenge []byte) error
 	Lookup       func(ctx context.Context, name pki.Name) (Found, error)
 	Claim        func(ctx context.Context, user pki.UserCert, mailboxes []Mailbox) error
 	Items        func(ctx context.Context, user pki.UserCert, want Items) ([]Item, error)
@@ -173,6 +174,10 @@ func (s *served) answer(ctx context.Context, m message) (any, error) {
 	case OpMove:
 		return withBody(m, func(b Move) (any, error) {
 			return empty{}, limited("a move", len(b.Move), pki.MaxMoveSize, func() error { return s.desk.Move(ctx, b.Move) })
+		})
+	case OpChallenge:
+		return withBody(m, func(b Challenge) (any, error) {
+			return empty{}, limited("a challenge", len(b.Challenge), pki.MaxChallengeSize, func() error { return s.desk.Challenge(ctx, b.Challenge) })
 		})
 	}
 	user, err := s.loggedIn()

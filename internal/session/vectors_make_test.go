@@ -27,7 +27,7 @@ func goodRequests() (list []vector) {
 	add := func(op Op, comment string, seq uint64, body string, fields map[string]string) {
 		text := `{"seq":` + strconv.FormatUint(seq, 10) + `,"op":"` + string(op) + `","body":` + body + `}`
 		list = append(list, vector{
-			Kind: "request", Comment: comment, Expect: "accept", LoggedIn: op != OpRevoke && op != OpMove, Text: text, Seq: seq, Op: op, Fields: fields,
+			Kind: "request", Comment: comment, Expect: "accept", LoggedIn: op != OpRevoke && op != OpMove && op != OpChallenge, Text: text, Seq: seq, Op: op, Fields: fields,
 		})
 	}
 	add(OpRegister, "asks for a certificate", 1, `{"request":"`+b64(4, 0xfb)+`"}`, map[string]string{"request": hexed(4, 0xfb), "invite": ""})
@@ -74,6 +74,8 @@ func goodRequests() (list []vector) {
 		map[string]string{"revocation": hexed(pki.MaxRevocationSize, 1)})
 	add(OpMove, "hands in a move of the greatest length", 15, `{"move":"`+b64(pki.MaxMoveSize, 1)+`"}`,
 		map[string]string{"move": hexed(pki.MaxMoveSize, 1)})
+	add(OpChallenge, "hands in a challenge of the greatest length", 16, `{"challenge":"`+b64(pki.MaxChallengeSize, 1)+`"}`,
+		map[string]string{"challenge": hexed(pki.MaxChallengeSize, 1)})
 	return list
 }
 
@@ -117,6 +119,7 @@ func goodAnswers() (list []vector) {
 	add(OpForget, "forgotten", `{}`, nothing)
 	add(OpRevoke, "revoked", `{}`, nothing)
 	add(OpMove, "moved", `{}`, nothing)
+	add(OpChallenge, "challenged", `{}`, nothing)
 	add(OpStatements, "two statements, and more", `{"statements":["`+b64(2, 1)+`","`+b64(3, 2)+`"],"last":7,"more":true}`,
 		map[string]string{"statements": "0101 020202", "last": "7", "more": "true"})
 	add(OpStatements, "the last statement", `{"statements":["`+b64(1, 3)+`"],"last":8}`,

@@ -151,6 +151,7 @@ func agreeable() *Desk {
 		Directory:  func(context.Context, pki.Domain) (Descriptors, error) { return Descriptors{}, nil },
 		Revoke:     func(context.Context, []byte) error { return nil },
 		Move:       func(context.Context, []byte) error { return nil },
+		Challenge:  func(context.Context, []byte) error { return nil },
 		Lookup:     func(context.Context, pki.Name) (Found, error) { return Found{}, nil },
 		Claim:      func(context.Context, pki.UserCert, []Mailbox) error { return nil },
 		Items:      func(context.Context, pki.UserCert, Items) ([]Item, error) { return nil, nil },
@@ -206,6 +207,11 @@ func requestFields(op Op, raw []byte) (map[string]string, any, error) {
 	}
 	if op == OpMove {
 		return read(raw, func(b Move) map[string]string { return map[string]string{"move": hex.EncodeToString(b.Move)} })
+	}
+	if op == OpChallenge {
+		return read(raw, func(b Challenge) map[string]string {
+			return map[string]string{"challenge": hex.EncodeToString(b.Challenge)}
+		})
 	}
 	if op == OpStatements {
 		return read(raw, func(b Statements) map[string]string {

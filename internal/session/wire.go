@@ -68,6 +68,7 @@ const (
 	OpStatements Op = "statements"
 	OpRevoke     Op = "revoke"
 	OpMove       Op = "move"
+	OpChallenge  Op = "challenge"
 	opSubmitted  Op = "submitted" // the answer to an entry frame
 )
 
@@ -310,6 +311,12 @@ type Revoke struct {
 // that. It has at most pki.MaxMoveSize bytes.
 type Move struct {
 	Move []byte `json:"move"`
+}
+
+// A Challenge hands in a challenge, pki.Challenge, which the owner of a name signed: so nobody has to
+// log in for that. It has at most pki.MaxChallengeSize bytes.
+type Challenge struct {
+	Challenge []byte `json:"challenge"`
 }
 
 // A Path says by what a node knew the authority of a user's home.

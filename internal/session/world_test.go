@@ -114,7 +114,7 @@ func (h *home) desk() *Desk {
 	return &Desk{
 		Domain: h.authority.Domain(), Register: h.register, Authenticate: h.authenticate,
 		Publish: h.publish, Directory: h.directory, Lookup: h.lookup, Claim: h.claim,
-		Items: h.held, Forget: h.forget, Submit: h.submit, Statements: h.stated, Revoke: h.revoke, Move: h.move, loginTime: h.loginTime,
+		Items: h.held, Forget: h.forget, Submit: h.submit, Statements: h.stated, Revoke: h.revoke, Move: h.move, Challenge: h.move, loginTime: h.loginTime,
 	}
 }
 

@@ -302,6 +302,6 @@ func (w *world) envelopes() ([]vector, error) {
 	long := append([]byte{2}, make([]byte, pki.MaxRevocationSize+1)...)
 	return vectors("envelope", "raw", nil, map[string]string{"kind": "1", "inner": hexed(v.Raw())},
 		variant{"the view of a.test", raw, 0}, variant{"kind 0", append([]byte{0}, raw[1:]...), 0},
-		variant{"kind 7", append([]byte{7}, raw[1:]...), 0}, variant{"nothing", nil, 0}, variant{"a kind alone", raw[:1], 0},
+		variant{"kind 8", append([]byte{8}, raw[1:]...), 0}, variant{"nothing", nil, 0}, variant{"a kind alone", raw[:1], 0},
 		variant{"longer than a revocation may be", long, 0}), nil
 }

@@ -52,7 +52,7 @@ func generate() ([]byte, error) {
 	f.Vectors = append(f.Vectors, names()...)
 	for _, part := range []func() ([]vector, error){
 		w.keys, w.statements, w.authorities, w.requests, w.users, w.links, w.peers, w.descriptors, w.cards,
-		w.views, w.revocations, w.successions, w.envelopes, w.moves,
+		w.views, w.revocations, w.successions, w.envelopes, w.moves, w.challenges,
 		w.formerRevocations,
 	} {
 		vectors, err := part()

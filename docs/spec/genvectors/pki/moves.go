@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/p3do/p3do/pki"
 )
@@ -45,6 +46,30 @@ func (w *world) moves() ([]vector, error) {
 	}
 	ways, err := w.ways(m, here, there)
 	return append(append(list, bad...), ways...), err
+}
+
+// challenges of ann, and what is none.
+func (w *world) challenges() ([]vector, error) {
+	record := [32]byte{1, 2, 3}
+	c, err := w.ann.Challenge(w.annCert.DER(), record, now())
+	if err != nil {
+		return nil, err
+	}
+	base := map[string]string{"ca": hexed(w.home.CA().DER())}
+	out := map[string]string{
+		"name": "ann@a.test", "public": hexed(w.ann.Public().Bytes()), "issued": unix(now()), "record": hexed(record[:]),
+	}
+	bad := append(usual(c.Raw()),
+		variant{"at its end", c.Raw(), pki.ChallengeLifetime},
+		variant{"10 minutes before it was issued", c.Raw(), -10 * time.Minute},
+		variant{"bob objects for ann", seal(w.bob.Seed(), "challenge v1", c.Raw()[:len(c.Raw())-pki.SignatureSize]), 0},
+		variant{"a.test objects for ann", seal(domainSeed(w.home), "challenge v1", c.Raw()[:len(c.Raw())-pki.SignatureSize]), 0},
+		variant{"another label", seal(w.ann.Seed(), "move v1", c.Raw()[:len(c.Raw())-pki.SignatureSize]), 0},
+	)
+	list := vectors("challenge", "raw", base, out, variant{"ann objects", c.Raw(), 0}, bad...)
+	list = append(list, vectors("challenge", "raw", base, out, variant{"a second before its end", c.Raw(), pki.ChallengeLifetime - time.Second})...)
+	other := map[string]string{"ca": hexed(w.peer.CA().DER())}
+	return append(list, vector{Kind: "challenge", Comment: "of another domain", Expect: "refuse", In: with(other, "raw", variant{bytes: c.Raw()})}), nil
 }
 
 // moveBody is the layout of the specification.
