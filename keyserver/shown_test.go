@@ -130,7 +130,13 @@ func TestHeldProof(t *testing.T) {
 	held := func(n pki.Name, key pki.Fingerprint, card []byte, most int) int {
 		return len(w.server.HeldProof(t.Context(), n, key, card, most))
 	}
-	byName, byKey := held(name(t, "ann@a.test"), pki.Fingerprint{}, card, 2048), held(nobody, key, card, 2048)
+	proofs := func() (byName, byKey int) {
+		return held(name(t, "ann@a.test"), pki.Fingerprint{}, card, 2048), held(nobody, key, card, 2048)
+	}
+	byName, byKey := proofs()
+	for again, _ := proofs(); again != byName; again, _ = proofs() { // another cosignature came
+		byName, byKey = proofs()
+	}
 	if byName == 0 || byKey != byName {
 		t.Errorf("proofs of %d and %d bytes", byName, byKey)
 	}
