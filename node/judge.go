@@ -29,7 +29,7 @@ func (n *Node) evidence(_ context.Context, domain pki.Domain) pki.Evidence {
 	seen := n.beliefs.sighting(domain)
 	e := pki.Evidence{
 		Domain: domain, Pin: p.Pin, Home: seen.Home, DNS: pki.DNSEvidence{Key: seen.DNS, Secure: seen.Secure},
-		Log:     n.logEvidence(domain, p),
+		Log:     n.logEvidence(domain),
 		Vouches: n.peersVouches(domain, now), Quorum: max(1, min(enoughPeers, n.peers.countBut(domain))),
 	}
 	if againstDNS(e) {

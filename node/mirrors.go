@@ -23,8 +23,8 @@ const (
 	// mirrorPause is the least time between two logs, and mirrorTime what one may take.
 	mirrorPause = 100 * time.Millisecond
 	mirrorTime  = 2 * time.Minute
-	// maxWanted is how many heads of one log wait for the copy to come as far. What is more is
-	// not compared: the log is read again before they are forgotten.
+	// maxWanted is how many heads of one log wait to be compared with the copy, and how many to be
+	// handed on. What is more comes too soon, and is asked for again.
 	maxWanted = 8
 
 	logPrefix = "/v1/log/"
@@ -37,9 +37,10 @@ type mirrors struct {
 
 	mu      sync.Mutex // guards what follows
 	wanted  map[pki.Domain][]store.Head
-	untold  map[pki.Domain][]byte // heads that came too soon after others to be handed on
-	behind  map[pki.Domain]bool   // whose own server shows an older head than others have
-	changed chan struct{}         // has room for one: something is wanted
+	untold  map[pki.Domain][][]byte // heads that came too soon after others to be handed on, maxWanted at most
+	behind  map[pki.Domain]bool     // whose own server shows an older head than others have
+	parted  map[pki.Domain]bool     // whose log does not go on from what we hold
+	changed chan struct{}           // has room for one: something is wanted
 }
 
 func newMirrors(n *Node) *mirrors {
@@ -47,25 +48,34 @@ func newMirrors(n *Node) *mirrors {
 	if pace := time.Duration(n.cfg.Lab.Watch); pace > 0 {
 		every = pace
 	}
-	return &mirrors{n: n, every: every, wanted: make(map[pki.Domain][]store.Head), untold: make(map[pki.Domain][]byte), behind: make(map[pki.Domain]bool), changed: make(chan struct{}, 1)}
+	return &mirrors{
+		n: n, every: every, wanted: make(map[pki.Domain][]store.Head), untold: make(map[pki.Domain][][]byte),
+		behind: make(map[pki.Domain]bool), parted: make(map[pki.Domain]bool), changed: make(chan struct{}, 1),
+	}
 }
 
-// want has a peer's log copied as far as a head, and compared with it.
-func (m *mirrors) want(domain pki.Domain, head store.Head) {
+// want has a peer's log copied as far as a head, if it has not been, and compared with it. While
+// enough of them wait it is a *tooSoonError.
+func (m *mirrors) want(domain pki.Domain, head store.Head) error {
 	if _, peer := m.n.peers.crossOf(domain); !peer {
-		return
+		return nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	waiting := m.wanted[domain]
 	same := func(h store.Head) bool { return h.Size == head.Size && h.Root == head.Root }
-	if len(waiting) < maxWanted && !slices.ContainsFunc(waiting, same) {
-		m.wanted[domain] = append(waiting, head)
+	switch {
+	case slices.ContainsFunc(waiting, same):
+		return nil
+	case len(waiting) == maxWanted:
+		return &tooSoonError{"a head of the log of " + domain.String(), m.n.cfg.viewPace()}
 	}
+	m.wanted[domain] = append(waiting, head)
 	offer(m.changed, struct{}{})
+	return nil
 }
 
-// tell has a peer's head handed on a little later.
+// tell has a peer's head handed on a little later. Where enough wait it is left out.
 func (m *mirrors) tell(checkpoint []byte) {
 	domain, err := witness.DomainOf(originOf(checkpoint))
 	if err != nil {
@@ -73,22 +83,35 @@ func (m *mirrors) tell(checkpoint []byte) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.untold[domain] = checkpoint
+	if len(m.untold[domain]) < maxWanted {
+		m.untold[domain] = append(m.untold[domain], checkpoint)
+	}
 	offer(m.changed, struct{}{})
 }
 
-// retell hands on what waits for it.
+// retell hands on what waits for it, the newest first: what is older than that need not be.
 func (m *mirrors) retell(ctx context.Context) {
 	m.mu.Lock()
 	waiting := m.untold
-	m.untold = make(map[pki.Domain][]byte)
+	m.untold = make(map[pki.Domain][][]byte)
 	m.mu.Unlock()
 	if len(waiting) > 0 {
 		wait(ctx, m.n.cfg.viewPace())
 	}
-	for _, checkpoint := range waiting {
-		m.n.sawHead(ctx, checkpoint)
+	for _, checkpoints := range waiting {
+		for _, checkpoint := range slices.Backward(checkpoints) {
+			m.n.sawHead(ctx, checkpoint)
+		}
 	}
+}
+
+// parts reports whether it is new that a log does not go on from what we hold.
+func (m *mirrors) parts(domain pki.Domain) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was := m.parted[domain]
+	m.parted[domain] = true
+	return !was
 }
 
 func (m *mirrors) next() (all []pki.Domain) {
@@ -150,6 +173,9 @@ func (m *mirrors) copy(ctx context.Context, domain pki.Domain) error {
 	if err != nil || !d.HasLog() || m.n.frozen(domain) {
 		return notFoundIsNil(err)
 	}
+	if m.has(ctx, d, wanted) && len(wanted) > 0 {
+		return m.compare(ctx, d, wanted)
+	}
 	shown, err := m.fromHome(ctx, d)
 	failed := err
 	for _, peer := range m.others(domain) {
@@ -198,31 +224,34 @@ func (m *mirrors) from(ctx context.Context, d pki.SignedDescriptor, at keyserver
 	if err != nil {
 		return store.Head{}, err
 	}
-	head, err := witness.HeadBy(d.Descriptor, checkpoint)
+	head, err := witness.HeadBy(d, checkpoint)
 	if err != nil {
 		return head, err
 	}
 	target := head
-	if target.Checkpoint, err = m.cosigned(checkpoint, head); err != nil {
+	if target.Checkpoint, err = m.cosigned(ctx, checkpoint, head); err != nil {
 		return head, err
 	}
 	tree, err := witness.NewCopy(m.n.store, head.Origin, reader).Follow(ctx, target)
 	if !errors.Is(err, witness.ErrOtherTree) {
 		return head, err
 	}
-	held, _, err := m.n.store.Mirror(ctx, head.Origin)
-	if err == nil {
-		held, err = witness.HeadBy(d.Descriptor, held.Checkpoint)
+	held, err := m.n.heldHeads(ctx, d.Domain)
+	if err != nil || m.n.frozen(d.Domain) {
+		return head, err
 	}
-	if err == nil {
-		err = m.n.proveFork(ctx, d, held, head, tree)
-	}
-	return head, err
+	held = slices.DeleteFunc(held, func(h store.Head) bool { return h.Size > head.Size })
+	return head, m.n.proveFork(ctx, d.Domain, target, held, tree)
 }
 
-// cosigned is a checkpoint with the signature of the log and those of witnesses that we know.
-func (m *mirrors) cosigned(checkpoint []byte, head store.Head) ([]byte, error) {
-	return witness.Cosigned(checkpoint, head, m.n.witnessKeys())
+// cosigned is a checkpoint with the signature of the log and those of witnesses that we know, also
+// those under our copy of it.
+func (m *mirrors) cosigned(ctx context.Context, checkpoint []byte, head store.Head) ([]byte, error) {
+	held, _, err := m.n.store.Mirror(ctx, head.Origin)
+	if notFoundIsNil(err) != nil {
+		return nil, err
+	}
+	return witness.Cosigned(checkpoint, held.Checkpoint, head, m.n.witnessKeys())
 }
 
 // others are our other peers, in an order by chance.
@@ -251,7 +280,7 @@ func (m *mirrors) compare(ctx context.Context, d pki.SignedDescriptor, wanted []
 	}
 	for _, h := range wanted {
 		if h.Size <= held.Size {
-			if err := m.n.compareHead(ctx, d, h); err != nil {
+			if err := m.n.compareTree(ctx, d.Domain, h, held); err != nil {
 				return err
 			}
 		}

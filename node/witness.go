@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/keyserver/witness"
 	"github.com/p3do/p3do/pki"
 )
@@ -30,19 +29,17 @@ func (n *Node) witnessDoor() (witness.Door, error) {
 	return witness.Door{Witness: w, Store: n.store}, nil
 }
 
-// logOfPeer finds the key of a log that we cosign: that of a peer, whose key is not frozen.
-func (n *Node) logOfPeer(origin string) (note.Verifier, bool) {
+// logOfPeer finds who names the key of a log that we cosign: a peer, whose key is not frozen.
+func (n *Node) logOfPeer(ctx context.Context, origin string) (d pki.SignedDescriptor, ok bool) {
 	domain, err := witness.DomainOf(origin)
 	if err != nil {
-		return nil, false
+		return d, false
 	}
-	_, peer := n.peers.crossOf(domain)
-	is, known := n.directory.find(domain)
-	if !peer || !known || is.log.IsZero() || n.frozen(domain) {
-		return nil, false
+	if _, peer := n.peers.crossOf(domain); !peer || n.frozen(domain) {
+		return d, false
 	}
-	verifier, err := witness.LogVerifier(domain, is.log)
-	return verifier, err == nil
+	d, err = n.directory.descriptor(ctx, domain)
+	return d, err == nil && d.HasLog()
 }
 
 // sawHead hands on what a log asked us to cosign.
@@ -79,14 +76,14 @@ func (n *Node) acceptHead(ctx context.Context, body []byte) (fresh bool, err err
 	if err == nil && string(old.Raw) == string(body) || notFoundIsNil(err) != nil {
 		return false, notFoundIsNil(err)
 	}
-	d, head, err := n.headOf(ctx, domain, body)
+	head, err := n.headOf(ctx, domain, body)
 	if err != nil {
 		return false, err
 	}
 	if string(head.Checkpoint) != string(body) {
 		return false, fmt.Errorf("node: a head of %s with more than its signature", domain)
 	}
-	if err := n.compareHead(ctx, d, head); err != nil {
+	if err := n.compareHead(ctx, domain, head); err != nil {
 		return false, err
 	}
 	if head.Size <= int64(old.Serial) && len(old.Raw) > 0 {
@@ -102,184 +99,86 @@ func (n *Node) acceptHead(ctx context.Context, body []byte) (fresh bool, err err
 
 // headOf verifies a head by the newest descriptor of its domain. By another key it may be judged
 // when a newer one is here.
-func (n *Node) headOf(ctx context.Context, domain pki.Domain, checkpoint []byte) (pki.SignedDescriptor, store.Head, error) {
+func (n *Node) headOf(ctx context.Context, domain pki.Domain, checkpoint []byte) (store.Head, error) {
 	d, err := n.directory.descriptor(ctx, domain)
 	if errors.Is(err, store.ErrNotFound) {
 		err = fmt.Errorf("%w: %s", errUnknownDomain, domain)
 	}
 	if err != nil {
-		return d, store.Head{}, err
+		return store.Head{}, err
 	}
-	head, err := witness.HeadBy(d.Descriptor, checkpoint)
+	head, err := witness.HeadBy(d, checkpoint)
 	if errors.Is(err, witness.ErrSignature) || errors.Is(err, witness.ErrUnknownLog) {
 		err = fmt.Errorf("%w: the log of %s: %w", errUnknownDomain, domain, err)
 	}
-	return d, head, err
+	return head, err
 }
 
-// compareHead looks for a fork between a head and those that we hold of its log. One that goes
-// beyond our copy is compared when the copy has come as far.
-func (n *Node) compareHead(ctx context.Context, d pki.SignedDescriptor, head store.Head) error {
-	if n.frozen(d.Domain) {
+// compareHead compares a head with those of as many leaves that we hold of its log, whoever named
+// their keys. With the others it is compared by the tree, in its turn.
+func (n *Node) compareHead(ctx context.Context, domain pki.Domain, head store.Head) error {
+	if n.frozen(domain) || head.Size == 0 {
 		return nil
 	}
-	mirrored, _, err := n.store.Mirror(ctx, head.Origin)
-	if notFoundIsNil(err) != nil {
+	held, err := n.heldHeads(ctx, domain)
+	if err != nil {
 		return err
 	}
-	for _, held := range n.heldHeads(ctx, d, head.Origin) {
-		if held.Size == head.Size && held.Root != head.Root {
-			return n.proveFork(ctx, d, held, head, nil)
+	var same []store.Head
+	for _, h := range held {
+		if h.Size == head.Size && h.Root != head.Root {
+			same = append(same, h)
 		}
 	}
-	if head.Size > mirrored.Size {
-		n.mirrors.want(d.Domain, head)
+	if len(same) > 0 {
+		return n.proveFork(ctx, domain, head, same, nil)
+	}
+	if copied, _, err := n.store.Mirror(ctx, head.Origin); err == nil && copied.Size == head.Size {
 		return nil
 	}
-	if 0 < head.Size && head.Size < mirrored.Size {
-		return n.compareTree(ctx, d, head, mirrored)
-	}
-	return nil
+	return n.mirrors.want(domain, head)
 }
 
-// heldHeads are those of a log that we have from different sides.
-func (n *Node) heldHeads(ctx context.Context, d pki.SignedDescriptor, origin string) (held []store.Head) {
-	add := func(checkpoint []byte, err error) {
-		if err == nil {
-			if h, err := witness.HeadBy(d.Descriptor, checkpoint); err == nil { // else by a key that was lost
-				held = append(held, h)
-			}
-		}
-	}
-	told, err := n.store.Statement(ctx, uint8(pki.StatementHead), d.Domain.String(), [32]byte{})
-	add(told.Raw, err)
-	cosigned, err := n.store.Witnessed(ctx, origin)
-	add(cosigned.Checkpoint, err)
-	copied, _, err := n.store.Mirror(ctx, origin)
-	add(copied.Checkpoint, err)
-	return held
-}
-
-// compareTree compares a head with the beginning of a copy that has more leaves.
-func (n *Node) compareTree(ctx context.Context, d pki.SignedDescriptor, head, mirrored store.Head) error {
-	tree := witness.NewCopy(n.store, head.Origin, nil).Tree(ctx, mirrored)
-	root, err := tlog.TreeHash(head.Size, tree)
-	if err != nil || root == head.Root {
-		return err
-	}
-	return n.proveFork(ctx, d, head, mirrored, tree)
-}
-
-// proveFork makes evidence of two heads that contradict each other, and obeys it. tree is that
-// of the one with more leaves.
-func (n *Node) proveFork(ctx context.Context, d pki.SignedDescriptor, a, b store.Head, tree tlog.HashReader) error {
-	f, err := witness.NewFork([2]pki.SignedDescriptor{d, d}, [2]store.Head{a, b}, tree)
+// heldHeads are those of a domain's log that we have from different sides: what we copied, what we
+// cosigned, and what was handed on, if the key in office signed it. Each has the descriptor that
+// named its key.
+func (n *Node) heldHeads(ctx context.Context, domain pki.Domain) (held []store.Head, err error) {
+	d, err := n.directory.descriptor(ctx, domain)
 	if err != nil {
-		return err
+		return nil, notFoundIsNil(err)
 	}
-	fresh, err := n.acceptFork(ctx, f.Marshal())
-	if fresh {
-		n.tell()
-	}
-	return err
-}
-
-// acceptFork keeps the proof that a domain's log has two histories, and freezes the domain (row
-// 13). The first one stays: one is enough.
-func (n *Node) acceptFork(ctx context.Context, body []byte) (fresh bool, err error) {
-	f, err := witness.ParseFork(body)
-	if err != nil {
-		return false, err
-	}
-	if _, held := n.beliefs.fork(f.Domain); held {
-		return false, nil
-	}
-	ca := n.authority().CA()
-	if f.Domain != n.cfg.Domain {
-		var ok bool
-		if ca, ok = n.directory.authority(f.Domain); !ok {
-			return false, fmt.Errorf("%w: %s", errUnknownDomain, f.Domain)
-		}
-	}
-	for _, key := range f.Authorities() {
-		if key != ca.Fingerprint() {
-			return false, fmt.Errorf("%w: a fork of the log of %s, by another key", errUnknownDomain, f.Domain)
-		}
-	}
-	fresh, err = n.store.AddStatement(ctx, store.Statement{
-		Kind: uint8(pki.StatementFork), Issuer: f.Domain.String(), Serial: 1, Raw: body,
-	}, n.room(f.Domain, 1, maxForkBytes))
-	if fresh {
-		n.beliefs.setFork(f)
-		n.note(ctx, f.Domain, EventForked, f.String()+"; its key is frozen: nothing new is believed of it")
-		n.bench.again(f.Domain)
-	}
-	return fresh, err
-}
-
-// frozen reports whether a domain was found to have two histories of its log.
-func (n *Node) frozen(domain pki.Domain) bool {
-	p, _ := n.beliefs.pin(domain)
-	return n.logEvidence(domain, p).State == pki.LogForked
-}
-
-// logEvidence is what is known of a domain's log. A fork by a key that is not the pinned one and
-// never was is none of the domain's.
-func (n *Node) logEvidence(domain pki.Domain, p pinned) pki.LogEvidence {
-	f, ok := n.beliefs.fork(domain)
-	for _, key := range f.Authorities() {
-		if ok && (p.Key.IsZero() || key == p.Key || slices.Contains(p.Former, key)) {
-			return pki.LogEvidence{State: pki.LogForked}
-		}
-	}
-	return pki.LogEvidence{}
-}
-
-// maxForks is how many forks the operator is shown at once: the answer has a bound.
-const maxForks = 128
-
-// Forks are the proofs of the forks of key logs that are known, by domain.
-func (n *Node) Forks() [][]byte {
-	forks := n.beliefs.allForks()
-	raws := make([][]byte, 0, len(forks))
-	for _, f := range forks[:min(len(forks), maxForks)] {
-		raws = append(raws, f.Marshal())
-	}
-	return raws
-}
-
-func (b *beliefs) allForks() []witness.Fork {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.SortedFunc(maps.Values(b.forks), func(a, b witness.Fork) int {
-		return strings.Compare(a.Domain.String(), b.Domain.String())
-	})
-}
-
-func (b *beliefs) loadForks(ctx context.Context, s *store.Store) error {
-	rows, err := s.Statements(ctx, uint8(pki.StatementFork))
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		f, err := witness.ParseFork(row.Raw)
+	add := func(h store.Head, err error) {
 		if err != nil {
-			return err
+			return
 		}
-		b.setFork(f)
+		if len(h.Descriptor) == 0 {
+			h.Descriptor = d.Raw()
+		}
+		held = append(held, h)
 	}
-	return nil
+	copied, _, err := n.store.Mirror(ctx, keylog.Origin(domain))
+	add(copied, err)
+	add(n.store.Witnessed(ctx, keylog.Origin(domain)))
+	told, err := n.store.Statement(ctx, uint8(pki.StatementHead), domain.String(), [32]byte{})
+	if err == nil {
+		add(witness.HeadBy(d, told.Raw))
+	}
+	return held, nil
 }
 
-func (b *beliefs) setFork(f witness.Fork) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.forks[f.Domain] = f
-}
-
-func (b *beliefs) fork(domain pki.Domain) (witness.Fork, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	f, ok := b.forks[domain]
-	return f, ok
+// compareTree compares a head with the beginning of our copy, which has as many leaves or more.
+func (n *Node) compareTree(ctx context.Context, domain pki.Domain, head, copied store.Head) error {
+	if head.Size >= copied.Size {
+		return n.compareHead(ctx, domain, head)
+	}
+	tree := witness.NewCopy(n.store, head.Origin, nil).Tree(ctx, copied)
+	root, err := tlog.TreeHash(head.Size, tree)
+	if err != nil || root == head.Root || n.frozen(domain) {
+		return err
+	}
+	held, err := n.heldHeads(ctx, domain)
+	if err != nil {
+		return err
+	}
+	return n.proveFork(ctx, domain, head, slices.DeleteFunc(held, func(h store.Head) bool { return h.Size < head.Size }), nil)
 }

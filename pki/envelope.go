@@ -25,7 +25,7 @@ const (
 // MaxHeadSize and MaxForkSize are the greatest lengths of what is said of key logs, in bytes.
 const (
 	MaxHeadSize = 8192
-	MaxForkSize = 52 << 10
+	MaxForkSize = 68 << 10
 )
 
 // MaxStatementSize is the greatest length of a marshalled Statement in bytes.

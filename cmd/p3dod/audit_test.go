@@ -74,7 +74,7 @@ func (l *aLog) head(leaves ...string) store.Head {
 	fatal(l.t, err)
 	signed, err := keylog.Sign(tlog.Tree{N: l.leaves, Hash: root}, signer)
 	fatal(l.t, err)
-	h, err := witness.HeadBy(l.d.Descriptor, signed)
+	h, err := witness.HeadBy(l.d, signed)
 	fatal(l.t, err)
 	return h
 }
@@ -83,10 +83,9 @@ func (l *aLog) head(leaves ...string) store.Head {
 // and a proof that they contradict each other.
 func TestEvidenceIsForOtherTools(t *testing.T) {
 	l := newLog(t)
-	both := [2]pki.SignedDescriptor{l.d, l.d}
 	for _, second := range [][]string{{"one", "zwei"}, {"one", "zwei", "three", "four", "five"}} {
 		heads := [2]store.Head{l.head("one", "two"), l.head(second...)}
-		f, err := witness.NewFork(both, heads, l)
+		f, err := witness.NewFork(heads, l)
 		fatal(t, err)
 		dir := filepath.Join(t.TempDir(), "e.test")
 		fatal(t, writeFork(dir, f))

@@ -15,10 +15,11 @@ type Head struct {
 	Size       int64    // leaves
 	Root       [32]byte // of the tree of these leaves
 	Checkpoint []byte   // the signed note, 1 to MaxRaw bytes
+	Descriptor []byte   // that named the key which signed it, at most MaxRaw bytes; empty: the newest
 }
 
 func (h Head) check() error {
-	if len(h.Origin) == 0 || len(h.Origin) > MaxSubject || len(h.Checkpoint) == 0 || len(h.Checkpoint) > MaxRaw {
+	if len(h.Origin) == 0 || len(h.Origin) > MaxSubject || len(h.Checkpoint) == 0 || len(h.Checkpoint) > MaxRaw || len(h.Descriptor) > MaxRaw {
 		return ErrTooLarge
 	}
 	if h.Size < 0 {
@@ -68,12 +69,12 @@ func (s *Store) AdvanceWitnessed(ctx context.Context, old, next Head) error {
 func advance(ctx context.Context, q *db.Queries, old, next Head) (int64, error) {
 	if old.Origin != "" {
 		return q.AdvanceWitnessed(ctx, db.AdvanceWitnessedParams{
-			Size: next.Size, Root: next.Root[:], Checkpoint: next.Checkpoint,
+			Size: next.Size, Root: next.Root[:], Checkpoint: next.Checkpoint, Descriptor: blob(next.Descriptor),
 			Origin: next.Origin, OldSize: old.Size, OldRoot: old.Root[:],
 		})
 	}
 	n, err := q.AddWitnessed(ctx, db.AddWitnessedParams{
-		Origin: next.Origin, Size: next.Size, Root: next.Root[:], Checkpoint: next.Checkpoint,
+		Origin: next.Origin, Size: next.Size, Root: next.Root[:], Checkpoint: next.Checkpoint, Descriptor: blob(next.Descriptor),
 	})
 	if err == nil && n == 1 {
 		err = count(ctx, q, countWitnessed, 1, MaxWitnessed)
@@ -82,7 +83,44 @@ func advance(ctx context.Context, q *db.Queries, old, next Head) (int64, error) 
 }
 
 func headOf(v db.Witnessed) Head {
-	return Head{Origin: v.Origin, Size: v.Size, Root: fp32(v.Root), Checkpoint: v.Checkpoint}
+	return Head{Origin: v.Origin, Size: v.Size, Root: fp32(v.Root), Checkpoint: v.Checkpoint, Descriptor: v.Descriptor}
+}
+
+// blob is never nil, which would be NULL.
+func blob(raw []byte) []byte { return append([]byte{}, raw...) }
+
+// ForgetLog forgets what was cosigned of a log, and the copy of it.
+func (s *Store) ForgetLog(ctx context.Context, origin string) error {
+	return s.write(ctx, func(ctx context.Context, q *db.Queries) error {
+		n, err := q.DropWitnessed(ctx, origin)
+		if err == nil {
+			err = count(ctx, q, countWitnessed, -n, MaxWitnessed)
+		}
+		if err != nil {
+			return err
+		}
+		v, err := q.Mirror(ctx, origin)
+		if err != nil {
+			return noRowsIsNil(err)
+		}
+		if _, err = q.DropMirror(ctx, origin); err == nil {
+			err = q.DropMirrorTiles(ctx, origin)
+		}
+		if err == nil {
+			err = count(ctx, q, countMirrors, -1, MaxWitnessed)
+		}
+		if err == nil {
+			err = count(ctx, q, countMirrorBytes, -v.Bytes, MaxMirrorBytes)
+		}
+		return err
+	})
+}
+
+func noRowsIsNil(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
 }
 
 // A Tile is a piece of a log as C2SP tlog-tiles cuts it: Width hashes, or leaves on level -1.
@@ -99,7 +137,7 @@ func (s *Store) Mirror(ctx context.Context, origin string) (Head, int64, error) 
 	if err == nil && len(v.Checkpoint) == 0 {
 		err = sql.ErrNoRows // begun, and no further
 	}
-	return Head{Origin: v.Origin, Size: v.Size, Root: fp32(v.Root), Checkpoint: v.Checkpoint}, v.Bytes, notFound(err)
+	return Head{Origin: v.Origin, Size: v.Size, Root: fp32(v.Root), Checkpoint: v.Checkpoint, Descriptor: v.Descriptor}, v.Bytes, notFound(err)
 }
 
 // SetMirror says that a log was copied as far as that. Its tiles were kept before.
@@ -111,7 +149,7 @@ func (s *Store) SetMirror(ctx context.Context, h Head) error {
 		if err := beginMirror(ctx, q, h.Origin); err != nil {
 			return err
 		}
-		return q.SetMirror(ctx, db.SetMirrorParams{Size: h.Size, Root: h.Root[:], Checkpoint: h.Checkpoint, Origin: h.Origin})
+		return q.SetMirror(ctx, db.SetMirrorParams{Size: h.Size, Root: h.Root[:], Checkpoint: h.Checkpoint, Descriptor: blob(h.Descriptor), Origin: h.Origin})
 	})
 }
 

@@ -17,8 +17,10 @@ type File struct {
 const forkReadme = `Evidence that %s.
 
 first.checkpoint and second.checkpoint are signed notes (C2SP tlog-checkpoint), each signed by the key in the .vkey
-beside it, which the .descriptor beside it names, signed by the key of the domain,
+beside it, which the .descriptor beside it names. The first descriptor is signed by the domain's key
+%s, the second by
 %s.
+Lines below the log's signature are cosignatures of other domains (C2SP tlog-cosignature), which tell when they saw it.
 %s
 The .policy files are for tools that read tlog-policy (torchwood in Go: ParsePolicy, VerifyCheckpoint). The file
 fork holds all of it as nodes hand it on (docs/spec/witness.md, section 5).
@@ -57,7 +59,7 @@ func (f Fork) readme() []byte {
 	if f.Heads[0].Size < f.Heads[1].Size {
 		how = fmt.Sprintf(otherSize, f.Heads[1].Size, f.Heads[0].Size)
 	}
-	return fmt.Appendf(nil, forkReadme, f, f.Descriptors[0].CA.Fingerprint(), how)
+	return fmt.Appendf(nil, forkReadme, f, f.Descriptors[0].CA.Fingerprint(), f.Descriptors[1].CA.Fingerprint(), how)
 }
 
 // proofText is the root, then a hash of the proof on each line, all in base64.

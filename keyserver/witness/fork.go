@@ -1,6 +1,7 @@
 package witness
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -8,14 +9,15 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/pki"
 )
 
 const (
-	forkVersion = 1
+	forkVersion = 2
 
 	// MaxFork is the greatest length of a marshalled Fork in bytes.
-	MaxFork = 1 + 2*(2+pki.MaxDescriptorSize) + 2*(2+pki.MaxHeadSize) + 1 + tlog.HashSize + 1 + MaxProof*tlog.HashSize
+	MaxFork = 1 + 2*(2+pki.MaxDescriptorSize) + 2*(2+MaxCheckpoint) + 1 + tlog.HashSize + 1 + MaxProof*tlog.HashSize
 )
 
 // ErrNoFork says that what is shown as a fork proves none.
@@ -23,12 +25,12 @@ var ErrNoFork = errors.New("witness: this proves no fork")
 
 // A Fork is two heads of one log, each signed by a key that a descriptor of its domain names,
 // that no one log can have: of as many leaves and with another root, or of which the second
-// does not begin with the first. Only ParseFork and NewFork make one, so its proof holds. Its
-// fields are to be read only.
+// does not begin with the first. Only ParseFork and NewFork make one, so its proof holds; whom it
+// convinces, Check says. Its fields are to be read only.
 type Fork struct {
 	Domain      pki.Domain
 	Descriptors [2]pki.SignedDescriptor // which name the keys; often one twice
-	Heads       [2]store.Head           // the second of as many leaves or more
+	Heads       [2]store.Head           // the second of as many leaves or more; with the cosignatures known
 
 	// Of a second head of more leaves: the root of its first leaves, as many as the first head
 	// has, and the proof of that.
@@ -36,16 +38,20 @@ type Fork struct {
 	Proof tlog.TreeProof
 }
 
-// NewFork proves that two heads of one log contradict each other, by the tree of the one with
-// more leaves; tree is not read if they have as many. If they do not it is ErrNoFork.
-func NewFork(signers [2]pki.SignedDescriptor, heads [2]store.Head, tree tlog.HashReader) (Fork, error) {
-	f := Fork{Domain: signers[0].Domain, Descriptors: signers, Heads: heads}
+// NewFork proves that two heads of one log, each with its descriptor, contradict each other, by
+// the tree of the one with more leaves; tree is not read if they have as many. If they do not it
+// is ErrNoFork.
+func NewFork(heads [2]store.Head, tree tlog.HashReader) (f Fork, err error) {
 	if heads[0].Size > heads[1].Size {
-		f.Descriptors[0], f.Descriptors[1] = signers[1], signers[0]
-		f.Heads[0], f.Heads[1] = heads[1], heads[0]
+		heads[0], heads[1] = heads[1], heads[0]
+	}
+	f.Heads = heads
+	for i, h := range heads {
+		if f.Descriptors[i], err = pki.ParseDescriptor(h.Descriptor); err != nil {
+			return Fork{}, fmt.Errorf("%w: %w", ErrNoFork, err)
+		}
 	}
 	if small, large := f.Heads[0].Size, f.Heads[1].Size; 0 < small && small < large {
-		var err error
 		if f.Root, err = tlog.TreeHash(small, tree); err != nil {
 			return Fork{}, fmt.Errorf("witness: reading a log: %w", err)
 		}
@@ -54,12 +60,6 @@ func NewFork(signers [2]pki.SignedDescriptor, heads [2]store.Head, tree tlog.Has
 		}
 	}
 	return ParseFork(f.Marshal())
-}
-
-// Authorities are the keys of the domain that signed the descriptors: who believes one of the
-// fork compares them with the domain's.
-func (f Fork) Authorities() []pki.Fingerprint {
-	return []pki.Fingerprint{f.Descriptors[0].CA.Fingerprint(), f.Descriptors[1].CA.Fingerprint()}
 }
 
 // String says it in a few words.
@@ -101,7 +101,7 @@ func (f Fork) Marshal() []byte {
 
 // ParseFork reads what Marshal wrote, and verifies it by itself: both descriptors are signed by
 // the authority that they name, both heads by the keys that these name, and they contradict
-// each other. The caller compares the authorities with those that the domain has or had.
+// each other. Cosignatures are not looked at. The caller asks Check whether it is to believe it.
 func ParseFork(raw []byte) (Fork, error) {
 	f, err := readFork(raw)
 	if err == nil {
@@ -133,7 +133,7 @@ func readFork(raw []byte) (f Fork, err error) {
 		if f.Descriptors[i], err = pki.ParseDescriptor(descriptors[i]); err != nil {
 			return f, err
 		}
-		if f.Heads[i], err = HeadBy(f.Descriptors[i].Descriptor, heads[i]); err != nil {
+		if f.Heads[i], err = headWith(f.Descriptors[i], heads[i]); err != nil {
 			return f, err
 		}
 	}
@@ -155,8 +155,22 @@ func (f *Fork) readProof(input *cryptobyte.String) bool {
 	return true
 }
 
-// HeadBy verifies a checkpoint by the key that a descriptor names for its domain's log.
-func HeadBy(d pki.Descriptor, checkpoint []byte) (store.Head, error) {
+// headWith is HeadBy with the cosignatures left, which come after the log's signature.
+func headWith(d pki.SignedDescriptor, checkpoint []byte) (store.Head, error) {
+	h, err := HeadBy(d, checkpoint)
+	if err != nil {
+		return h, err
+	}
+	if !bytes.HasPrefix(checkpoint, h.Checkpoint) || bytes.Count(checkpoint[len(h.Checkpoint):], []byte("\n")) > keylog.MaxCosignatures {
+		return h, errors.New("the log's signature is not the first, or there are too many")
+	}
+	h.Checkpoint = bytes.Clone(checkpoint)
+	return h, nil
+}
+
+// HeadBy verifies a checkpoint by the key that a descriptor names for its domain's log. What it
+// returns has the log's signature only, and the descriptor.
+func HeadBy(d pki.SignedDescriptor, checkpoint []byte) (store.Head, error) {
 	if !d.HasLog() {
 		return store.Head{}, ErrUnknownLog
 	}
@@ -165,6 +179,7 @@ func HeadBy(d pki.Descriptor, checkpoint []byte) (store.Head, error) {
 		return store.Head{}, err
 	}
 	h, _, err := OpenHead(checkpoint, verifier)
+	h.Descriptor = d.Raw()
 	return h, err
 }
 

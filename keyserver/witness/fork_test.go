@@ -12,8 +12,6 @@ import (
 	"github.com/p3do/p3do/pki"
 )
 
-func twice(d pki.SignedDescriptor) [2]pki.SignedDescriptor { return [2]pki.SignedDescriptor{d, d} }
-
 // Of two logs that part at some leaf every two heads behind it prove that, in whichever order
 // they are given; heads before it, and of one log, prove nothing.
 func TestForks(t *testing.T) {
@@ -28,7 +26,7 @@ func TestForks(t *testing.T) {
 		if b > a {
 			larger = evil
 		}
-		f, err := NewFork(twice(log.descriptor), [2]store.Head{log.head(a), evil.head(b)}, larger)
+		f, err := NewFork([2]store.Head{log.head(a), evil.head(b)}, larger)
 		if parted := a > at && b > at; parted != (err == nil) {
 			rt.Fatalf("parted at %d, heads of %d and %d: %v", at, a, b, err)
 		}
@@ -38,7 +36,7 @@ func TestForks(t *testing.T) {
 				rt.Fatalf("%+v", back)
 			}
 		}
-		if _, err := NewFork(twice(log.descriptor), [2]store.Head{log.head(a), log.head(b)}, log); !errors.Is(err, ErrNoFork) {
+		if _, err := NewFork([2]store.Head{log.head(a), log.head(b)}, log); !errors.Is(err, ErrNoFork) {
 			rt.Fatalf("one log is a fork of itself: %v", err)
 		}
 	})
@@ -49,17 +47,17 @@ func TestForks(t *testing.T) {
 func TestForkOverTwoKeys(t *testing.T) {
 	log := newTree("a.test", 1)
 	log.add(4, "a")
-	first, was := log.head(4), log.descriptor
+	first := log.head(4)
 	evil := log.fork(1)
 	evil.describe(newTree("z.test", 7).key, must(pki.NewWitnessKey(bytes.NewReader(make([]byte, 32)))), 2)
 	evil.add(6, "evil")
-	f, err := NewFork([2]pki.SignedDescriptor{evil.descriptor, was}, [2]store.Head{evil.head(7), first}, evil)
+	f, err := NewFork([2]store.Head{evil.head(7), first}, evil)
 	if err != nil || f.Descriptors[0].Serial != 1 || f.Descriptors[1].Serial != 2 {
 		t.Fatalf("%+v, %v", f, err)
 	}
 	other := newTree("c.test", 3)
 	other.add(4, "c")
-	if _, err := NewFork([2]pki.SignedDescriptor{was, other.descriptor}, [2]store.Head{first, other.head(4)}, nil); !errors.Is(err, ErrNoFork) {
+	if _, err := NewFork([2]store.Head{first, other.head(4)}, nil); !errors.Is(err, ErrNoFork) {
 		t.Errorf("two domains: %v", err)
 	}
 }
@@ -71,7 +69,7 @@ func TestForksCannotBeMade(t *testing.T) {
 	log.add(9, "a")
 	evil := log.fork(2)
 	evil.add(9, "evil")
-	raw := must(NewFork(twice(log.descriptor), [2]store.Head{log.head(5), evil.head(9)}, evil)).Marshal()
+	raw := must(NewFork([2]store.Head{log.head(5), evil.head(9)}, evil)).Marshal()
 	for i := 0; i < len(raw); i += 7 {
 		bent := bytes.Clone(raw)
 		bent[i] ^= 1 << (i % 8)
@@ -82,7 +80,7 @@ func TestForksCannotBeMade(t *testing.T) {
 			t.Fatalf("cut at %d: %v", i, err)
 		}
 	}
-	f := Fork{Domain: domain("a.test"), Descriptors: twice(log.descriptor), Heads: [2]store.Head{log.head(5), log.head(9)}}
+	f := Fork{Domain: domain("a.test"), Descriptors: [2]pki.SignedDescriptor{log.descriptor, log.descriptor}, Heads: [2]store.Head{log.head(5), log.head(9)}}
 	f.Proof, f.Root = must(tlog.ProveTree(11, 5, evil)), must(tlog.TreeHash(5, evil))
 	for what, root := range map[string]tlog.Hash{"of another tree": f.Root, "of this tree": log.head(5).Root, "of none": {}} {
 		f.Root = root
@@ -97,8 +95,8 @@ func FuzzParseFork(f *testing.F) {
 	log.add(9, "a")
 	evil := log.fork(2)
 	evil.add(9, "evil")
-	f.Add(must(NewFork(twice(log.descriptor), [2]store.Head{log.head(5), evil.head(9)}, evil)).Marshal())
-	f.Add(must(NewFork(twice(log.descriptor), [2]store.Head{log.head(5), evil.head(5)}, nil)).Marshal())
+	f.Add(must(NewFork([2]store.Head{log.head(5), evil.head(9)}, evil)).Marshal())
+	f.Add(must(NewFork([2]store.Head{log.head(5), evil.head(5)}, nil)).Marshal())
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if fork, err := ParseFork(raw); err == nil && !bytes.Equal(fork.Marshal(), raw) {
 			t.Fatal("it is written otherwise")

@@ -106,8 +106,13 @@ func Merge(checkpoint []byte, sigs ...note.Signature) ([]byte, error) {
 const MaxCosignatures = 64
 
 // Cosigned is a checkpoint with no signatures but that of the log, which head has, and those that
-// are good of some witnesses, the first MaxCosignatures of them.
-func Cosigned(checkpoint []byte, head store.Head, by []Peer) ([]byte, error) {
+// are good of some witnesses, the first MaxCosignatures of them. Those under a copy that was held
+// of the same text come after: none is lost because the log shows it no more.
+func Cosigned(checkpoint, held []byte, head store.Head, by []Peer) ([]byte, error) {
+	text, _, _ := bytes.Cut(head.Checkpoint, []byte("\n\n"))
+	if was, lines, _ := bytes.Cut(held, []byte("\n\n")); bytes.Equal(was, text) {
+		checkpoint = slices.Concat(checkpoint, lines)
+	}
 	var verifiers []note.Verifier
 	for _, p := range by {
 		verifiers = append(verifiers, p.Verifier)

@@ -40,8 +40,8 @@ func NewCopy(s *store.Store, origin string, source torchwood.TileReader) *Copy {
 var ErrOtherTree = errors.New("witness: the log does not continue the copy of it")
 
 // Follow copies the log up to a head that the log has signed, cosigned by whomever. If the copy
-// is of another tree it is ErrOtherTree, tree reads the hashes of the head's tree (nil if the
-// copy has as many leaves), and nothing is changed. A copy that has no room is store.ErrFull.
+// is of another tree it is ErrOtherTree, tree reads the hashes of the head's tree, and nothing is
+// changed. A copy that has no room is store.ErrFull.
 func (c *Copy) Follow(ctx context.Context, head store.Head) (tree tlog.HashReader, err error) {
 	held, _, err := c.store.Mirror(ctx, c.origin)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -66,7 +66,8 @@ func (c *Copy) continues(ctx context.Context, held, head store.Head) (tlog.HashR
 	case held.Size == 0:
 		return nil, nil
 	case held.Size == head.Size && held.Root != head.Root:
-		return nil, ErrOtherTree
+		other := Copy{store: c.store, origin: c.origin, source: c.source, look: true, blank: true}
+		return other.Tree(ctx, head), ErrOtherTree
 	}
 	look := Copy{store: c.store, origin: c.origin, source: c.source, look: true} // or tiles of another tree would be kept
 	root, err := tlog.TreeHash(held.Size, look.Tree(ctx, head))

@@ -80,7 +80,7 @@ func TestCopyFollowsNoFork(t *testing.T) {
 		if !errors.Is(err, ErrOtherTree) {
 			t.Fatalf("%d leaves of another tree: %v", size, err)
 		}
-		if _, err := NewFork(twice(log.descriptor), [2]store.Head{held, evil.head(size)}, tree); err != nil {
+		if _, err := NewFork([2]store.Head{held, evil.head(size)}, tree); err != nil {
 			t.Errorf("%d leaves of another tree prove nothing: %v", size, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"filippo.io/torchwood"
@@ -41,8 +42,9 @@ type Config struct {
 	Store  *store.Store
 	Signer *torchwood.CosignatureSigner
 
-	// Log finds the key by which a log signs now; false: it is not witnessed.
-	Log func(origin string) (note.Verifier, bool)
+	// Log finds the descriptor that names the key by which a log signs now; false: it is not
+	// witnessed.
+	Log func(ctx context.Context, origin string) (pki.SignedDescriptor, bool)
 
 	// Seen, if it is not nil, is told of each checkpoint that a log has signed, whether it is
 	// cosigned or not: one that is not may prove a fork.
@@ -64,7 +66,7 @@ func (w *Witness) Add(ctx context.Context, body []byte) (lines []byte, err error
 	if err != nil {
 		return nil, err
 	}
-	head, text, err := w.open(r.Checkpoint)
+	head, text, err := w.open(ctx, r.Checkpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -74,20 +76,30 @@ func (w *Witness) Add(ctx context.Context, body []byte) (lines []byte, err error
 	if w.config.Seen != nil {
 		w.config.Seen(ctx, head.Checkpoint)
 	}
+	if lines, err = w.cosign(text); err != nil {
+		return nil, err
+	}
+	head.Checkpoint = slices.Concat(head.Checkpoint, lines) // what it is worth if the log's key changes
 	if err := w.advance(ctx, r, head); err != nil {
 		return nil, err
 	}
-	return w.cosign(text)
+	return lines, nil
 }
 
 // open verifies a checkpoint, and keeps no signature but that of the log.
-func (w *Witness) open(checkpoint []byte) (h store.Head, text string, err error) {
+func (w *Witness) open(ctx context.Context, checkpoint []byte) (h store.Head, text string, err error) {
 	origin, _, _ := strings.Cut(string(checkpoint), "\n")
-	verifier, ok := w.config.Log(origin)
+	d, ok := w.config.Log(ctx, origin)
 	if !ok {
 		return h, "", ErrUnknownLog
 	}
-	return OpenHead(checkpoint, verifier)
+	verifier, err := LogVerifier(d.Domain, d.Log)
+	if err != nil {
+		return h, "", ErrUnknownLog
+	}
+	h, text, err = OpenHead(checkpoint, verifier)
+	h.Descriptor = d.Raw()
+	return h, text, err
 }
 
 // OpenHead verifies the checkpoint of a log. The Checkpoint of what it returns has the log's

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,7 +43,7 @@ func TestCosigning(t *testing.T) {
 		if age := time.Since(time.Unix(at, 0)); age < -time.Second || age > time.Minute {
 			t.Errorf("cosigned %v ago", age)
 		}
-		if h := must(s.Witnessed(t.Context(), c.Origin)); h.Size != size || !bytes.Equal(h.Checkpoint, log.at(size)) {
+		if h := must(s.Witnessed(t.Context(), c.Origin)); h.Size != size || !bytes.Equal(h.Checkpoint, slices.Concat(log.at(size), lines)) || !bytes.Equal(h.Descriptor, log.descriptor.Raw()) {
 			t.Errorf("%d leaves are written down as %d", size, h.Size)
 		}
 		last = size

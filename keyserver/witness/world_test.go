@@ -116,7 +116,7 @@ func (t *tree) sign(text string) []byte {
 }
 
 func (t *tree) head(size int64) store.Head {
-	return must(HeadBy(t.descriptor.Descriptor, t.at(size)))
+	return must(HeadBy(t.descriptor, t.at(size)))
 }
 
 func (t *tree) request(from, to int64) []byte {
@@ -146,13 +146,13 @@ func witnessKey() pki.WitnessKey {
 func witnessOn(s *store.Store, trees ...*tree) *Witness {
 	return New(Config{
 		Store: s, Signer: must(Signer(domain("b.test"), witnessKey())),
-		Log: func(origin string) (note.Verifier, bool) {
+		Log: func(_ context.Context, origin string) (d pki.SignedDescriptor, ok bool) {
 			for _, t := range trees {
 				if origin == keylog.Origin(t.descriptor.Domain) {
-					return t.verifier(), true
+					return t.descriptor, true
 				}
 			}
-			return nil, false
+			return d, false
 		},
 	})
 }

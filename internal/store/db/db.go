@@ -186,6 +186,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.dropMarksStmt, err = db.PrepareContext(ctx, dropMarks); err != nil {
 		return nil, fmt.Errorf("error preparing query DropMarks: %w", err)
 	}
+	if q.dropMirrorStmt, err = db.PrepareContext(ctx, dropMirror); err != nil {
+		return nil, fmt.Errorf("error preparing query DropMirror: %w", err)
+	}
+	if q.dropMirrorTilesStmt, err = db.PrepareContext(ctx, dropMirrorTiles); err != nil {
+		return nil, fmt.Errorf("error preparing query DropMirrorTiles: %w", err)
+	}
 	if q.dropOlderDevicesStmt, err = db.PrepareContext(ctx, dropOlderDevices); err != nil {
 		return nil, fmt.Errorf("error preparing query DropOlderDevices: %w", err)
 	}
@@ -221,6 +227,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.dropVisitorsStmt, err = db.PrepareContext(ctx, dropVisitors); err != nil {
 		return nil, fmt.Errorf("error preparing query DropVisitors: %w", err)
+	}
+	if q.dropWitnessedStmt, err = db.PrepareContext(ctx, dropWitnessed); err != nil {
+		return nil, fmt.Errorf("error preparing query DropWitnessed: %w", err)
 	}
 	if q.endedStatementsStmt, err = db.PrepareContext(ctx, endedStatements); err != nil {
 		return nil, fmt.Errorf("error preparing query EndedStatements: %w", err)
@@ -710,6 +719,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing dropMarksStmt: %w", cerr)
 		}
 	}
+	if q.dropMirrorStmt != nil {
+		if cerr := q.dropMirrorStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropMirrorStmt: %w", cerr)
+		}
+	}
+	if q.dropMirrorTilesStmt != nil {
+		if cerr := q.dropMirrorTilesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropMirrorTilesStmt: %w", cerr)
+		}
+	}
 	if q.dropOlderDevicesStmt != nil {
 		if cerr := q.dropOlderDevicesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropOlderDevicesStmt: %w", cerr)
@@ -768,6 +787,11 @@ func (q *Queries) Close() error {
 	if q.dropVisitorsStmt != nil {
 		if cerr := q.dropVisitorsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropVisitorsStmt: %w", cerr)
+		}
+	}
+	if q.dropWitnessedStmt != nil {
+		if cerr := q.dropWitnessedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropWitnessedStmt: %w", cerr)
 		}
 	}
 	if q.endedStatementsStmt != nil {
@@ -1218,6 +1242,8 @@ type Queries struct {
 	dropMailboxesStmt            *sql.Stmt
 	dropMailboxesOfStmt          *sql.Stmt
 	dropMarksStmt                *sql.Stmt
+	dropMirrorStmt               *sql.Stmt
+	dropMirrorTilesStmt          *sql.Stmt
 	dropOlderDevicesStmt         *sql.Stmt
 	dropOldestCachedUserStmt     *sql.Stmt
 	dropOldestDeviceListStmt     *sql.Stmt
@@ -1230,6 +1256,7 @@ type Queries struct {
 	dropStatementsStmt           *sql.Stmt
 	dropUserStmt                 *sql.Stmt
 	dropVisitorsStmt             *sql.Stmt
+	dropWitnessedStmt            *sql.Stmt
 	endedStatementsStmt          *sql.Stmt
 	eventsSinceStmt              *sql.Stmt
 	extendMailboxStmt            *sql.Stmt
@@ -1361,6 +1388,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		dropMailboxesStmt:            q.dropMailboxesStmt,
 		dropMailboxesOfStmt:          q.dropMailboxesOfStmt,
 		dropMarksStmt:                q.dropMarksStmt,
+		dropMirrorStmt:               q.dropMirrorStmt,
+		dropMirrorTilesStmt:          q.dropMirrorTilesStmt,
 		dropOlderDevicesStmt:         q.dropOlderDevicesStmt,
 		dropOldestCachedUserStmt:     q.dropOldestCachedUserStmt,
 		dropOldestDeviceListStmt:     q.dropOldestDeviceListStmt,
@@ -1373,6 +1402,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		dropStatementsStmt:           q.dropStatementsStmt,
 		dropUserStmt:                 q.dropUserStmt,
 		dropVisitorsStmt:             q.dropVisitorsStmt,
+		dropWitnessedStmt:            q.dropWitnessedStmt,
 		endedStatementsStmt:          q.endedStatementsStmt,
 		eventsSinceStmt:              q.eventsSinceStmt,
 		extendMailboxStmt:            q.extendMailboxStmt,

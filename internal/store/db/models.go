@@ -125,6 +125,7 @@ type Mirror struct {
 	Root       []byte
 	Checkpoint []byte
 	Bytes      int64
+	Descriptor []byte
 }
 
 type MirrorTile struct {
@@ -224,4 +225,5 @@ type Witnessed struct {
 	Size       int64
 	Root       []byte
 	Checkpoint []byte
+	Descriptor []byte
 }

@@ -10,7 +10,7 @@ import (
 )
 
 const addWitnessed = `-- name: AddWitnessed :execrows
-INSERT INTO witnessed (origin, size, root, checkpoint) VALUES ($1, $2, $3, $4)
+INSERT INTO witnessed (origin, size, root, checkpoint, descriptor) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (origin) DO NOTHING
 `
 
@@ -19,6 +19,7 @@ type AddWitnessedParams struct {
 	Size       int64
 	Root       []byte
 	Checkpoint []byte
+	Descriptor []byte
 }
 
 func (q *Queries) AddWitnessed(ctx context.Context, arg AddWitnessedParams) (int64, error) {
@@ -27,6 +28,7 @@ func (q *Queries) AddWitnessed(ctx context.Context, arg AddWitnessedParams) (int
 		arg.Size,
 		arg.Root,
 		arg.Checkpoint,
+		arg.Descriptor,
 	)
 	if err != nil {
 		return 0, err
@@ -35,14 +37,16 @@ func (q *Queries) AddWitnessed(ctx context.Context, arg AddWitnessedParams) (int
 }
 
 const advanceWitnessed = `-- name: AdvanceWitnessed :execrows
-UPDATE witnessed SET size = $1, root = $2, checkpoint = $3
-WHERE origin = $4 AND size = $5 AND root = $6
+UPDATE witnessed SET size = $1, root = $2, checkpoint = $3,
+    descriptor = $4
+WHERE origin = $5 AND size = $6 AND root = $7
 `
 
 type AdvanceWitnessedParams struct {
 	Size       int64
 	Root       []byte
 	Checkpoint []byte
+	Descriptor []byte
 	Origin     string
 	OldSize    int64
 	OldRoot    []byte
@@ -53,6 +57,7 @@ func (q *Queries) AdvanceWitnessed(ctx context.Context, arg AdvanceWitnessedPara
 		arg.Size,
 		arg.Root,
 		arg.Checkpoint,
+		arg.Descriptor,
 		arg.Origin,
 		arg.OldSize,
 		arg.OldRoot,
@@ -64,7 +69,7 @@ func (q *Queries) AdvanceWitnessed(ctx context.Context, arg AdvanceWitnessedPara
 }
 
 const allWitnessed = `-- name: AllWitnessed :many
-SELECT origin, size, root, checkpoint FROM witnessed ORDER BY origin
+SELECT origin, size, root, checkpoint, descriptor FROM witnessed ORDER BY origin
 `
 
 func (q *Queries) AllWitnessed(ctx context.Context) ([]Witnessed, error) {
@@ -81,6 +86,7 @@ func (q *Queries) AllWitnessed(ctx context.Context) ([]Witnessed, error) {
 			&i.Size,
 			&i.Root,
 			&i.Checkpoint,
+			&i.Descriptor,
 		); err != nil {
 			return nil, err
 		}
@@ -108,6 +114,39 @@ func (q *Queries) BeginMirror(ctx context.Context, origin string) (int64, error)
 	return result.RowsAffected()
 }
 
+const dropMirror = `-- name: DropMirror :execrows
+DELETE FROM mirrors WHERE origin = $1
+`
+
+func (q *Queries) DropMirror(ctx context.Context, origin string) (int64, error) {
+	result, err := q.exec(ctx, q.dropMirrorStmt, dropMirror, origin)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const dropMirrorTiles = `-- name: DropMirrorTiles :exec
+DELETE FROM mirror_tiles WHERE origin = $1
+`
+
+func (q *Queries) DropMirrorTiles(ctx context.Context, origin string) error {
+	_, err := q.exec(ctx, q.dropMirrorTilesStmt, dropMirrorTiles, origin)
+	return err
+}
+
+const dropWitnessed = `-- name: DropWitnessed :execrows
+DELETE FROM witnessed WHERE origin = $1
+`
+
+func (q *Queries) DropWitnessed(ctx context.Context, origin string) (int64, error) {
+	result, err := q.exec(ctx, q.dropWitnessedStmt, dropWitnessed, origin)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const growMirror = `-- name: GrowMirror :execrows
 UPDATE mirrors SET bytes = bytes + $1 WHERE origin = $2 AND bytes <= $3
 `
@@ -127,7 +166,7 @@ func (q *Queries) GrowMirror(ctx context.Context, arg GrowMirrorParams) (int64, 
 }
 
 const mirror = `-- name: Mirror :one
-SELECT origin, size, root, checkpoint, bytes FROM mirrors WHERE origin = $1
+SELECT origin, size, root, checkpoint, bytes, descriptor FROM mirrors WHERE origin = $1
 `
 
 func (q *Queries) Mirror(ctx context.Context, origin string) (Mirror, error) {
@@ -139,6 +178,7 @@ func (q *Queries) Mirror(ctx context.Context, origin string) (Mirror, error) {
 		&i.Root,
 		&i.Checkpoint,
 		&i.Bytes,
+		&i.Descriptor,
 	)
 	return i, err
 }
@@ -190,13 +230,14 @@ func (q *Queries) PutMirrorTile(ctx context.Context, arg PutMirrorTileParams) er
 }
 
 const setMirror = `-- name: SetMirror :exec
-UPDATE mirrors SET size = $1, root = $2, checkpoint = $3 WHERE origin = $4
+UPDATE mirrors SET size = $1, root = $2, checkpoint = $3, descriptor = $4 WHERE origin = $5
 `
 
 type SetMirrorParams struct {
 	Size       int64
 	Root       []byte
 	Checkpoint []byte
+	Descriptor []byte
 	Origin     string
 }
 
@@ -205,13 +246,14 @@ func (q *Queries) SetMirror(ctx context.Context, arg SetMirrorParams) error {
 		arg.Size,
 		arg.Root,
 		arg.Checkpoint,
+		arg.Descriptor,
 		arg.Origin,
 	)
 	return err
 }
 
 const witnessed = `-- name: Witnessed :one
-SELECT origin, size, root, checkpoint FROM witnessed WHERE origin = $1
+SELECT origin, size, root, checkpoint, descriptor FROM witnessed WHERE origin = $1
 `
 
 func (q *Queries) Witnessed(ctx context.Context, origin string) (Witnessed, error) {
@@ -222,6 +264,7 @@ func (q *Queries) Witnessed(ctx context.Context, origin string) (Witnessed, erro
 		&i.Size,
 		&i.Root,
 		&i.Checkpoint,
+		&i.Descriptor,
 	)
 	return i, err
 }

@@ -1,26 +1,27 @@
 -- name: Witnessed :one
-SELECT origin, size, root, checkpoint FROM witnessed WHERE origin = $1;
+SELECT origin, size, root, checkpoint, descriptor FROM witnessed WHERE origin = $1;
 
 -- name: AllWitnessed :many
-SELECT origin, size, root, checkpoint FROM witnessed ORDER BY origin;
+SELECT origin, size, root, checkpoint, descriptor FROM witnessed ORDER BY origin;
 
 -- name: AddWitnessed :execrows
-INSERT INTO witnessed (origin, size, root, checkpoint) VALUES ($1, $2, $3, $4)
+INSERT INTO witnessed (origin, size, root, checkpoint, descriptor) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (origin) DO NOTHING;
 
 -- name: AdvanceWitnessed :execrows
-UPDATE witnessed SET size = sqlc.arg(size), root = sqlc.arg(root), checkpoint = sqlc.arg(checkpoint)
+UPDATE witnessed SET size = sqlc.arg(size), root = sqlc.arg(root), checkpoint = sqlc.arg(checkpoint),
+    descriptor = sqlc.arg(descriptor)
 WHERE origin = sqlc.arg(origin) AND size = sqlc.arg(old_size) AND root = sqlc.arg(old_root);
 
 -- name: Mirror :one
-SELECT origin, size, root, checkpoint, bytes FROM mirrors WHERE origin = $1;
+SELECT origin, size, root, checkpoint, bytes, descriptor FROM mirrors WHERE origin = $1;
 
 -- name: BeginMirror :execrows
 INSERT INTO mirrors (origin, size, root, checkpoint, bytes) VALUES ($1, 0, '', '', 0)
 ON CONFLICT (origin) DO NOTHING;
 
 -- name: SetMirror :exec
-UPDATE mirrors SET size = $1, root = $2, checkpoint = $3 WHERE origin = $4;
+UPDATE mirrors SET size = $1, root = $2, checkpoint = $3, descriptor = $4 WHERE origin = $5;
 
 -- name: GrowMirror :execrows
 UPDATE mirrors SET bytes = bytes + sqlc.arg(add) WHERE origin = sqlc.arg(origin) AND bytes <= sqlc.arg(room);
@@ -31,3 +32,12 @@ SELECT width, data FROM mirror_tiles WHERE origin = $1 AND level = $2 AND number
 -- name: PutMirrorTile :exec
 INSERT INTO mirror_tiles (origin, level, number, width, data) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (origin, level, number) DO UPDATE SET width = excluded.width, data = excluded.data;
+
+-- name: DropWitnessed :execrows
+DELETE FROM witnessed WHERE origin = $1;
+
+-- name: DropMirror :execrows
+DELETE FROM mirrors WHERE origin = $1;
+
+-- name: DropMirrorTiles :exec
+DELETE FROM mirror_tiles WHERE origin = $1;
