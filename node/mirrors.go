@@ -187,7 +187,8 @@ func (m *mirrors) copy(ctx context.Context, domain pki.Domain) error {
 	if ctx.Err() == nil {
 		m.seen(ctx, domain, shown, failed) // whether peers answer does not matter here
 	}
-	return errors.Join(err, m.compare(ctx, d, wanted))
+	held, failed := m.n.heldHeads(ctx, domain) // what we cosigned may have been no part of the copy before
+	return errors.Join(err, failed, m.compare(ctx, d, append(wanted, held...)))
 }
 
 // fromHome reads the log at the domain's own servers. What they show is handed on to others.

@@ -5,11 +5,13 @@ import (
 	"crypto/rand"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"filippo.io/torchwood"
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/p3do/p3do/internal/store"
@@ -33,16 +35,25 @@ func newLog(t *testing.T) *aLog {
 	fatal(t, err)
 	authority, err := pki.NewAuthority(rand.Reader, domain, time.Now())
 	fatal(t, err)
+	l := &aLog{t: t}
+	l.describe(authority, 1)
+	return l
+}
+
+// describe has an authority name another key of the log.
+func (l *aLog) describe(authority *pki.Authority, serial uint64) {
+	t := l.t
+	t.Helper()
 	log, err := pki.NewLogKey(rand.Reader)
 	fatal(t, err)
 	by, err := pki.NewWitnessKey(rand.Reader)
 	fatal(t, err)
 	d, err := authority.SignDescriptor(pki.Descriptor{
-		Issued: time.Now(), Expires: time.Now().Add(time.Hour), ServerKeys: []pki.ServerKey{{}},
+		Serial: serial, Issued: time.Now(), Expires: time.Now().Add(time.Hour), ServerKeys: []pki.ServerKey{{}},
 		Links: []string{"127.0.0.1:1"}, KeyServers: []string{"127.0.0.1:2"}, Log: log.Public(), Witness: by.Public(), Labels: [32]byte{1},
 	})
 	fatal(t, err)
-	return &aLog{t: t, key: log, d: d}
+	l.key, l.d = log, d
 }
 
 func fatal(t *testing.T, err error) {
@@ -80,11 +91,19 @@ func (l *aLog) head(leaves ...string) store.Head {
 }
 
 // What is written of a fork is verified by torchwood and x/mod alone: two notes by the log's key,
-// and a proof that they contradict each other.
+// and a proof that they contradict each other; also over a change of the log's key, or of the
+// domain's, with a cosignature under the head before.
 func TestEvidenceIsForOtherTools(t *testing.T) {
 	l := newLog(t)
-	for _, second := range [][]string{{"one", "zwei"}, {"one", "zwei", "three", "four", "five"}} {
-		heads := [2]store.Head{l.head("one", "two"), l.head(second...)}
+	first := l.head("one", "two")
+	for i, second := range [][]string{{"one", "zwei"}, {"one", "zwei", "three", "four", "five"}, {"one", "drei"}, {"one", "drei", "vier"}} {
+		if i >= 2 {
+			next, err := pki.NewAuthority(rand.Reader, l.d.Domain, time.Now())
+			fatal(t, err)
+			l.describe(next, uint64(i))
+			first.Checkpoint = cosigned(t, first.Checkpoint)
+		}
+		heads := [2]store.Head{first, l.head(second...)}
 		f, err := witness.NewFork(heads, l)
 		fatal(t, err)
 		dir := filepath.Join(t.TempDir(), "e.test")
@@ -131,4 +150,20 @@ func TestEvidenceIsForOtherTools(t *testing.T) {
 			t.Error(text)
 		}
 	}
+}
+
+// cosigned adds the cosignature of another domain to a checkpoint.
+func cosigned(t *testing.T, checkpoint []byte) []byte {
+	t.Helper()
+	by, err := pki.NewWitnessKey(rand.Reader)
+	fatal(t, err)
+	domain, err := pki.ParseDomain("x.test")
+	fatal(t, err)
+	signer, err := witness.Signer(domain, by)
+	fatal(t, err)
+	text, lines, _ := bytes.Cut(checkpoint, []byte("\n\n"))
+	signed, err := note.Sign(&note.Note{Text: string(text) + "\n"}, signer)
+	fatal(t, err)
+	_, line, _ := bytes.Cut(signed, []byte("\n\n"))
+	return slices.Concat(text, []byte("\n\n"), lines, line)
 }
