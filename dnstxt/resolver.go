@@ -123,8 +123,10 @@ type line interface {
 	close()
 }
 
+// newWalk begins a look-up, at a time by the calendar: keys that are kept grow old while the
+// machine is asleep, too.
 func (r Resolver) newWalk() *walk {
-	w := &walk{Resolver: r, now: time.Now(), queries: maxQueries, checks: maxChecks}
+	w := &walk{Resolver: r, now: time.Now().Round(0), queries: maxQueries, checks: maxChecks}
 	if r.Now != nil {
 		w.now = r.Now()
 	}

@@ -23,6 +23,8 @@ type notary struct {
 	key     *dns.DNSKEY
 	by      crypto.Signer
 	signing atomic.Bool
+	spoils  atomic.Bool
+	spoilt  atomic.Int64 // signatures
 }
 
 // startNotary returns one that signs, where it listens, and a file with its key.
@@ -88,6 +90,10 @@ func (n *notary) sign(set []dns.RR) []dns.RR {
 	if err := sig.Sign(n.by, set); err != nil {
 		panic(err)
 	}
+	if n.spoils.Load() && set[0].Header().Rrtype == dns.TypeTXT {
+		sig.Signature = sig.Signature[:4] + "AAAA" + sig.Signature[8:]
+		n.spoilt.Add(1)
+	}
 	return append(set, sig)
 }
 
@@ -137,6 +143,16 @@ func TestSecureDNSIsNoted(t *testing.T) {
 			t.Errorf("told %d times: %s", told, want)
 		}
 	}
+	n.spoils.Store(true) // which is no answer: what DNS said last is all that is known
+	m.until("looks at spoilt signatures", func() error {
+		if spoilt := n.spoilt.Load(); spoilt < 4 {
+			return fmt.Errorf("%d so far", spoilt)
+		}
+		return nil
+	})
+	seen("secure")
+	m.noted("a.test", "b.test", EventDNS, 2)
+	n.spoils.Store(false)
 	must(t, m.dns.Remove(m.nodes["b.test"].domain))
 	seen("none")
 }

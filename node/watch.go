@@ -172,11 +172,12 @@ func (w *watcher) look(ctx context.Context, domain pki.Domain) {
 	w.n.tellChanges(ctx, domain)
 }
 
-// lookDNS asks DNS for a domain's record, and remembers what it names. If there is none, it
-// names nothing; if there is no answer, what it said last is all that we know.
+// lookDNS asks DNS for a domain's record, and remembers what it names. If there is none, or no
+// good one, it names nothing; if there is no answer, or one whose signature is wrong, what it said
+// last is all that we know.
 func (n *Node) lookDNS(ctx context.Context, domain pki.Domain) (dnstxt.Answer, error) {
 	answer, err := n.resolver.Look(ctx, domain)
-	if err != nil && !errors.Is(err, dnstxt.ErrNone) && !errors.Is(err, dnstxt.ErrInvalid) {
+	if err != nil && (errors.Is(err, dnstxt.ErrBogus) || !errors.Is(err, dnstxt.ErrNone) && !errors.Is(err, dnstxt.ErrInvalid)) {
 		return answer, err
 	}
 	secure := answer.Security == dnstxt.Secure
