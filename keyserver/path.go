@@ -21,6 +21,8 @@ const (
 	proofOfUser
 	proofOfKey
 	proofOfServer
+	proofOfRevocation
+	proofOfChallenge
 	logCheckpoint
 	logTile
 )
@@ -117,6 +119,13 @@ func parseProofArg(arg string) (query, error) {
 		q, err := parseArg(what, of)
 		q.kind = proofKind(q.kind)
 		return q, err
+	case "revocation", "challenge":
+		id, err := pki.ParseFingerprint(of)
+		kind := proofOfRevocation
+		if what == "challenge" {
+			kind = proofOfChallenge
+		}
+		return query{kind: kind, fingerprint: id}, err
 	}
 	return query{}, nil
 }
@@ -152,6 +161,10 @@ func (q query) target() string {
 		return "/v1/proof/key/" + q.fingerprint.String()
 	case proofOfServer:
 		return "/v1/proof/server/" + q.domain.String()
+	case proofOfRevocation:
+		return "/v1/proof/revocation/" + q.fingerprint.String()
+	case proofOfChallenge:
+		return "/v1/proof/challenge/" + q.fingerprint.String()
 	case logCheckpoint:
 		return logPrefix + "checkpoint"
 	case logTile:

@@ -108,8 +108,22 @@ func (s *Server) record(ctx context.Context, q query) (record, error) {
 		}
 		return record{kind: keylog.Authority, subject: q.domain.String(), raw: v.Descriptor, sum: v.CA}, err
 	}
+	if q.kind == proofOfRevocation || q.kind == proofOfChallenge {
+		return s.said(ctx, q)
+	}
 	u, err := s.config.Store.UserByFingerprint(ctx, q.fingerprint)
 	return s.cardRecord(u, err)
+}
+
+// said finds a revocation or a challenge by what it says, which is the hash of a key and a name.
+func (s *Server) said(ctx context.Context, q query) (record, error) {
+	kind, statement := keylog.Revocation, pki.StatementRevocation
+	if q.kind == proofOfChallenge {
+		kind, statement = keylog.Challenge, pki.StatementChallenge
+	}
+	v, err := s.config.Store.StatementByID(ctx, uint8(statement), q.fingerprint)
+	sum := sha256.Sum256(v.Raw)
+	return record{kind: kind, subject: saidKey(sum), raw: v.Raw, sum: sum}, err
 }
 
 func (s *Server) cardRecord(u store.User, err error) (record, error) {

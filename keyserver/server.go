@@ -221,7 +221,7 @@ func (s *Server) lookUp(ctx context.Context, q query) (answer, error) {
 	case serverByDomain:
 		v, err := s.config.Store.Server(ctx, q.domain.String())
 		return answer{body: v.Descriptor, contentType: typeRecord}, miss(err)
-	case proofOfUser, proofOfKey, proofOfServer:
+	case proofOfUser, proofOfKey, proofOfServer, proofOfRevocation, proofOfChallenge:
 		return s.proven(ctx, q)
 	case logCheckpoint, logTile:
 		if s.config.Log != nil {

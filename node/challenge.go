@@ -23,7 +23,7 @@ const (
 
 // acceptChallenge keeps that the owner of a name objects to other keys for it. Of a key or a name
 // that has ended it is refused: that is how a domain answers one that is wrong.
-func (n *Node) acceptChallenge(ctx context.Context, body []byte) (fresh bool, err error) {
+func (n *Node) acceptChallenge(ctx context.Context, body []byte, handed bool) (fresh bool, err error) {
 	c, err := pki.ParseChallenge(body)
 	if err != nil || n.revoked(c.Name(), c.Key().Fingerprint()) {
 		return false, err
@@ -38,12 +38,16 @@ func (n *Node) acceptChallenge(ctx context.Context, body []byte) (fresh bool, er
 	if err := c.Check(known, time.Now()); err != nil {
 		return false, n.otherKey(c.Domain(), err)
 	}
+	leaf, err := n.statementLeaf(ctx, keylog.Challenge, c.Name(), body, handed)
+	if err != nil {
+		return false, err
+	}
 	fresh, err = n.store.AddStatement(ctx, store.Statement{
 		Kind: uint8(pki.StatementChallenge), Issuer: c.Domain().String(), ID: c.Says(), Serial: uint64(c.Issued.Unix()), Ends: c.Ends(),
-		Raw: body, Entry: n.statementLeaf(keylog.Challenge, c.Name(), body),
+		Raw: body, Entry: leaf,
 	}, n.room(c.Domain(), maxChallenges, maxChallengeBytes))
 	if fresh {
-		n.ledger.Again()
+		n.noteLeaf(ctx, c.Domain(), leaf)
 	}
 	if fresh && c.Domain() == n.cfg.Domain {
 		n.note(ctx, c.Domain(), EventObject, "one of its users says that an entry of the key log for her name is not by her; end her name if it is another's now")
@@ -82,7 +86,7 @@ func (n *Node) handedChallenge(ctx context.Context, from net.Addr, raw []byte) e
 	if !n.objecting.take(from, c.Name(), time.Now()) {
 		return session.Errorf(session.Unavailable, "%s was handed many challenges just now; try another server", n.cfg.Domain)
 	}
-	_, err = n.accept(ctx, c.Statement().Marshal())
+	_, err = n.spreadIf(n.acceptChallenge(ctx, raw, true))
 	if errors.Is(err, store.ErrFull) {
 		return session.Errorf(session.Full, "%s has no room for more challenges of %s", n.cfg.Domain, c.Domain())
 	}

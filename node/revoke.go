@@ -40,7 +40,7 @@ func (n *Node) handedIn(ctx context.Context, from net.Addr, raw []byte) error {
 	if !n.endings.take(from, r.Name(), time.Now()) {
 		return session.Errorf(session.Unavailable, "%s was handed many revocations just now; try another server", n.cfg.Domain)
 	}
-	_, err = n.accept(ctx, r.Statement().Marshal())
+	_, err = n.spreadIf(n.acceptRevocation(ctx, raw, true))
 	if errors.Is(err, store.ErrFull) {
 		return session.Errorf(session.Full, "%s has no room for more revocations of %s", n.cfg.Domain, r.Domain())
 	}
@@ -83,12 +83,40 @@ func (n *Node) roomFor(ctx context.Context, r pki.Revocation) (int, error) {
 	return 2*maxRevocations + names, nil
 }
 
-// statementLeaf is what our log is told of a revocation or a challenge: those of our own users.
-func (n *Node) statementLeaf(kind keylog.Kind, name pki.Name, raw []byte) *store.Entry {
-	if name.Domain() != n.cfg.Domain {
-		return nil
+// statementLeaf is what our log is told of a revocation or a challenge: those of our own users, and
+// those of others' that were handed in here while their home is not linked with us, so that they have a
+// place in the open though it is dead. There are no more of these than of the statements themselves.
+func (n *Node) statementLeaf(ctx context.Context, kind keylog.Kind, name pki.Name, raw []byte, handed bool) (*store.Entry, error) {
+	if name.Domain() == n.cfg.Domain {
+		return n.ledger.Said(kind, name, raw), nil
 	}
-	return n.ledger.Said(kind, name, raw)
+	if !handed {
+		return nil, nil
+	}
+	linked, err := n.linked(ctx)
+	if err != nil || linked[name.Domain()] {
+		return nil, err
+	}
+	return n.ledger.Said(kind, name, raw), nil
+}
+
+// noteLeaf has a leaf sealed, and tells the operator of one for another domain.
+func (n *Node) noteLeaf(ctx context.Context, of pki.Domain, e *store.Entry) {
+	if e == nil {
+		return
+	}
+	n.ledger.Again()
+	if of != n.cfg.Domain {
+		n.note(ctx, of, EventStandIn, fmt.Sprintf("its server is not there: a %s of one of its users was handed in here, and is in our key log", keylog.Kind(e.Kind)))
+	}
+}
+
+// spreadIf tells all peers of what was accepted, if it is new.
+func (n *Node) spreadIf(fresh bool, err error) (bool, error) {
+	if fresh {
+		n.tell()
+	}
+	return fresh, err
 }
 
 // drop takes out of the store what is of no use any more. With a key go its mailboxes, and what

@@ -110,7 +110,7 @@ func (n *Node) accept(ctx context.Context, raw []byte) (fresh bool, err error) {
 	case pki.StatementView:
 		fresh, err = n.acceptView(ctx, body)
 	case pki.StatementRevocation:
-		fresh, err = n.acceptRevocation(ctx, body)
+		fresh, err = n.acceptRevocation(ctx, body, false)
 	case pki.StatementSuccession:
 		fresh, err = n.acceptSuccession(ctx, body)
 	case pki.StatementMove:
@@ -120,12 +120,9 @@ func (n *Node) accept(ctx context.Context, raw []byte) (fresh bool, err error) {
 	case pki.StatementFork:
 		fresh, err = n.acceptFork(ctx, body)
 	case pki.StatementChallenge:
-		fresh, err = n.acceptChallenge(ctx, body)
+		fresh, err = n.acceptChallenge(ctx, body, false)
 	}
-	if fresh {
-		n.tell()
-	}
-	return fresh, err
+	return n.spreadIf(fresh, err)
 }
 
 // acceptView keeps the view of a domain in the directory, the newest one.
@@ -174,8 +171,8 @@ func (n *Node) otherKey(domain pki.Domain, err error) error {
 	return err
 }
 
-// acceptRevocation keeps the end of a key or of a name, and obeys it.
-func (n *Node) acceptRevocation(ctx context.Context, body []byte) (fresh bool, err error) {
+// acceptRevocation keeps the end of a key or of a name, and obeys it. handed: no peer told us of it.
+func (n *Node) acceptRevocation(ctx context.Context, body []byte, handed bool) (fresh bool, err error) {
 	r, err := pki.ParseRevocation(body)
 	if err != nil {
 		return false, err
@@ -194,13 +191,18 @@ func (n *Node) acceptRevocation(ctx context.Context, body []byte) (fresh bool, e
 	if err != nil {
 		return false, err
 	}
+	leaf, err := n.statementLeaf(ctx, keylog.Revocation, r.Name(), body, handed)
+	if err != nil {
+		return false, err
+	}
 	fresh, err = n.store.AddStatement(ctx, store.Statement{
 		Kind: uint8(pki.StatementRevocation), Issuer: r.Domain().String(), ID: r.Ends(), Serial: 1, Raw: body,
-		Entry: n.statementLeaf(keylog.Revocation, r.Name(), body),
+		Entry: leaf,
 	}, n.room(r.Domain(), each, maxRevocationBytes))
 	if !fresh {
 		return false, err
 	}
+	n.noteLeaf(ctx, r.Domain(), leaf)
 	return true, n.obey(ctx, r)
 }
 
