@@ -155,20 +155,61 @@ func (s Shown) Verify(of Subject, by Trusted, now time.Time) (l Logged, err erro
 	if err != nil {
 		return Logged{}, err
 	}
-	all, err := keylog.Quorum(0, known)
-	if err != nil {
+	if l, err = l.in(log, claim, s.Proof, known, now); err != nil {
 		return Logged{}, err
 	}
-	in, err := log.Verify(s.Proof, claim, all)
-	if err != nil {
-		return Logged{}, err
-	}
-	l.Log, l.Index, l.Size, l.Root, l.Time = in.Head.Origin, in.Index, in.Head.N, in.Head.Hash.String(), in.Leaf.Time
-	l.Quorum, l.Witnesses = by.Quorum, witnessed(by, known, in.Head, now)
+	l.Quorum, l.Witnesses = by.Quorum, l.of(by)
 	if l.Cosigned() < by.Quorum {
 		err = fmt.Errorf("%w: %d of those who are trusted, and %d are wanted", keylog.ErrQuorum, l.Cosigned(), by.Quorum)
 	}
 	return l, err
+}
+
+// Place says where a card is in the log that the descriptor of its home names, and which of some
+// witnesses have cosigned that. That the card is her home's the caller has verified. Quorum is 0: how
+// many are enough is the caller's to say. Errors are [ErrBadAnswer]: the descriptor names no log;
+// keylog.ErrProof and keylog.ErrCheckpoint: what is shown does not hold.
+func Place(home pki.Descriptor, card pki.SignedCard, proof []byte, witnesses []keylog.Witness, now time.Time) (Logged, error) {
+	log, ok := keylog.Of(home)
+	name := card.Certificate.Name()
+	if !ok || home.Domain != name.Domain() {
+		return Logged{}, fmt.Errorf("%w: the descriptor names no log of the card's home", ErrBadAnswer)
+	}
+	l := Logged{Subject: name.String(), Fingerprint: card.Certificate.Key().Fingerprint(), Expires: card.Certificate.NotAfter()}
+	claim := keylog.Claim{Kind: keylog.Card, Subject: l.Subject, Record: sha256.Sum256(card.Raw())}
+	return l.in(log, claim, proof, witnesses, now)
+}
+
+// in says what a proof shows of a claim, and which witnesses have cosigned.
+func (l Logged) in(log keylog.Log, claim keylog.Claim, proof []byte, witnesses []keylog.Witness, now time.Time) (Logged, error) {
+	all, err := keylog.Quorum(0, witnesses)
+	if err != nil {
+		return Logged{}, err
+	}
+	in, err := log.Verify(proof, claim, all)
+	if err != nil {
+		return Logged{}, err
+	}
+	l.Log, l.Index, l.Size, l.Root, l.Time = in.Head.Origin, in.Index, in.Head.N, in.Head.Hash.String(), in.Leaf.Time
+	l.Witnesses = make([]Witnessed, len(witnesses))
+	for i, w := range witnesses {
+		l.Witnesses[i] = witnessed(w, in.Head, now)
+	}
+	return l, nil
+}
+
+// of are those who are trusted, whether their keys are known or not.
+func (l Logged) of(by Trusted) []Witnessed {
+	all := make([]Witnessed, len(by.Witnesses))
+	for i, w := range by.Witnesses {
+		all[i].Domain = w.Domain
+		for _, known := range l.Witnesses {
+			if known.Domain == w.Domain {
+				all[i] = known
+			}
+		}
+	}
+	return all
 }
 
 // judge verifies the record itself, under the descriptor of its domain.
@@ -229,21 +270,11 @@ func (s Shown) witnesses(by Trusted, home pki.Domain, now time.Time) (known []ke
 	return known, nil
 }
 
-// witnessed says of each witness that is trusted whether and when it has cosigned.
-func witnessed(by Trusted, known []keylog.Witness, head keylog.Head, now time.Time) []Witnessed {
-	all := make([]Witnessed, len(by.Witnesses))
-	for i, w := range by.Witnesses {
-		all[i].Domain = w.Domain
-		for _, k := range known {
-			if k.Domain != w.Domain {
-				continue
-			}
-			all[i].Time = cosignedAt(head, k)
-			policy, err := keylog.Quorum(1, []keylog.Witness{k})
-			all[i].Counts = err == nil && keylog.Fresh(policy, now).Check(head.Origin, head.Sigs) == nil
-		}
-	}
-	return all
+// witnessed says whether and when a witness has cosigned.
+func witnessed(by keylog.Witness, head keylog.Head, now time.Time) Witnessed {
+	policy, err := keylog.Quorum(1, []keylog.Witness{by})
+	counts := err == nil && keylog.Fresh(policy, now).Check(head.Origin, head.Sigs) == nil
+	return Witnessed{Domain: by.Domain, Time: cosignedAt(head, by), Counts: counts}
 }
 
 func cosignedAt(head keylog.Head, by keylog.Witness) (at time.Time) {

@@ -245,7 +245,10 @@ func (n *Node) lookup(ctx context.Context, who asker, name pki.Name) (session.Fo
 	if errors.As(err, &bad) {
 		return session.Found{Card: bad.card}, nil
 	}
-	return session.Found{Card: card.Raw(), Away: copied}, err
+	if err != nil || copied { // a copy comes without one
+		return session.Found{Card: card.Raw(), Away: copied}, err
+	}
+	return session.Found{Card: card.Raw(), Proof: n.shownProof(ctx, who, card)}, nil
 }
 
 func (n *Node) claim(ctx context.Context, user pki.UserCert, mailboxes []session.Mailbox) error {

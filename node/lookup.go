@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"github.com/p3do/p3do/internal/session"
 	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -89,6 +91,34 @@ func (n *Node) askedCard(ctx context.Context, who asker, home pki.SignedDescript
 
 func tooMany(name pki.Name) error {
 	return session.Errorf(session.Unavailable, "too many are asking for users of %s; try again", name.Domain())
+}
+
+// shownProof is what the card's home shows of its place in its key log; nil if it does not. Nobody has
+// verified it. It is one of the asker's turns.
+func (n *Node) shownProof(ctx context.Context, who asker, card pki.SignedCard) []byte {
+	name := card.Certificate.Name()
+	if name.Domain() == n.cfg.Domain {
+		return n.published.HeldProof(ctx, name, pki.Fingerprint{}, card.Raw(), keylog.MaxProofSize)
+	}
+	home, err := n.directory.descriptor(ctx, name.Domain())
+	if err != nil || !home.HasLog() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
+	defer cancel()
+	leave, err := n.lookups.enter(ctx, who, name.Domain())
+	if err != nil {
+		return nil
+	}
+	defer leave()
+	for _, address := range home.KeyServers {
+		at := keyserver.Endpoint{Address: address, CA: home.CA.Fingerprint()}
+		record, proof, err := n.client.Proof(ctx, at, keyserver.Subject{Name: name})
+		if err == nil && bytes.Equal(record, card.Raw()) {
+			return proof
+		}
+	}
+	return nil
 }
 
 // homeCard finds the card of a foreign user at her home only: it is what our key server

@@ -81,8 +81,9 @@ const (
 	NoLog      LogState = iota // the domain keeps none: it is judged without
 	LogAway                    // it has one, which could not be read
 	LogStale                   // its newest cosigned checkpoint is older than [LogFreshness]
-	LogCurrent                 // Newest stands in it, cosigned by a quorum
+	LogCurrent                 // Newest stands in it, cosigned by a quorum of late
 	LogForked                  // two signed checkpoints contradict each other
+	LogMissing                 // it has one, and a key was shown without a place in it that a quorum has seen
 )
 
 // LogEvidence is what a domain's log says, under a checkpoint that a quorum of the

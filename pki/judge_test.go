@@ -62,7 +62,7 @@ func allEvidence(t testing.TB, now time.Time) iter.Seq[Evidence] {
 }
 
 func allLogs(now time.Time) iter.Seq[LogEvidence] {
-	logs := []LogEvidence{{State: NoLog}, {State: LogAway}, {State: LogStale}, {State: LogForked}}
+	logs := []LogEvidence{{State: NoLog}, {State: LogAway}, {State: LogStale}, {State: LogForked}, {State: LogMissing}}
 	for _, k := range judgeKeys {
 		for _, since := range []time.Duration{0, LogPatience} {
 			logs = append(logs, LogEvidence{State: LogCurrent, Newest: k, Since: now.Add(-since)})
@@ -276,7 +276,7 @@ func (a assignment) fitsLog(cell string, now time.Time) bool {
 		case "none":
 			return state == NoLog
 		case "-":
-			return state == LogAway || state == LogCurrent && a.e.Log.Newest == Fingerprint{}
+			return state == LogAway || state == LogMissing || state == LogCurrent && a.e.Log.Newest == Fingerprint{}
 		case "stale":
 			return state == LogStale
 		case "fork":
@@ -414,7 +414,7 @@ func wordsFor(e Evidence, k Fingerprint, extra []Domain, now time.Time) map[stri
 		more.Home = k
 		all["home"] = more
 	}
-	if e.Log.State == LogAway || e.Log.State == LogStale {
+	if e.Log.State == LogAway || e.Log.State == LogMissing || e.Log.State == LogStale {
 		more := e
 		more.Log = LogEvidence{State: LogCurrent, Newest: k, Since: now}
 		all["log"] = more

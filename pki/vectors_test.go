@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -165,6 +166,7 @@ var judges = map[string]func(inputs) (inputs, error){
 	"move":       judgeMove,
 	"challenge":  judgeChallenge,
 	"follow":     judgeFollow,
+	"logged":     judgeLogged,
 	"envelope": func(in inputs) (inputs, error) {
 		kind, inner, err := ParseStatement(in.bytes("raw"))
 		return inputs{"kind": fmt.Sprint(kind), "inner": hex.EncodeToString(inner)}, err
@@ -388,4 +390,20 @@ func TestVectors(t *testing.T) {
 			t.Errorf("kind %s: %d accepted, %d refused", kind, seen[kind+" accept"], seen[kind+" refuse"])
 		}
 	}
+}
+
+// judgeLogged is what may be sent to a user.
+func judgeLogged(in inputs) (inputs, error) {
+	logs := map[string]LogState{"none": NoLog, "away": LogAway, "stale": LogStale, "current": LogCurrent, "fork": LogForked, "missing": LogMissing}
+	sends := []string{"nothing", "public", "warned", "all"}
+	fingerprint := func(key string) (f Fingerprint) { copy(f[:], in.bytes(key)); return f }
+	e := Evidence{Home: fingerprint("card"), Log: LogEvidence{State: logs[in["log"]], Newest: fingerprint("entry"), Since: in.now()}}
+	if pin := fingerprint("pin"); !pin.IsZero() {
+		e.Pin = Pin{Key: pin, Trust: FirstSeen}
+	}
+	v := JudgeName(e, Verdict{Row: RowAgreed, Send: Sending(slices.Index(sends, in["home"])), Trust: Vouched}, in.now())
+	if v.Send == SendNothing {
+		return nil, errRefused
+	}
+	return inputs{"key": hex.EncodeToString(v.Key[:]), "send": sends[v.Send]}, nil
 }

@@ -27,6 +27,7 @@ const (
 	RowForked      Row = 13 // the log contradicts itself
 	RowLogStale    Row = 14 // the log stands still
 	RowRevoked     Row = 15 // the pinned key was revoked
+	RowUnproven    Row = 16 // a user's new key was not shown in the log of her home
 	RowChallenged  Row = 17 // the owner of another key of a user's name objects to the one that is shown
 )
 
@@ -59,7 +60,7 @@ type Verdict struct {
 // Pin is what to pin from now on instead of p, by which the verdict was reached. What only
 // DNS names is not pinned, and a pin that was dropped is kept, to be known as revoked.
 func (v Verdict) Pin(p Pin) Pin {
-	if v.Row == RowProvisional || v.Key == (Fingerprint{}) || v.Key == p.Key {
+	if v.Row == RowProvisional || v.Row == RowUnproven || v.Key == (Fingerprint{}) || v.Key == p.Key {
 		return p
 	}
 	next := Pin{Subject: p.Subject, Key: v.Key, Trust: v.Trust}
@@ -88,6 +89,7 @@ func (v Verdict) Reason() string {
 		RowForked:      "its log contradicts itself",
 		RowLogStale:    "its log stands still",
 		RowRevoked:     "the key was revoked",
+		RowUnproven:    "its home keeps a key log, and has not shown that this key is in it",
 		RowChallenged:  "the owner of another key for that name says that this one is not hers",
 	}
 	return reasons[v.Row]

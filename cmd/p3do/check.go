@@ -133,6 +133,9 @@ func summary(s agent.Subject, r agent.Report) string {
 	if r.Trust == agent.Changed && (s.Name.IsZero() || r.Shown.IsZero()) { // what still agrees is told with --why
 		parts = []string{fmt.Sprintf("CHANGED: %s shows another key than the known one", s.Domain), s.Domain.String() + " " + confirmed(r.Home)}
 	}
+	if said := inLog(r.Log); said != "" {
+		parts = append(parts, said)
+	}
 	if r.Offline {
 		parts = append(parts, "home offline")
 	}
@@ -212,6 +215,7 @@ func why(s agent.Subject, r agent.Report) string {
 	for _, o := range r.Challenges {
 		fmt.Fprintf(&b, "challenged on %s by who has the key\n  %s\n", day(o.Since), o.Words)
 	}
+	b.WriteString(whyLog(r.Log))
 	fmt.Fprintf(&b, "verdict: row %d, %s\n", r.Home.Row, r.Home.Reason)
 	fmt.Fprintf(&b, "next: %s", next(s, r))
 	return b.String()

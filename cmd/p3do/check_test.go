@@ -107,10 +107,67 @@ func TestWhy(t *testing.T) {
 			{By: "home", Key: key, Words: words.Of(key)}, {By: "c.test", Key: key, Words: words.Of(key)},
 		},
 	}}
+	r.Log = &agent.LogReport{State: "none", Domain: bob.Domain}
 	text := why(bob, r)
-	for _, want := range []string{"you, so far", "\n  DNS, plain ", "b.test itself", "\n  c.test ", words.Of(key), "row 6, nothing contradicts", "next: p3do check bob@b.test --accept"} {
+	for _, want := range []string{"you, so far", "\n  DNS, plain ", "b.test itself", "\n  c.test ", words.Of(key), "row 6, nothing contradicts", "next: p3do check bob@b.test --accept", "\nlog of b.test: it keeps none\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+}
+
+// The place in the log is told in plain words, and what it means.
+func TestWhyLog(t *testing.T) {
+	b, c, d, e := subject(t, "b.test").Domain, subject(t, "c.test").Domain, subject(t, "d.test").Domain, subject(t, "e.test").Domain
+	since := time.Date(time.Now().Year(), 10, 3, 12, 0, 0, 0, time.Local)
+	place := func(change func(*agent.LogReport)) *agent.LogReport {
+		l := &agent.LogReport{
+			State: "current", Domain: b, Entry: 12, Entries: 40, Since: since, Head: time.Now().Add(-150 * time.Minute),
+			Cosigned: []pki.Domain{c, d}, Watchers: []pki.Domain{c, d, e}, Wanted: 2,
+		}
+		change(l)
+		return l
+	}
+	for name, test := range map[string]struct {
+		l          *agent.LogReport
+		short, why string
+	}{
+		"in the log": {place(func(*agent.LogReport) {}), "",
+			"log of b.test: the key is entry 12 of 40, since 3 Oct; cosigned by c.test, d.test, the last 2 h ago\n" +
+				"  (2 of 3 servers that you know to watch it; 2 are enough, if not older than 7 days)\n" +
+				"  It shows everybody the same: a key that is not its owner's would be found there.\n"},
+		"nobody watches": {place(func(l *agent.LogReport) { l.Cosigned, l.Watchers, l.Wanted = nil, nil, 0 }), "",
+			"log of b.test: the key is entry 12 of 40, since 3 Oct\n  (no server that you know watches it)\n" +
+				"  Everybody who reads that log sees the key; but to you it may show another one than to the rest.\n"},
+		"not shown": {place(func(l *agent.LogReport) { *l = agent.LogReport{State: "missing", Domain: b} }), "not shown in its log",
+			"log of b.test: it has not shown that the key is in it\n" +
+				"  You have not known the key before: nothing is sent before it is shown there, or its owner has told you its words.\n"},
+		"not shown, and known": {place(func(l *agent.LogReport) { *l = agent.LogReport{State: "missing", Domain: b, Known: true} }), "not shown in its log",
+			"log of b.test: it has not shown that the key is in it\n  You know the key from before, so that stops nothing. A new one would not be taken.\n"},
+		"refuted": {place(func(l *agent.LogReport) { *l = agent.LogReport{State: "missing", Domain: b, Refuted: true} }), "not shown in its log",
+			"log of b.test: what it showed as a proof does not hold\n" +
+				"  You have not known the key before: nothing is sent before it is shown there, or its owner has told you its words.\n"},
+		"dropped": {place(func(l *agent.LogReport) {
+			*l = agent.LogReport{State: "missing", Domain: b, Dropped: true, Known: true}
+		}), "not shown in its log",
+			"log of b.test: it kept one, and shows none now\n  You know the key from before, so that stops nothing. A new one would not be taken.\n"},
+		"stale": {place(func(l *agent.LogReport) {
+			l.State, l.Known, l.Head = "stale", true, time.Now().Add(-9*24*time.Hour-time.Minute)
+		}), "its log stands still",
+			"log of b.test: the key is entry 12 of 40, since 3 Oct; cosigned by c.test, d.test, the last 9 days ago\n" +
+				"  (2 of 3 servers that you know to watch it; 2 are enough, if not older than 7 days)\n" +
+				"  You know the key from before, so that stops nothing. A new one would not be taken.\n"},
+		"too few": {place(func(l *agent.LogReport) { l.State, l.Cosigned = "missing", []pki.Domain{c} }), "too few have seen it in its log",
+			"log of b.test: the key is entry 12 of 40, since 3 Oct; cosigned by c.test, the last 2 h ago\n" +
+				"  (1 of 3 servers that you know to watch it; 2 are enough, if not older than 7 days)\n" +
+				"  You have not known the key before: nothing is sent before it is shown there, or its owner has told you its words.\n"},
+		"a domain": {nil, "", ""},
+	} {
+		if got := inLog(test.l); got != test.short {
+			t.Errorf("%s: %q", name, got)
+		}
+		if got := whyLog(test.l); got != test.why {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, test.why)
 		}
 	}
 }

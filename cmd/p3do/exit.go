@@ -78,6 +78,8 @@ func trustHint(e *agent.TrustError) string {
 	switch {
 	case e.Verdict.Row == pki.RowRevoked:
 		return why + "   (ask them by another way for their new key)"
+	case e.Verdict.Row == pki.RowUnproven:
+		return why + fmt.Sprintf("   (it is looked up anew each time; if you know the 12 words: p3do check %s --accept \"WORDS\")", subject)
 	case e.Pinned.IsZero():
 		return why + fmt.Sprintf("   (it is judged again whenever other servers say something; if you know the 12 words: p3do check %s --accept \"WORDS\")", subject)
 	case !e.Spelt() || told == "":

@@ -47,6 +47,7 @@ type Report struct {
 	Devices int             `json:"devices"`         // of hers as her card lists them, beside the one with her key
 	Newest  time.Time       `json:"newest,omitzero"` // since when the newest of these is one
 	Home    *DomainReport   `json:"home"`            // of her domain, or of the domain itself
+	Log     *LogReport      `json:"log,omitempty"`   // of her key in the log of her domain; nil: of a domain
 
 	Challenges []Challenged `json:"challenges"` // by the owners of other keys that her domain certified for the name
 
@@ -172,6 +173,9 @@ func (a *Agent) report(s Subject, shown pki.Fingerprint) (r Report, err error) {
 		r = ofPerson(p)
 		r.Home = b.report(p.home)
 		if err != nil {
+			return err
+		}
+		if r.Log, err = a.reportLog(tx, p); err != nil {
 			return err
 		}
 		l, err := devicesOf(tx, s.Name, r.Key)

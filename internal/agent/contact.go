@@ -213,10 +213,42 @@ func (a *Agent) lookedUp(ctx context.Context, name pki.Name) (session.Found, err
 	return found, a.homeError(err)
 }
 
-// look finds the card of a user, and judges it: by the authorities of her own home, at now. What it says of the home's key is evidence from then on.
-// Errors beside those of Send: a *CardError.
+const (
+	// proofTries is how often somebody is looked up again who is met now, and whose home keeps a key log and
+	// has not shown her in it: it may be about to.
+	proofTries = 1
+	proofPause = time.Second
+)
+
+// look finds the card of a user, and judges it: by the authorities of her own home, at now. What it says of the home's key is evidence from then on,
+// and so is what is shown of its place in the key log. Errors beside those of Send: a *CardError.
 func (a *Agent) look(ctx context.Context, name pki.Name) (pki.SignedCard, error) {
+	for again := proofTries; ; again-- {
+		card, found, err := a.lookOnce(ctx, name)
+		if err != nil {
+			return card, err
+		}
+		enough, err := a.sawPlace(card, found.Proof)
+		if err != nil || enough || found.Away || again == 0 {
+			return card, err
+		}
+		a.renewDirectory(ctx) // the log may have another key by now
+		select {
+		case <-time.After(proofPause):
+		case <-ctx.Done():
+			return card, nil
+		}
+	}
+}
+
+func (a *Agent) lookOnce(ctx context.Context, name pki.Name) (pki.SignedCard, session.Found, error) {
 	found, err := a.lookedUp(ctx, name)
+	card, err := a.judgedCard(ctx, name, found, err)
+	return card, found, err
+}
+
+// judgedCard judges what came of a look-up.
+func (a *Agent) judgedCard(ctx context.Context, name pki.Name, found session.Found, err error) (pki.SignedCard, error) {
 	raw := found.Card
 	if err := a.answered(name, found.Away, err); err != nil {
 		return pki.SignedCard{}, err

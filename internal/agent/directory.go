@@ -183,7 +183,7 @@ func (a *Agent) keepDescriptor(tx *vault.Tx, d pki.SignedDescriptor) error {
 	if err := a.unshow(tx, d); err != nil {
 		return err
 	}
-	if learnt := p.learn(d); pinned && (learnt.Next != p.Next || learnt.Root != p.Root) {
+	if learnt := p.learn(d); pinned && (learnt.Next != p.Next || learnt.Root != p.Root || learnt.Log != p.Log) {
 		if err := savePin(tx, d.Domain, learnt); err != nil {
 			return err
 		}

@@ -48,6 +48,10 @@
 // more, and the user is told once, by whichever program comes next ([Agent.Warnings], Config.Tell). Our own name is looked up as well, once an hour: a home that shows another key under it
 // is told of.
 //
+// A card comes with a proof that it is in the key log of its home, if that keeps one; it is verified under
+// the log's key in the home's descriptor, and counts who has cosigned of those on the list that watch
+// that log. Without it somebody new is unconfirmed ([pki.JudgeName]); [Report].Log tells of it.
+//
 // Relays are servers that are pinned, show no other key, and that another domain stands by with
 // its countersignature; those for whom one has done so for 7 days go first.
 //

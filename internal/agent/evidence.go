@@ -287,7 +287,7 @@ func (a *Agent) confirm(tx *vault.Tx, s standing) error {
 // adopt pins another key of a domain, whose descriptor is d. What handed over to it is kept,
 // for what that had certified.
 func (a *Agent) adopt(tx *vault.Tx, s standing, next pki.Pin, d pki.SignedDescriptor) error {
-	fresh := pin{Key: next.Key, Trust: next.Trust, Since: a.now()}
+	fresh := pin{Key: next.Key, Trust: next.Trust, Since: a.now(), Log: s.pin.Log}
 	if s.verdict.Row == pki.RowRotated {
 		heirs, err := a.heirs(tx, s.domain, s.pin)
 		if err != nil {

@@ -19,6 +19,7 @@ type pin struct {
 	Since  time.Time       `json:"since"`
 	Next   pki.Fingerprint `json:"next,omitzero"`
 	Root   pki.Fingerprint `json:"root,omitzero"`
+	Log    bool            `json:"log,omitempty"`    // it names a key log, or did once
 	Former []former        `json:"former,omitempty"` // those that handed over, the last to Key
 }
 
@@ -88,10 +89,11 @@ func (p pin) commitment(domain pki.Domain) pki.Commitment {
 	return pki.Commitment{Domain: domain, Key: p.Key, Next: p.Next, Root: p.Root}
 }
 
-// learn adds what a descriptor of the pinned authority says of its end, where nothing is known.
+// learn adds what a descriptor of the pinned authority says of its end, where nothing is
+// known, and whether it keeps a key log.
 func (p pin) learn(d pki.SignedDescriptor) pin {
 	c := p.commitment(d.Domain).Learn(d)
-	p.Next, p.Root = c.Next, c.Root
+	p.Next, p.Root, p.Log = c.Next, c.Root, p.Log || d.HasLog()
 	return p
 }
 

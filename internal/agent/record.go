@@ -44,6 +44,7 @@ import (
 //	device/FINGERPRINT     device: one of ours beside this, in the main folder
 //	listed/NAME            seenList: the devices that a card listed which was looked up
 //	card/NAME              looked: a card that was looked up
+//	place/NAME             logPlace: where that card is in the key log of its home
 //	held/HASH              heldItem: an item that is left at the home, by the SHA-256 of its bytes
 //	outbox/ID              outgoing: a message on its way
 //	sealed/ID              its sealed part, raw
@@ -91,6 +92,7 @@ const (
 	prefixSettle  = "settle/"
 	prefixLeaving = "leaving/"
 	prefixCard    = "card/"
+	prefixPlace   = "place/"
 	prefixHeld    = "held/"
 	prefixOutbox  = "outbox/"
 	prefixSealed  = "sealed/"

@@ -252,6 +252,7 @@ func (a *Agent) Drop(name pki.Name) error {
 func (a *Agent) disown(tx *vault.Tx, name pki.Name, identity pki.Fingerprint) error {
 	tx.Delete(prefixContact + name.String())
 	tx.Delete(prefixCard + name.String())
+	tx.Delete(prefixPlace + name.String())
 	err := each(tx, prefixInbox, func(number string, m Message) error {
 		if m.From == name {
 			tx.Delete(prefixInbox + number)

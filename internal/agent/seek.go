@@ -29,6 +29,7 @@ type question struct {
 	Asked   []pki.Domain `json:"asked"`
 
 	Card   []byte    `json:"card,omitempty"`   // what was found
+	Proof  []byte    `json:"proof,omitempty"`  // that came with it
 	Away   bool      `json:"away,omitempty"`   // by another than the home
 	Serial uint64    `json:"serial,omitempty"` // of such a copy
 	Copied time.Time `json:"copied,omitzero"`  // when the first copy came
@@ -175,7 +176,7 @@ func (a *Agent) awaitFinding(ctx context.Context, id mor.MessageID, name pki.Nam
 		case ctx.Err() != nil:
 			return session.Found{}, ctx.Err()
 		case len(q.Card) > 0 && q.newest(a.now()):
-			return session.Found{Card: q.Card, Away: q.Away}, nil
+			return session.Found{Card: q.Card, Away: q.Away, Proof: q.Proof}, nil
 		case q.None:
 			return session.Found{}, session.Errorf(session.NotFound, "there is no %s", name)
 		}
@@ -371,7 +372,7 @@ func (a *Agent) heard(tx *vault.Tx, q *question, f mor.Finding, from pki.Domain)
 	q.Said = true
 	switch {
 	case from == q.Name.Domain() && len(f.Card) > 0:
-		q.Card, q.Away = f.Card, false
+		q.Card, q.Away, q.Proof = f.Card, false, proofIn(f)
 	case from == q.Name.Domain():
 		q.None = len(q.Card) == 0
 	case len(f.Card) > 0 && (len(q.Card) == 0 || q.Away):
@@ -379,13 +380,14 @@ func (a *Agent) heard(tx *vault.Tx, q *question, f mor.Finding, from pki.Domain)
 		if err != nil {
 			return err
 		}
-		q.copied(s, f.Card, a.now())
+		q.copied(s, f, a.now())
 	}
 	return nil
 }
 
 // copied takes in a copy, judged by how the home stands.
-func (q *question) copied(s standing, raw []byte, now time.Time) {
+func (q *question) copied(s standing, f mor.Finding, now time.Time) {
+	raw := f.Card
 	unvouched, err := pki.ParseCard(raw)
 	if err != nil || unvouched.Name() != q.Name {
 		return
@@ -397,7 +399,15 @@ func (q *question) copied(s standing, raw []byte, now time.Time) {
 	if q.Copied.IsZero() {
 		q.Copied = now
 	}
-	q.Card, q.Away, q.Serial = raw, true, card.Serial
+	q.Card, q.Away, q.Serial, q.Proof = raw, true, card.Serial, proofIn(f)
+}
+
+// proofIn is the proof in an answer that we know how to read; of another kind none.
+func proofIn(f mor.Finding) []byte {
+	if f.Proof.Kind != mor.ProofOfLog {
+		return nil
+	}
+	return f.Proof.Bytes
 }
 
 // newest tells whether no newer card than the one that was found is waited for.

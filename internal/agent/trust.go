@@ -60,6 +60,7 @@ type person struct {
 	evidence pki.Evidence
 	verdict  pki.Verdict
 	objects  []pki.Challenge // under the name, that count
+	place    logPlace        // of her key in the log of her home
 	ended    bool            // her domain has ended the name for this key
 	offline  bool
 }
@@ -83,26 +84,18 @@ func (a *Agent) person(tx *vault.Tx, name pki.Name, shown pki.Fingerprint) (p pe
 			p.evidence.Revoked = append(p.evidence.Revoked, key)
 		}
 	}
+	if p.evidence.Log, p.place, err = a.logged(tx, name, p.key()); err != nil {
+		return p, err
+	}
 	if p.objects, err = a.objections(tx, name); err != nil {
 		return p, err
 	}
 	p.evidence.Log.Challenged = len(p.objects) > 0
-	p.verdict = p.judge(a.now())
+	p.verdict = pki.JudgeName(p.evidence, p.home.verdict, a.now())
 	p.contest()
 	p.ended = has(tx, prefixEnded+name.String()+"/"+p.key().String())
 	p.offline, err = a.silent(tx, name.Domain())
 	return p, err
-}
-
-// judge is about a name what the verdict about its home is about a domain. Who is met now is
-// trusted as much as her home.
-func (p person) judge(now time.Time) pki.Verdict {
-	v := pki.Judge(p.evidence, now)
-	shown, home := p.evidence.Home, p.home.verdict
-	if v.Row == pki.RowNone && p.evidence.Pin.Key.IsZero() && !shown.IsZero() && !slices.Contains(p.evidence.Revoked, shown) {
-		v.Row, v.Key, v.Trust, v.Send = home.Row, shown, min(home.Trust, pki.FirstSeen), home.Send
-	}
-	return v
 }
 
 // key is that by which she is known, or else shown.
@@ -125,6 +118,9 @@ func (p person) changed() bool {
 	return !e.Pin.Key.IsZero() && p.verdict.Send < pki.SendWarned
 }
 
+// unproven tells whether she is met now, and her key was not shown in the log that her home keeps.
+func (p person) unproven() bool { return p.verdict.Row == pki.RowUnproven }
+
 // standing is all this in a word.
 func (p person) standing() Standing {
 	s := Standing{Trust: FirstSeen, Peers: slices.Clone(p.home.verdict.For), Offline: p.offline, Ended: p.ended, Was: p.contact.Was}
@@ -138,7 +134,7 @@ func (p person) standing() Standing {
 		s.Trust = Changed
 	case p.verified():
 		s.Trust = Verified
-	case !p.home.pinned, p.contested():
+	case !p.home.pinned, p.contested(), p.unproven():
 		s.Trust = Unconfirmed
 	case p.home.verdict.Trust >= pki.Vouched:
 		s.Trust = Vouched
@@ -159,7 +155,7 @@ func (p person) err() error {
 		return e
 	case !p.home.pinned && p.verified():
 		return nil
-	case p.contested():
+	case p.contested(), p.unproven():
 		return &TrustError{Name: p.name, Subject: p.name.String(), Verdict: p.verdict, Shown: p.evidence.Home}
 	}
 	return about(p.home.err(), p.name)

@@ -22,6 +22,7 @@ type world struct {
 	serial  uint64
 	feed    [][]byte
 	names   int
+	logs    map[string]*worldLog // of those that keep one
 }
 
 func newWorld(t *testing.T, domains ...string) *world {
@@ -60,10 +61,14 @@ func (w *world) key(domain string) pki.Fingerprint { return w.domains[domain].CA
 func (w *world) descriptor(by *pki.Authority) pki.SignedDescriptor {
 	w.t.Helper()
 	w.serial++
-	d, err := by.SignDescriptor(pki.Descriptor{
+	draft := pki.Descriptor{
 		Serial: w.serial, Issued: w.now, Expires: w.now.Add(pki.DescriptorLifetime),
 		ServerKeys: []pki.ServerKey{{Period: pki.PeriodAt(w.now)}}, Links: []string{"127.0.0.1:1"}, KeyServers: []string{"127.0.0.1:2"},
-	})
+	}
+	if l := w.logs[by.Domain().String()]; l != nil {
+		draft.Log, draft.Witness, draft.Labels = l.log.Public(), l.witness.Public(), l.labels.Public()
+	}
+	d, err := by.SignDescriptor(draft)
 	must(w.t, err)
 	return d
 }

@@ -180,6 +180,10 @@ type Lookup struct {
 type Found struct {
 	Card []byte `json:"card"`
 	Away bool   `json:"away,omitempty"` // her home did not answer: it is a copy
+
+	// Proof shows that the card is in the key log of her home: docs/spec/keylog.md, "Proofs". None if the
+	// home has shown none.
+	Proof []byte `json:"proof,omitempty"`
 }
 
 // A MailboxKind says who may write to a mailbox.

@@ -53,7 +53,7 @@ func generate() ([]byte, error) {
 	for _, part := range []func() ([]vector, error){
 		w.keys, w.statements, w.authorities, w.requests, w.users, w.links, w.peers, w.descriptors, w.cards,
 		w.views, w.revocations, w.successions, w.envelopes, w.moves, w.challenges,
-		w.formerRevocations,
+		w.formerRevocations, w.proven,
 	} {
 		vectors, err := part()
 		if err != nil {
