@@ -152,6 +152,14 @@ func (q *Question) OthersSaid() bool {
 	return q.Copies >= homeFirst+len(q.Others)
 }
 
+// Doubted has those asked at once, and in turn, who may have a copy: what the home has answered is not
+// believed on its word alone.
+func (q *Question) Doubted(now time.Time) {
+	if q.Copies < homeFirst+len(q.Others) {
+		q.Copies, q.Next = max(q.Copies, homeFirst), now
+	}
+}
+
 // NotAsked tells that our node did not take the last copy of a question. It is made again soon, and no
 // relay is doubted for it.
 func (s *Sender) NotAsked(now time.Time, q *Question) SenderOutput {

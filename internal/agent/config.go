@@ -31,6 +31,9 @@ const (
 	lookSlice = time.Second
 	// newerTime is how long others are waited for that may have a newer copy, once there is one.
 	newerTime = 2 * time.Second
+	// doubtTime is how long others are waited for, when a home says that there is nobody of that name, or shows
+	// an older card than it did.
+	doubtTime = 5 * time.Second
 	// questionKept is when a look-up is forgotten whose program has ended, and maxQuestions how many
 	// there are at a time: the oldest of more are forgotten.
 	questionKept = 10 * time.Minute

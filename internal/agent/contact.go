@@ -203,14 +203,14 @@ func mailboxes(c contact, today mor.Day) []session.Mailbox {
 
 // lookedUp finds the card of a user, signed and unjudged: through the mesh, so that nobody learns who
 // looks up whom, or, if that is what is wanted, by the node that we are connected to.
-func (a *Agent) lookedUp(ctx context.Context, name pki.Name) (session.Found, error) {
+func (a *Agent) lookedUp(ctx context.Context, name pki.Name) (found, error) {
 	if !a.cfg.Direct {
 		return a.seek(ctx, name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*answerTimeout)
 	defer cancel()
-	found, err := a.client.Lookup(ctx, name)
-	return found, a.homeError(err)
+	f, err := a.client.Lookup(ctx, name)
+	return found{Found: f}, a.homeError(err)
 }
 
 const (
@@ -224,12 +224,15 @@ const (
 // and so is what is shown of its place in the key log. Errors beside those of Send: a *CardError.
 func (a *Agent) look(ctx context.Context, name pki.Name) (pki.SignedCard, error) {
 	for again := proofTries; ; again-- {
-		card, found, err := a.lookOnce(ctx, name)
+		card, f, err := a.lookOnce(ctx, name)
 		if err != nil {
 			return card, err
 		}
-		enough, err := a.sawPlace(card, found.Proof)
-		if err != nil || enough || found.Away || again == 0 {
+		if f.Denied {
+			a.warning["the card of "+name.String()] = &DeniedError{name}
+		}
+		enough, err := a.sawPlace(card, f.Proof)
+		if err != nil || enough || f.Away || again == 0 {
 			return card, err
 		}
 		a.renewDirectory(ctx) // the log may have another key by now
@@ -241,16 +244,32 @@ func (a *Agent) look(ctx context.Context, name pki.Name) (pki.SignedCard, error)
 	}
 }
 
-func (a *Agent) lookOnce(ctx context.Context, name pki.Name) (pki.SignedCard, session.Found, error) {
-	found, err := a.lookedUp(ctx, name)
-	card, err := a.judgedCard(ctx, name, found, err)
-	return card, found, err
+func (a *Agent) lookOnce(ctx context.Context, name pki.Name) (pki.SignedCard, found, error) {
+	f, err := a.lookedUp(ctx, name)
+	card, err := a.judgedCard(ctx, name, f, err)
+	if err == nil {
+		err = a.notOlder(card)
+	}
+	return card, f, err
+}
+
+// notOlder is a *SilentError if a newer card of the same key was seen before: by what it says now, nobody
+// writes.
+func (a *Agent) notOlder(card pki.SignedCard) error {
+	name := card.Certificate.Name()
+	return a.vault.View(func(tx *vault.Tx) error {
+		seen, _, err := load[seenList](tx, prefixListed+name.String())
+		if err == nil && seen.Identity == card.Certificate.Key().Fingerprint() && card.Serial < seen.Serial {
+			err = &SilentError{Name: name, Said: true, Older: true}
+		}
+		return err
+	})
 }
 
 // judgedCard judges what came of a look-up.
-func (a *Agent) judgedCard(ctx context.Context, name pki.Name, found session.Found, err error) (pki.SignedCard, error) {
-	raw := found.Card
-	if err := a.answered(name, found.Away, err); err != nil {
+func (a *Agent) judgedCard(ctx context.Context, name pki.Name, f found, err error) (pki.SignedCard, error) {
+	raw := f.Card
+	if err := a.answered(name, f.Away && !f.Denied, err); err != nil {
 		return pki.SignedCard{}, err
 	}
 	if err != nil {
@@ -285,7 +304,7 @@ func (a *Agent) answered(name pki.Name, copied bool, err error) error {
 	var refused *session.Error
 	var silence *SilentError
 	switch {
-	case err != nil && !errors.As(err, &refused), errors.As(err, &silence) && !silence.Said: // it may be the way
+	case err != nil && !errors.As(err, &refused), errors.As(err, &silence) && (!silence.Said || silence.Older): // it may be the way
 		return nil
 	case err != nil && refused.Code == session.WrongKey:
 		return a.toldOf(name, refused.Shown)

@@ -143,9 +143,13 @@ type SilentError struct {
 	Name  pki.Name
 	After time.Duration
 	Said  bool // other servers have answered: it is her home that does not
+	Older bool // it does, by an older card than it showed before
 }
 
 func (e *SilentError) Error() string {
+	if e.Older {
+		return fmt.Sprintf("the server of %s shows an older card of %s than it did before, and nobody who was asked has the newer one", e.Name.Domain(), e.Name)
+	}
 	if e.Said {
 		return fmt.Sprintf("the server of %s does not answer, and nobody who was asked has a copy of the key of %s", e.Name.Domain(), e.Name)
 	}
@@ -154,6 +158,14 @@ func (e *SilentError) Error() string {
 
 // Unwrap returns what a node would say of it.
 func (e *SilentError) Unwrap() error { return session.Errorf(session.Unavailable, "%s", e.Error()) }
+
+// A DeniedError says that a home says that there is nobody of a name, and another server has a card that the
+// home signed, which holds.
+type DeniedError struct{ Name pki.Name }
+
+func (e *DeniedError) Error() string {
+	return fmt.Sprintf("%s says that there is no %s, and another server has the card that it signed", e.Name.Domain(), e.Name)
+}
 
 // A WayError says that a look-up cannot go through the mesh: it has too few servers.
 type WayError struct {

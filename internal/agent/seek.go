@@ -15,6 +15,12 @@ import (
 	"github.com/p3do/p3do/pki"
 )
 
+// A found is a card that somebody showed, signed and unjudged.
+type found struct {
+	session.Found
+	Denied bool // her home says that there is none
+}
+
 // A question is a look-up under way. It is in the vault because any program on this folder may be the
 // one that fetches the answer; who has asked waits for it there.
 type question struct {
@@ -33,7 +39,8 @@ type question struct {
 	Away   bool      `json:"away,omitempty"`   // by another than the home
 	Serial uint64    `json:"serial,omitempty"` // of such a copy
 	Copied time.Time `json:"copied,omitzero"`  // when the first copy came
-	None   bool      `json:"none,omitempty"`   // the home says that there is none
+	Denied time.Time `json:"denied,omitzero"`  // when the home said that there is none
+	Older  time.Time `json:"older,omitzero"`   // when it showed an older card than was seen before
 	Said   bool      `json:"said,omitempty"`   // somebody has answered, if only that he has no copy
 }
 
@@ -78,7 +85,7 @@ func forgetQuestion(tx *vault.Tx, id string, q question) {
 // whom: the question goes like a message to the server of her home, and the answer comes back like a
 // receipt. If that says nothing, it goes by other ways, and to some servers that may have a copy. Errors:
 // a *session.Error (NotFound), a *SilentError, a *WayError, a *HomeError, a *NoServerError.
-func (a *Agent) seek(ctx context.Context, name pki.Name) (session.Found, error) {
+func (a *Agent) seek(ctx context.Context, name pki.Name) (found, error) {
 	s, err := a.knownStanding(ctx, name.Domain(), time.Second)
 	if err == nil && s.altered() != nil { // perhaps its own servers show another key by now, too
 		if err = a.homeError(a.refreshDirectory(ctx, time.Second)); err == nil {
@@ -89,15 +96,15 @@ func (a *Agent) seek(ctx context.Context, name pki.Name) (session.Found, error) 
 		err = a.answerable(s, name)
 	}
 	if err != nil {
-		return session.Found{}, err
+		return found{}, err
 	}
 	id, err := a.messageID()
 	if err != nil {
-		return session.Found{}, err
+		return found{}, err
 	}
 	q := question{Name: name, Reply: a.self.replies[:], Begun: a.now()}
 	if q.Others, err = a.spoolsOf(name); err != nil {
-		return session.Found{}, err
+		return found{}, err
 	}
 	defer func() {
 		if err := a.endQuestion(id); err != nil {
@@ -106,17 +113,17 @@ func (a *Agent) seek(ctx context.Context, name pki.Name) (session.Found, error) 
 	}()
 	err = a.withRoutes(ctx, func() error { return a.askCopy(ctx, id, &q) })
 	if routeless(err) {
-		return session.Found{}, a.unheard(name, &WayError{name, err})
+		return found{}, a.unheard(name, &WayError{name, err})
 	}
 	if err != nil {
-		return session.Found{}, err
+		return found{}, err
 	}
-	found, err := a.awaitFinding(ctx, id, name)
+	f, err := a.awaitFinding(ctx, id, name)
 	var silence *SilentError
 	if errors.As(err, &silence) {
 		err = a.unheard(name, err)
 	}
-	return found, err
+	return f, err
 }
 
 // unheard is why there is no answer: if her home is one that may not be written to anyway, that.
@@ -162,7 +169,7 @@ func (a *Agent) spoolsOf(name pki.Name) (spools []pki.Domain, err error) {
 }
 
 // awaitFinding waits for an answer, and asks again when there is none.
-func (a *Agent) awaitFinding(ctx context.Context, id mor.MessageID, name pki.Name) (session.Found, error) {
+func (a *Agent) awaitFinding(ctx context.Context, id mor.MessageID, name pki.Name) (found, error) {
 	began := a.now()
 	late, cancel := context.WithTimeout(ctx, a.cfg.LookFor)
 	defer cancel()
@@ -170,27 +177,29 @@ func (a *Agent) awaitFinding(ctx context.Context, id mor.MessageID, name pki.Nam
 		q, known, err := a.questionOf(id)
 		switch {
 		case err != nil:
-			return session.Found{}, err
+			return found{}, err
 		case !known, late.Err() != nil && ctx.Err() == nil: // forgotten: it is long ago
-			return session.Found{}, &SilentError{Name: name, After: a.now().Sub(began), Said: q.Said}
+			return found{}, &SilentError{Name: name, After: a.now().Sub(began), Said: q.Said}
 		case ctx.Err() != nil:
-			return session.Found{}, ctx.Err()
+			return found{}, ctx.Err()
 		case len(q.Card) > 0 && q.newest(a.now()):
-			return session.Found{Card: q.Card, Away: q.Away, Proof: q.Proof}, nil
-		case q.None:
-			return session.Found{}, session.Errorf(session.NotFound, "there is no %s", name)
+			return found{session.Found{Card: q.Card, Away: q.Away, Proof: q.Proof}, !q.Denied.IsZero()}, nil
+		case q.settled(q.Denied, a.now()):
+			return found{}, session.Errorf(session.NotFound, "there is no %s", name)
+		case q.settled(q.Older, a.now()):
+			return found{}, &SilentError{Name: name, After: a.now().Sub(began), Said: true, Older: true}
 		}
 		if asked := q.question(); asked.Silent(a.now()) {
-			return session.Found{}, &SilentError{Name: name, After: a.now().Sub(began), Said: true}
+			return found{}, &SilentError{Name: name, After: a.now().Sub(began), Said: true}
 		}
 		if !q.Next.IsZero() && !a.now().Before(q.Next) {
 			a.renewDirectory(ctx) // no answer may have come because a server has other keys by now
 			if err := a.askCopy(ctx, id, &q); err != nil {
-				return session.Found{}, err
+				return found{}, err
 			}
 		}
 		if after, err = a.gather(late, after, q.Next); err != nil && late.Err() == nil {
-			return session.Found{}, err
+			return found{}, err
 		}
 	}
 }
@@ -354,52 +363,77 @@ func (a *Agent) finding(surb onion.SURBID, body []byte) (ours bool, err error) {
 			return err
 		}
 		return a.asking(tx, id, &q, func(s *mor.Sender, r *mor.Question) (mor.SenderOutput, error) {
-			out, f, from, taken := s.TakeFinding(r, surb, body)
+			out, answer, from, taken := s.TakeFinding(r, surb, body)
 			if !taken {
 				a.counts.Unasked++
 				return out, nil
 			}
 			tx.Delete(prefixAsked + surb.String())
-			return out, a.heard(tx, &q, f, from)
+			return out, a.heard(tx, &q, r, answer, from)
 		})
 	})
 	return ours, err
 }
 
-// heard takes in an answer. What the home says is judged by whoever has asked. A copy counts only if it
-// holds: nobody else can say anything of the home. Of several the newest does.
-func (a *Agent) heard(tx *vault.Tx, q *question, f mor.Finding, from pki.Domain) error {
+// heard takes in an answer. What the home says is judged by whoever has asked; but that there is nobody, and
+// a card older than one that was seen, it might say to this asker alone, so others are asked, too. A copy
+// counts only if it holds: nobody else can say anything of the home. Of several the newest does.
+func (a *Agent) heard(tx *vault.Tx, q *question, r *mor.Question, f mor.Finding, from pki.Domain) error {
 	q.Said = true
+	home := from == q.Name.Domain()
+	if home && len(f.Card) == 0 {
+		q.Denied = a.now()
+		r.Doubted(a.now())
+	}
+	if len(f.Card) == 0 {
+		return nil
+	}
+	s, err := a.judged(tx, q.Name.Domain())
+	if err != nil {
+		return err
+	}
+	card, holds := q.holds(s, f.Card, a.now())
+	seen, _, err := load[seenList](tx, prefixListed+q.Name.String())
+	older := holds && seen.Identity == card.Certificate.Key().Fingerprint() && card.Serial < seen.Serial
 	switch {
-	case from == q.Name.Domain() && len(f.Card) > 0:
-		q.Card, q.Away, q.Proof = f.Card, false, proofIn(f)
-	case from == q.Name.Domain():
-		q.None = len(q.Card) == 0
-	case len(f.Card) > 0 && (len(q.Card) == 0 || q.Away):
-		s, err := a.judged(tx, q.Name.Domain())
-		if err != nil {
-			return err
-		}
-		q.copied(s, f, a.now())
+	case err != nil:
+		return err
+	case home && older:
+		q.Older = a.now()
+		r.Doubted(a.now())
+	case home:
+		q.Card, q.Away, q.Proof, q.Denied = f.Card, false, proofIn(f), time.Time{}
+	case holds && !older && (len(q.Card) == 0 || q.Away):
+		q.copied(card, f, a.now())
 	}
 	return nil
 }
 
-// copied takes in a copy, judged by how the home stands.
-func (q *question) copied(s standing, f mor.Finding, now time.Time) {
-	raw := f.Card
+// holds tells whether a card is of whom was asked for, and vouched for by her home as that stands.
+func (q *question) holds(s standing, raw []byte, now time.Time) (pki.SignedCard, bool) {
 	unvouched, err := pki.ParseCard(raw)
 	if err != nil || unvouched.Name() != q.Name {
-		return
+		return pki.SignedCard{}, false
 	}
 	card, err := signed(s, unvouched.Issuer(), func(ca pki.CACert) (pki.SignedCard, error) { return ca.VerifyCard(raw, now) })
-	if err != nil || len(q.Card) > 0 && card.Serial <= q.Serial {
+	return card, err == nil
+}
+
+// settled tells whether what the home said then stands, because nobody else has said otherwise.
+func (q *question) settled(then, now time.Time) bool {
+	r := q.question()
+	return !then.IsZero() && len(q.Card) == 0 && (r.OthersSaid() || now.Sub(then).Abs() >= doubtTime)
+}
+
+// copied takes in a copy that holds.
+func (q *question) copied(card pki.SignedCard, f mor.Finding, now time.Time) {
+	if len(q.Card) > 0 && card.Serial <= q.Serial {
 		return
 	}
 	if q.Copied.IsZero() {
 		q.Copied = now
 	}
-	q.Card, q.Away, q.Serial, q.Proof = raw, true, card.Serial, proofIn(f)
+	q.Card, q.Away, q.Serial, q.Proof = f.Card, true, card.Serial, proofIn(f)
 }
 
 // proofIn is the proof in an answer that we know how to read; of another kind none.

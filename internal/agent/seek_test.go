@@ -111,7 +111,7 @@ func TestStrayFindings(t *testing.T) {
 	}
 	kept, ok, err := w.a.questionOf(id)
 	must(t, err)
-	if !ok || len(kept.Waiting) != 1 || kept.Said || len(kept.Card) > 0 || kept.None {
+	if !ok || len(kept.Waiting) != 1 || kept.Said || len(kept.Card) > 0 || !kept.Denied.IsZero() {
 		t.Errorf("kept %+v", kept)
 	}
 	must(t, w.a.endQuestion(id))
@@ -144,27 +144,112 @@ func TestHeard(t *testing.T) {
 		said       []said
 		card       []byte
 		away, none bool
+		older      bool
+		doubted    bool // others are asked at once
 	}{
-		{"nothing elsewhere", []said{{nil, other}}, nil, false, false},
-		{"nothing at home", []said{{nil, home}}, nil, false, true},
-		{"a copy", []said{{old, other}}, old, true, false},
-		{"another's card elsewhere", []said{{eve, other}}, nil, false, false},
-		{"a forged card elsewhere", []said{{forged, other}}, nil, false, false},
-		{"no card elsewhere", []said{{[]byte("card"), other}}, nil, false, false},
-		{"an older copy after a newer", []said{{newer.Raw(), other}, {old, other}}, newer.Raw(), true, false},
-		{"a newer copy after an older", []said{{old, other}, {newer.Raw(), other}}, newer.Raw(), true, false},
-		{"a copy, and home", []said{{newer.Raw(), other}, {old, home}}, old, false, false},
-		{"home, and a copy", []said{{old, home}, {newer.Raw(), other}}, old, false, false},
-		{"a forged card at home, which is evidence", []said{{forged, home}}, forged, false, false},
+		{"nothing elsewhere", []said{{nil, other}}, nil, false, false, false, false},
+		{"nothing at home", []said{{nil, home}}, nil, false, true, false, true},
+		{"a copy", []said{{old, other}}, old, true, false, false, false},
+		{"another's card elsewhere", []said{{eve, other}}, nil, false, false, false, false},
+		{"a forged card elsewhere", []said{{forged, other}}, nil, false, false, false, false},
+		{"no card elsewhere", []said{{[]byte("card"), other}}, nil, false, false, false, false},
+		{"an older copy after a newer", []said{{newer.Raw(), other}, {old, other}}, newer.Raw(), true, false, false, false},
+		{"a newer copy after an older", []said{{old, other}, {newer.Raw(), other}}, newer.Raw(), true, false, false, false},
+		{"a copy, and home", []said{{newer.Raw(), other}, {old, home}}, old, false, false, false, false},
+		{"home, and a copy", []said{{old, home}, {newer.Raw(), other}}, old, false, false, false, false},
+		{"nothing at home, a copy", []said{{nil, home}, {old, other}}, old, true, true, false, true},
+		{"nothing at home, a forged copy", []said{{nil, home}, {forged, other}}, nil, false, true, false, true},
+		{"nothing at home, and then a card", []said{{nil, home}, {old, home}}, old, false, false, false, true},
+		{"a forged card at home, which is evidence", []said{{forged, home}}, forged, false, false, false, false},
 	} {
-		q := question{Name: bob.name}
+		q, r := question{Name: bob.name}, mor.Question{Copies: 1, Others: domains(t, "c.test", "d.test"), Next: w.now.Add(time.Minute)}
 		for _, s := range test.said {
-			must(t, w.a.vault.View(func(tx *vault.Tx) error { return w.a.heard(tx, &q, mor.Finding{Card: s.card}, s.by) }))
+			must(t, w.a.vault.View(func(tx *vault.Tx) error { return w.a.heard(tx, &q, &r, mor.Finding{Card: s.card}, s.by) }))
 		}
-		if !bytes.Equal(q.Card, test.card) || q.Away != test.away || q.None != test.none || !q.Said {
+		if atOnce := r.Copies == 2 && r.Next.Equal(w.now); atOnce != test.doubted {
+			t.Errorf("%s: %d copies, the next at %s", test.what, r.Copies, r.Next)
+		}
+		if !bytes.Equal(q.Card, test.card) || q.Away != test.away || !q.Denied.IsZero() != test.none || !q.Older.IsZero() != test.older || !q.Said {
 			t.Errorf("%s: %+v", test.what, q)
 		}
 	}
+}
+
+// A card older than one that was seen of the same key is believed from nobody; a newer one elsewhere is
+// taken in its place.
+func TestOlderCards(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "a.test", "b.test", "c.test", "d.test")
+	w.agree(nil)
+	w.directory()
+	bob := w.user(w.domains["b.test"])
+	home, other := domainOf(t, "b.test"), domainOf(t, "c.test")
+	cards := make([]pki.SignedCard, 4) // by serial
+	for serial := 1; serial < len(cards); serial++ {
+		var err error
+		cards[serial], err = pki.SignCard(bob.key, pki.Card{
+			Certificate: bob.card.Certificate, Serial: uint64(serial), Issued: w.now, Expires: w.now.Add(pki.CardLifetime), Spools: bob.card.Spools,
+		})
+		must(t, err)
+	}
+	must(t, w.a.sawDevices(cards[2]))
+	for _, test := range []struct {
+		what  string
+		card  int
+		by    pki.Domain
+		taken bool
+		older bool
+	}{
+		{"an older copy", 1, other, false, false},
+		{"the copy that was seen", 2, other, true, false},
+		{"a newer copy", 3, other, true, false},
+		{"an older card at home", 1, home, false, true},
+		{"the card that was seen", 2, home, true, false},
+		{"a newer card", 3, home, true, false},
+	} {
+		q, r := question{Name: bob.name}, mor.Question{Others: domains(t, "c.test", "d.test")}
+		must(t, w.a.vault.View(func(tx *vault.Tx) error {
+			return w.a.heard(tx, &q, &r, mor.Finding{Card: cards[test.card].Raw()}, test.by)
+		}))
+		if (len(q.Card) > 0) != test.taken || !q.Older.IsZero() != test.older || (r.Copies > 0) != test.older {
+			t.Errorf("%s: %d bytes, older %s, %d copies", test.what, len(q.Card), q.Older, r.Copies)
+		}
+	}
+	var silence *SilentError
+	if err := w.a.notOlder(cards[1]); !errors.As(err, &silence) || !silence.Older || !strings.Contains(err.Error(), "older card") {
+		t.Errorf("%v", err)
+	}
+	must(t, errors.Join(w.a.notOlder(cards[2]), w.a.notOlder(cards[3]), w.a.notOlder(w.certified(w.domains["b.test"], bob.name, w.user(w.domains["b.test"]).key).card)))
+}
+
+// What a home has denied stands when others have not said otherwise, or not in time.
+func TestDenied(t *testing.T) {
+	t.Parallel()
+	now, others := time.Now(), domains(t, "c.test", "d.test")
+	name := somebodyAt(t, "b.test")
+	for what, test := range map[string]struct {
+		q    question
+		want bool
+	}{
+		"nobody denies":        {question{Name: name, Others: others, Copies: 1}, false},
+		"others are not asked": {question{Name: name, Others: others, Copies: 2, Denied: now}, false},
+		"one has not answered": {question{Name: name, Others: others, Copies: 4, Denied: now, Asked: others[:1]}, false},
+		"they have answered":   {question{Name: name, Others: others, Copies: 4, Denied: now}, true},
+		"one has a copy":       {question{Name: name, Others: others, Copies: 4, Denied: now, Card: []byte("card")}, false},
+		"they are too late":    {question{Name: name, Others: others, Copies: 3, Denied: now.Add(-doubtTime), Asked: others[:1]}, true},
+		"there are no others":  {question{Name: name, Copies: 2, Denied: now}, true},
+	} {
+		if got := test.q.settled(test.q.Denied, now); got != test.want {
+			t.Errorf("%s: %t", what, got)
+		}
+	}
+}
+
+func somebodyAt(t *testing.T, domain string) pki.Name {
+	t.Helper()
+	name, err := pki.ParseName("bob@" + domain)
+	must(t, err)
+	return name
 }
 
 // Look-ups of programs that have ended are forgotten after a while, and the oldest of too many.
