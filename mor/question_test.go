@@ -266,3 +266,27 @@ func FuzzParseFinding(f *testing.F) {
 		}
 	})
 }
+
+// When the home's answer is doubted the others are asked at once, and it is not asked again before; when
+// they have been asked, nothing is hurried.
+func TestQuestionDoubted(t *testing.T) {
+	p := newPost("a", "b", "c", "d", "e", "f")
+	q := p.question()
+	p.ask(t, start, &q)
+	var asked []string
+	for range 3 {
+		q.Doubted(start)
+		if !q.Next.Equal(start) {
+			t.Errorf("the next at %s", q.Next)
+		}
+		_, route := p.ask(t, start, &q)
+		asked = append(asked, route[len(route)-1])
+	}
+	if slices.Contains(asked, "b") || len(asked) != len(q.Others) {
+		t.Errorf("asked %v of %v", asked, q.Others)
+	}
+	next := q.Next
+	if q.Doubted(start); q.Next != next {
+		t.Errorf("the next at %s, then at %s", next, q.Next)
+	}
+}
