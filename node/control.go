@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -28,6 +29,7 @@ import (
 //	POST /peers?domain=D   federates with D; PeerStatus of D
 //	POST /peers/drop?domain=D     ends that
 //	POST /peers/verify?domain=D   judges D's key anew; Judgement
+//	POST /peers/accept?domain=D&words=W   takes the key of these words, and D's log anew; Judgement
 //	GET  /graph            []Edge
 //	GET  /events?since=S   []Event from the Unix second S on
 //	GET  /forks            [][]byte, the proof of each fork of a key log (package keyserver/witness)
@@ -145,6 +147,10 @@ func (n *Node) handleTrust(mux *http.ServeMux) {
 		judgement, err := n.Verify(r.Context(), r.FormValue("domain"))
 		respond(w, judgement, err)
 	})
+	mux.HandleFunc("POST /peers/accept", func(w http.ResponseWriter, r *http.Request) {
+		judgement, err := n.AcceptPeer(r.Context(), r.FormValue("domain"), r.FormValue("words"))
+		respond(w, judgement, err)
+	})
 	mux.HandleFunc("GET /graph", func(w http.ResponseWriter, r *http.Request) {
 		edges, err := n.Graph(r.Context())
 		respond(w, edges, err)
@@ -229,6 +235,11 @@ func (c *Control) DropPeer(ctx context.Context, domain pki.Domain) error {
 // VerifyPeer has the node judge the key of domain anew.
 func (c *Control) VerifyPeer(ctx context.Context, domain pki.Domain) (j Judgement, err error) {
 	return j, c.call(ctx, http.MethodPost, "/peers/verify?domain="+domain.String(), &j)
+}
+
+// AcceptPeer has the node take the key of domain that has these words, and its log anew.
+func (c *Control) AcceptPeer(ctx context.Context, domain pki.Domain, words string) (j Judgement, err error) {
+	return j, c.call(ctx, http.MethodPost, "/peers/accept?domain="+domain.String()+"&words="+url.QueryEscape(words), &j)
 }
 
 // Graph returns who countersigned whom.

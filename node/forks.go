@@ -121,9 +121,9 @@ func (n *Node) logEvidence(domain pki.Domain) pki.LogEvidence {
 // maxForks is how many forks the operator is shown at once: the answer has a bound.
 const maxForks = 128
 
-// Forks are the proofs of the forks of key logs that are known, by domain.
+// Forks are the proofs of the forks of key logs by which domains are frozen, by domain.
 func (n *Node) Forks() [][]byte {
-	forks := n.beliefs.allForks()
+	forks := slices.DeleteFunc(n.beliefs.allForks(), func(f witness.Fork) bool { return !n.frozen(f.Domain) })
 	raws := make([][]byte, 0, len(forks))
 	for _, f := range forks[:min(len(forks), maxForks)] {
 		raws = append(raws, f.Marshal())

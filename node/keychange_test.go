@@ -134,7 +134,7 @@ func TestForksAcrossAuthorities(t *testing.T) {
 	m := newMesh(t, "e.test", "x.test", "y.test")
 	m.federate("e.test", "x.test", "y.test")
 	m.confirmed("e.test", "x.test", "y.test")
-	x, y, domain := m.nodes["x.test"].node, m.nodes["y.test"].node, m.nodes["e.test"].domain
+	x, domain := m.nodes["x.test"].node, m.nodes["e.test"].domain
 	was, err := x.directory.descriptor(t.Context(), domain)
 	must(t, err)
 	f, err := witness.NewFork(headsBy(t, was, m.evilLog("e.test")), nil)
@@ -152,7 +152,7 @@ func TestForksAcrossAuthorities(t *testing.T) {
 	m2 := newMesh(t, "e.test", "x.test", "y.test")
 	m2.federate("e.test", "x.test", "y.test")
 	m2.confirmed("e.test", "x.test", "y.test")
-	x, y = m2.nodes["x.test"].node, m2.nodes["y.test"].node
+	x, y := m2.nodes["x.test"].node, m2.nodes["y.test"].node
 	if was, err = x.directory.descriptor(t.Context(), domain); err != nil {
 		t.Fatal(err)
 	}

@@ -105,6 +105,16 @@ func (m *mirrors) retell(ctx context.Context) {
 	}
 }
 
+// forget has nothing known of a log.
+func (m *mirrors) forget(domain pki.Domain) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.wanted, domain)
+	delete(m.untold, domain)
+	delete(m.behind, domain)
+	delete(m.parted, domain)
+}
+
 // parts reports whether it is new that a log does not go on from what we hold.
 func (m *mirrors) parts(domain pki.Domain) bool {
 	m.mu.Lock()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -21,7 +22,12 @@ const peerDropHelp = `Withdraw the countersignature of a domain's key: its link 
 from it is relayed, and its word about other keys counts no more. Its key stays known.`
 
 const peerVerifyHelp = `Ask DNS, the domain's own servers and the peers for the key of a domain, and say what
-they say together. The exit status is 4 if somebody contradicts the key that is known.`
+they say together. The exit status is 4 if somebody contradicts the key that is known.
+
+With --accept WORDS it is the way back of a domain that signed two histories of its key
+log, or lost its log: its operator had the offline root name another key (p3dod rotate
+--key ca --stolen), and told you the 12 words of that, by another way than this mesh.
+The key is taken if these are its words, and the log that was seen before is forgotten.`
 
 func peerCommand(f *flags) *cobra.Command {
 	c := &cobra.Command{Use: "peer", Short: "join other domains", Long: peerHelp, Args: cobra.NoArgs, RunE: help}
@@ -30,7 +36,8 @@ func peerCommand(f *flags) *cobra.Command {
 	drop := &cobra.Command{Use: "drop DOMAIN", Short: "end the federation with a domain", Long: peerDropHelp, Args: cobra.ExactArgs(1)}
 	drop.RunE = func(c *cobra.Command, args []string) error { return peerDrop(c, f, args[0]) }
 	verify := &cobra.Command{Use: "verify DOMAIN", Short: "judge the key of a domain anew", Long: peerVerifyHelp, Args: cobra.ExactArgs(1)}
-	verify.RunE = func(c *cobra.Command, args []string) error { return peerVerify(c, f, args[0]) }
+	accept := verify.Flags().String("accept", "", "the 12 words of the key that its operator told you")
+	verify.RunE = func(c *cobra.Command, args []string) error { return peerVerify(c, f, args[0], *accept) }
 	list := &cobra.Command{Use: "list", Short: "show the domains that this one is federated with", Args: cobra.NoArgs}
 	graph := list.Flags().String("graph", "", "print who countersigned whom, of all domains: dot (for Graphviz)")
 	list.RunE = func(c *cobra.Command, _ []string) error {
@@ -95,7 +102,7 @@ func peerDrop(c *cobra.Command, f *flags, text string) error {
 
 // peerVerify prints the judgement, whatever it is, and says by its status whether anybody
 // contradicts.
-func peerVerify(c *cobra.Command, f *flags, text string) error {
+func peerVerify(c *cobra.Command, f *flags, text, accept string) error {
 	domain, err := parseDomain(text)
 	if err != nil {
 		return err
@@ -104,8 +111,16 @@ func peerVerify(c *cobra.Command, f *flags, text string) error {
 	if err != nil {
 		return err
 	}
-	j, err := control.VerifyPeer(c.Context(), domain)
-	if err != nil {
+	var j node.Judgement
+	if accept == "" {
+		j, err = control.VerifyPeer(c.Context(), domain)
+	} else {
+		j, err = control.AcceptPeer(c.Context(), domain, accept)
+	}
+	switch {
+	case accept != "" && errors.Is(err, node.ErrInput):
+		return cli.Fail(cli.Input, "p3dod peer verify "+text+" --dir "+f.dir+"   (what its servers show; ask its operator for the words)", "%v", err)
+	case err != nil:
 		return failure(err, "")
 	}
 	if err := f.print(c, j, judgementText(j)); err != nil || !j.Contradicted {
