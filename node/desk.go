@@ -229,6 +229,9 @@ func (n *Node) publish(ctx context.Context, user pki.UserCert, raw []byte) error
 	case card.Certificate.Name() != user.Name() || card.Certificate.Key() != user.Key():
 		return session.Errorf(session.Refused, "the card is somebody else's")
 	}
+	if err := n.mayPublish(ctx, card); err != nil {
+		return err
+	}
 	err = n.published.PublishCard(ctx, card)
 	switch {
 	case errors.Is(err, store.ErrOldSerial):

@@ -77,6 +77,7 @@ type Node struct {
 	clients   *keyserver.Clients // who ask for new names
 	endings   *intake            // of revocations that are handed in
 	objecting *intake            // of challenges
+	carded    *meter             // counts the cards of our own users
 	movings   *intake            // the same of moves
 	lobby     lobby
 	lookups   *turnstile // at the homes of users
@@ -134,6 +135,7 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 		newcomers: bucket{atOnce: newcomersAtOnce, every: newcomerEvery},
 		endings:   newIntake(cfg.Domain),
 		objecting: newIntake(cfg.Domain),
+		carded:    newMeter(maxMetered, maxMetered),
 		movings:   newIntake(cfg.Domain),
 		keys:      keyring{filepath.Join(dir, keysFolder)},
 		spooled:   make(chan mor.Delivery, maxSpooling),
