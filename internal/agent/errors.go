@@ -283,6 +283,8 @@ type DNSAlteredError struct {
 	Known   pki.Fingerprint
 	Shown   pki.Fingerprint
 	Verdict pki.Verdict
+
+	at []string // key servers that DNS names; none: it was not asked for them
 }
 
 func (e *DNSAlteredError) Error() string {

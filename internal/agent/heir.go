@@ -16,34 +16,39 @@ import (
 // there; and if that key follows the pinned one by right, it is pinned, and reached.
 func (a *Agent) reachHeir(ctx context.Context, domain pki.Domain, reach func(context.Context) (*link.Conn, error)) (*link.Conn, error) {
 	conn, err := reach(ctx)
-	shown, other := shownBy(err, domain)
+	shown, told, other := shownBy(err, domain)
 	if !other {
 		return conn, err
 	}
-	moved, failed := a.succeed(ctx, domain, shown)
+	moved, failed := a.succeed(ctx, domain, shown, told)
 	if failed != nil || !moved {
 		return nil, errors.Join(err, failed)
 	}
 	return reach(ctx)
 }
 
-// shownBy is the other key of a domain that an error tells of: its servers show it, or DNS alone.
-func shownBy(err error, domain pki.Domain) (shown pki.Fingerprint, ok bool) {
+// shownBy is the other key of a domain that an error tells of: its servers show it, or DNS alone, which
+// told of key servers then.
+func shownBy(err error, domain pki.Domain) (shown pki.Fingerprint, told []string, ok bool) {
 	var changed *pki.KeyChangedError
 	var altered *DNSAlteredError
 	switch {
 	case errors.As(err, &changed) && changed.Subject == domain.String():
-		return changed.Shown, true
+		return changed.Shown, nil, true
 	case errors.As(err, &altered) && altered.Domain == domain:
-		return altered.Shown, true
+		return altered.Shown, altered.at, true
 	}
-	return shown, false
+	return shown, nil, false
 }
 
 // succeed asks the servers of a domain that show a key how they came by it, and pins that if it
 // follows the pinned one by right; moved is true then.
-func (a *Agent) succeed(ctx context.Context, domain pki.Domain, shown pki.Fingerprint) (moved bool, err error) {
-	for _, address := range a.keyServers(ctx, domain) {
+func (a *Agent) succeed(ctx context.Context, domain pki.Domain, shown pki.Fingerprint, told []string) (moved bool, err error) {
+	all, err := a.keyServers(domain, told)
+	if err != nil {
+		return false, err
+	}
+	for _, address := range all {
 		client, at := keyserver.Client{Dial: a.cfg.Dial}, keyserver.Endpoint{Address: address, CA: shown}
 		all, err := client.Successions(ctx, at, domain)
 		if err != nil {
@@ -64,26 +69,24 @@ func (a *Agent) succeed(ctx context.Context, domain pki.Domain, shown pki.Finger
 	return false, nil
 }
 
-// keyServers are the addresses at which those of a domain may be: as it said last, and as DNS
-// says now.
-func (a *Agent) keyServers(ctx context.Context, domain pki.Domain) (all []string) {
-	if d, ok, err := a.descriptor(domain); err == nil && ok {
+// keyServers are the addresses at which those of a domain may be: as it said last, and as we were told. DNS
+// is not asked for it: where a server was lost it was asked by whoever looked for that, and else there is
+// no need.
+func (a *Agent) keyServers(domain pki.Domain, told []string) (all []string, err error) {
+	d, ok, err := a.descriptor(domain)
+	var changed *pki.KeyChangedError
+	if err != nil && !errors.As(err, &changed) {
+		return nil, err
+	}
+	if ok && err == nil {
 		all = append(all, d.KeyServers...)
 	}
-	ask, err := resolver(a.cfg)
-	if err != nil {
-		return all
-	}
-	record, err := ask.Lookup(ctx, domain)
-	if err != nil {
-		return all
-	}
-	for _, address := range record.KeyServers {
+	for _, address := range told {
 		if !slices.Contains(all, address) {
 			all = append(all, address)
 		}
 	}
-	return all
+	return all, nil
 }
 
 // isHeir keeps some successions of a domain, and tells whether a key follows the pinned one by

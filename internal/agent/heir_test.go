@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net"
+	"strings"
 	"testing"
 
 	"github.com/p3do/p3do/internal/link"
@@ -76,5 +78,29 @@ func TestReachHeir(t *testing.T) {
 	var changed *pki.KeyChangedError
 	if !errors.As(err, &changed) || changed.Shown != shown || tried != 1 {
 		t.Errorf("tried %d times: %v", tried, err)
+	}
+}
+
+// Where the key servers of a domain are that shows another key its descriptor says, and who told of that
+// key; DNS is not asked.
+func TestHeirAsksNoDNS(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "a.test")
+	w.a.cfg.DNS = "127.0.0.1:53"
+	w.a.cfg.Dial = func(_ context.Context, _, address string) (net.Conn, error) {
+		w.dialed = append(w.dialed, address)
+		return nil, errors.New("nobody is there")
+	}
+	home, shown := domainOf(t, "a.test"), w.authority("a.test").CA().Fingerprint()
+	changed := pki.CheckPin(w.key("a.test"), shown, home.String())
+	altered := &HomeError{Domain: home, Cause: &DNSAlteredError{Domain: home, Shown: shown, at: []string{"127.0.0.1:2", "127.0.0.1:3"}}}
+	for _, why := range []error{changed, altered} {
+		_, err := w.a.reachHeir(t.Context(), home, func(context.Context) (*link.Conn, error) { return nil, why })
+		if !errors.Is(err, why) {
+			t.Errorf("%v, want %v", err, why)
+		}
+	}
+	if got := strings.Join(w.dialed, " "); got != "127.0.0.1:2 127.0.0.1:2 127.0.0.1:3" {
+		t.Errorf("dialed %s", got)
 	}
 }

@@ -83,13 +83,16 @@ func (a *Agent) announced(ctx context.Context, domain pki.Domain) (dnstxt.Record
 	err = a.vault.View(func(tx *vault.Tx) error { return checkDomainPin(tx, domain, record.Fingerprint) })
 	var changed *pki.KeyChangedError
 	if errors.As(err, &changed) {
-		err = &announcedError{changed}
+		err = &announcedError{changed, record.KeyServers}
 	}
 	return record, err
 }
 
 // An announcedError says that it is DNS, and nobody else so far, that names another key.
-type announcedError struct{ changed *pki.KeyChangedError }
+type announcedError struct {
+	changed *pki.KeyChangedError
+	at      []string // key servers that it names
+}
 
 func (e *announcedError) Error() string { return "in DNS, " + e.changed.Error() }
 
@@ -204,7 +207,7 @@ func (a *Agent) reachHome(ctx context.Context) (*link.Conn, error) {
 	fresh, err := a.findHome(ctx, home)
 	var said *announcedError
 	if errors.As(err, &said) { // by nobody else: it stops nothing
-		altered := &DNSAlteredError{Domain: home, Known: said.changed.Pinned, Shown: said.changed.Shown}
+		altered := &DNSAlteredError{Domain: home, Known: said.changed.Pinned, Shown: said.changed.Shown, at: said.at}
 		a.warning[home.String()] = altered
 		return nil, &HomeError{Domain: home, Cause: altered}
 	}

@@ -22,6 +22,7 @@ type world struct {
 	serial  uint64
 	feed    [][]byte
 	names   int
+	dialed  []string             // by a test that counts it
 	logs    map[string]*worldLog // of those that keep one
 }
 
