@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/keyserver/keylog"
@@ -11,7 +12,9 @@ import (
 )
 
 // HeldCard is the card of a name as it is held here, signed and unjudged; nobody else is asked. Of
-// another domain's user that is a copy. Errors: ErrNotFound, for everything that is not there.
+// another domain's user that is a copy, and only one that is here by her own will: her card names this
+// domain as a spool. Which others somebody has had fetched would tell who was asked for here.
+// Errors: ErrNotFound, for everything that is not there.
 func (s *Server) HeldCard(ctx context.Context, name pki.Name) ([]byte, error) {
 	u, err := s.config.Store.User(ctx, name.String())
 	return s.heldCard(u, err)
@@ -28,10 +31,16 @@ func (s *Server) heldCard(u store.User, err error) ([]byte, error) {
 		return nil, err
 	}
 	a, err := s.cardOf(u)
-	if err != nil {
+	if err != nil || u.Origin == store.Cache && !namesSpool(a.body, s.ca().Domain()) {
 		return nil, ErrNotFound
 	}
 	return a.body, nil
+}
+
+// namesSpool tells whether a card says that its owner can be reached at a domain.
+func namesSpool(card []byte, at pki.Domain) bool {
+	c, err := pki.ParseCard(card)
+	return err == nil && slices.Contains(c.Spools(), at)
 }
 
 // HeldProof is the proof that a card of [Server.HeldCard] or [Server.HeldCardOf], for the same name

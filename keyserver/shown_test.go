@@ -1,11 +1,14 @@
 package keyserver
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/pki"
 )
@@ -145,5 +148,32 @@ func TestHeldProof(t *testing.T) {
 	}
 	if held(nobody, key, card, 300)+held(nobody, key, nil, 2048)+held(nobody, pki.Fingerprint{1}, nil, 2048)+held(name(t, "bob@b.test"), pki.Fingerprint{}, nil, 2048) > 0 {
 		t.Error("a proof that is too long, or of nothing")
+	}
+}
+
+// A copy that was fetched for somebody is not told of; one of somebody who can be reached here is, and she
+// says so herself.
+func TestHeldCopies(t *testing.T) {
+	w, _ := outside(t)
+	other := authority(t, "b.test")
+	for _, here := range []bool{false, true} {
+		bob := newPerson(t, other, fmt.Sprintf("bob%t@b.test", here))
+		spools := []pki.Domain{domain(t, "b.test")}
+		if here {
+			spools = append(spools, domain(t, "a.test"))
+		}
+		card, err := pki.SignCard(bob.key, pki.Card{
+			Certificate: bob.cert, Serial: 1, Issued: time.Now(), Expires: time.Now().Add(pki.CardLifetime), Spools: spools,
+		})
+		must(t, err)
+		must(t, w.store.PutCachedUser(t.Context(), store.User{
+			Name: bob.cert.Name().String(), Fingerprint: bob.key.Fingerprint(), Certificate: bob.cert.DER(), Card: card.Raw(), Serial: 1,
+			NotAfter: bob.cert.NotAfter(), StoredAt: time.Now(),
+		}))
+		byName, err := w.server.HeldCard(t.Context(), bob.cert.Name())
+		byKey, failed := w.server.HeldCardOf(t.Context(), bob.key.Fingerprint())
+		if held := err == nil && failed == nil && bytes.Equal(byName, card.Raw()) && bytes.Equal(byKey, byName); held != here || !here && (len(byName)+len(byKey) > 0 || !errors.Is(err, ErrNotFound) || !errors.Is(failed, ErrNotFound)) {
+			t.Errorf("reached here %t: held %t: %v, %v", here, held, err, failed)
+		}
 	}
 }

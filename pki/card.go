@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -110,6 +111,9 @@ func (u UnvouchedCard) Key() IdentityPublic { return u.card.Certificate.key }
 // Issuer returns the fingerprint of the authority that it claims to be
 // certified by.
 func (u UnvouchedCard) Issuer() Fingerprint { return u.card.Certificate.issuer }
+
+// Spools returns the domains that it names as those that hold its owner's mail.
+func (u UnvouchedCard) Spools() []Domain { return slices.Clone(u.card.Spools) }
 
 // Raw returns the bytes that ParseCard read.
 func (u UnvouchedCard) Raw() []byte { return bytes.Clone(u.raw) }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/internal/invitation"
+	"github.com/p3do/p3do/internal/link"
 	"github.com/p3do/p3do/internal/vault"
 	"github.com/p3do/p3do/mor"
 )
@@ -84,6 +85,7 @@ type Config struct {
 
 	Durable func(writes uint64) // hears of what was written to the folder, as vault.Config says; default: nobody does
 	Writing func(write uint64)  // and of what is about to be
+	Faults  *link.Faults        // of its links, in tests; default: none
 
 	weak bool // the tests of this package make folders whose passphrase costs nothing to try
 }

@@ -227,7 +227,7 @@ func (a *Agent) reachHome(ctx context.Context) (*link.Conn, error) {
 
 // dialHome tries the link addresses of the home, one after the other.
 func (a *Agent) dialHome(ctx context.Context, d pki.SignedDescriptor) (*link.Conn, error) {
-	cfg := link.Config{Dial: a.cfg.Dial, Judge: func(leaf *x509.Certificate) error { return a.judge(d.CA, leaf) }}
+	cfg := link.Config{Dial: a.cfg.Dial, Faults: a.cfg.Faults, Judge: func(leaf *x509.Certificate) error { return a.judge(d.CA, leaf) }}
 	var failed error
 	for _, address := range d.Links {
 		conn, err := link.Dial(ctx, cfg, address)

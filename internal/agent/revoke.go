@@ -210,7 +210,7 @@ func dialAny(ctx context.Context, cfg Config, d pki.SignedDescriptor) (*link.Con
 	judge := func(leaf *x509.Certificate) error { return d.CA.VerifyLink(leaf, cfg.Now()) }
 	var failed error
 	for _, address := range d.Links {
-		conn, err := link.Dial(ctx, link.Config{Dial: cfg.Dial, Judge: judge}, address)
+		conn, err := link.Dial(ctx, link.Config{Dial: cfg.Dial, Faults: cfg.Faults, Judge: judge}, address)
 		if err == nil {
 			return conn, nil
 		}

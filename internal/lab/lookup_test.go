@@ -31,6 +31,7 @@ type observer struct {
 	slots  [][]byte
 	log    bytes.Buffer
 	dialed []dialed
+	local  []string // addresses from which it connected
 }
 
 // A dialed is one connection that was asked for.
@@ -55,7 +56,36 @@ func (o *observer) dial(ctx context.Context, network, address string) (net.Conn,
 	o.mu.Lock()
 	o.dialed = append(o.dialed, dialed{address, time.Now()})
 	o.mu.Unlock()
-	return dial.Direct()(ctx, network, address)
+	conn, err := dial.Direct()(ctx, network, address)
+	if err == nil {
+		o.mu.Lock()
+		o.local = append(o.local, conn.LocalAddr().String())
+		o.mu.Unlock()
+	}
+	return conn, err
+}
+
+// sent are those of the traces that are in what it has sent, or in its log.
+func (o *observer) sent(traces []trace) (found []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	places := append(slices.Clone(o.slots), o.log.Bytes())
+	for _, trace := range traces {
+		if slices.ContainsFunc(places, trace.in) {
+			found = append(found, trace.what)
+		}
+	}
+	return found
+}
+
+// addresses are traces of those from which it connected.
+func (o *observer) addresses() (traces []trace) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, address := range o.local {
+		traces = append(traces, textTrace("the network address "+address, address))
+	}
+	return traces
 }
 
 func (o *observer) options() node.Options {
@@ -116,25 +146,45 @@ func (o *observer) shows(t *testing.T, n *watched, traces []trace) (found []stri
 	return found
 }
 
-// tracesOf is what names a user.
-func tracesOf(t *testing.T, a *agent.Agent) []trace {
+// tracesOf is what names a user of a node, and where strangers write to.
+func tracesOf(t *testing.T, a *agent.Agent, home *watched) []trace {
 	t.Helper()
 	self, err := a.Self()
 	if err != nil {
 		t.Fatal(err)
 	}
 	name := self.Name.String()
-	return []trace{textTrace(name, name), bytesTrace(name+" in base64", []byte(name)), bytesTrace("the key of "+name, self.Fingerprint[:])}
+	at, client := keyserver.Endpoint{Address: home.running.KeyServer, CA: home.print}, keyserver.Client{Dial: dial.Direct()}
+	d, err := client.Server(t.Context(), at, home.domain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unvouched, err := client.User(t.Context(), at, self.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	card, err := d.CA.VerifyCard(unvouched.Raw(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []trace{
+		textTrace(name, name), bytesTrace(name+" in base64", []byte(name)), bytesTrace("the key of "+name, self.Fingerprint[:]),
+		bytesTrace("the mailbox of "+name, card.Requests[:]), bytesTrace("what answers to "+name+" are made with", card.Auth[:]),
+	}
 }
 
 // TestLookupTiesNothing: ann@a.test checks bob@d.test for the first time, and writes to him. Her program
-// asks DNS nothing, her server does not connect to the key server of his, and nothing of his is in what
-// hers sends, logs or keeps, nor anything of hers in what his does. With --direct, all of that is there.
+// asks DNS nothing and sends nothing of his, her server does not connect to his, and nothing of his is in what
+// hers sends, logs or keeps, then or later, nor anything of hers in what his does, or the others. With --direct,
+// all of that is there.
 func TestLookupTiesNothing(t *testing.T) {
 	t.Run("through the mesh", func(t *testing.T) {
 		w := watchLookup(t, false)
 		if n := w.connections(); n > 0 {
-			t.Errorf("a.test connected to the key server of d.test %d times", n)
+			t.Errorf("a.test connected to d.test %d times", n)
+		}
+		if found := w.hers.sent(w.ofBob); len(found) > 0 {
+			t.Errorf("ann's program sent %q", found)
 		}
 		for i, n := range w.nodes {
 			if found := w.seen[i].shows(t, n, w.ofBob); len(found) > 0 && n.domain != w.nodes[3].domain {
@@ -147,6 +197,9 @@ func TestLookupTiesNothing(t *testing.T) {
 	})
 	t.Run("direct", func(t *testing.T) {
 		w := watchLookup(t, true)
+		if found := w.hers.sent(w.ofBob); len(found) == 0 {
+			t.Error("nothing of bob was seen in what ann's program sent")
+		}
 		if n := w.connections(); n == 0 {
 			t.Error("no connection to the key server was seen")
 		}
@@ -212,14 +265,15 @@ func (d *deaf) reopen(t *testing.T, a *agent.Agent, cfg agent.Config) *agent.Age
 type lookupWatch struct {
 	nodes        []*watched
 	seen         []*observer // of the nodes
+	hers         *observer   // of ann's program
 	began        time.Time   // before she asked first
 	ofAnn, ofBob []trace
 }
 
-// connections is how often ann's server has connected to the key server of bob's.
+// connections is how often ann's server has connected to bob's.
 func (w *lookupWatch) connections() (n int) {
 	for _, address := range w.seen[0].since(w.began) {
-		if address == w.nodes[3].running.KeyServer {
+		if address == w.nodes[3].running.KeyServer || address == w.nodes[3].running.Link {
 			n++
 		}
 	}
@@ -234,11 +288,16 @@ func watchLookup(t *testing.T, direct bool) *lookupWatch {
 		return w.seen[i].options()
 	})
 	hers, asked := new(observer), newDeaf(t)
-	cfg := agent.Config{Direct: direct, Dial: hers.dial, Home: filepath.Join(t.TempDir(), "ann")}
+	w.hers = hers
+	cfg := agent.Config{Direct: direct, Dial: hers.dial, Home: filepath.Join(t.TempDir(), "ann"), Faults: &link.Faults{Tap: hers.tap}}
+	cfg.Log = slog.New(slog.NewTextHandler(hers, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ann := asked.reopen(t, meet(t, nil, w.nodes, "ann@a.test", cfg), cfg)
 	bob := meet(t, nil, w.nodes, "bob@d.test", agent.Config{Dial: dial.Direct()})
 	until(t, "a.test to have looked at d.test", func() bool { return w.seen[0].quiet(w.nodes[3].running.KeyServer) })
+	w.ofAnn, w.ofBob = tracesOf(t, ann, w.nodes[0]), tracesOf(t, bob, w.nodes[3])
 	w.write(t, ann, bob)
+	w.ofAnn = append(w.ofAnn, hers.addresses()...)
+	w.whileRunning(t, direct)
 	for _, address := range hers.since(w.began) {
 		if address != w.nodes[0].running.Link {
 			t.Errorf("ann's program connected to %s", address)
@@ -250,8 +309,18 @@ func watchLookup(t *testing.T, direct bool) *lookupWatch {
 	for _, n := range w.nodes {
 		n.stop()
 	}
-	w.ofAnn, w.ofBob = tracesOf(t, ann), tracesOf(t, bob)
 	return w
+}
+
+// whileRunning looks at what the two servers have on their disks before they end, and tidy up.
+func (w *lookupWatch) whileRunning(t *testing.T, direct bool) {
+	t.Helper()
+	if found := w.seen[0].shows(t, w.nodes[0], w.ofBob); len(found) > 0 && !direct {
+		t.Errorf("while it runs, a.test has %q", found)
+	}
+	if found := w.seen[3].shows(t, w.nodes[3], w.ofAnn); len(found) > 0 {
+		t.Errorf("while it runs, d.test has %q", found)
+	}
 }
 
 // write checks bob's key, and writes to him.
@@ -281,6 +350,7 @@ func (w *lookupWatch) write(t *testing.T, ann, bob *agent.Agent) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.ofBob = append(w.ofBob, bytesTrace("the id of the message", id[:]))
 	t.Logf("check took %d ms; a look-up and a message %d ms", checked.Sub(began).Milliseconds(), time.Since(checked).Milliseconds())
 }
 
@@ -293,8 +363,8 @@ func until(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// TestLookupWithoutHome: with his home dead, bob is known by a copy that another server has, and it is
-// said that his home is away; of cid, of whom there is no copy, that there is none.
+// TestLookupWithoutHome: with his home dead, bob is known by the card that he has published where he
+// logged in, and it is said that his home is away; of cid, of whom there are only copies that others had fetched, that there is none.
 func TestLookupWithoutHome(t *testing.T) {
 	nodes := startEach(t, &watcher{}, func(int) node.Options { return node.Options{Dial: dial.Direct()} })
 	ann := meet(t, nil, nodes, "ann@a.test", agent.Config{Dial: dial.Direct()})
@@ -311,11 +381,14 @@ func TestLookupWithoutHome(t *testing.T) {
 		r, err := check(bob)
 		return err == nil && r.Problem() == nil
 	})
-	his, err := bob.Self()
+	if in, err := bob.Login(t.Context(), nodes[2].domain); err != nil || in.Through != nodes[2].domain {
+		t.Fatal(in, err)
+	}
+	his, err := cid.Self()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range nodes[1:3] { // whoever asks there makes a copy
+	for _, n := range nodes[1:3] { // whoever asks there by HTTPS makes a copy
 		at := keyserver.Endpoint{Address: n.running.KeyServer, CA: n.print}
 		if _, err := (keyserver.Client{Dial: dial.Direct()}).User(t.Context(), at, his.Name); err != nil {
 			t.Fatal(err)
