@@ -113,6 +113,12 @@ func newHead(tree tlog.Tree, signed []byte) head {
 	return head{tree, signed, &given{known: map[int64]provenCard{}}}
 }
 
+// LabelProof shows the label of a subject in this log.
+func (l *Log) LabelProof(subject string) keylog.LabelProof {
+	_, proof := l.config.Labels.Label(subject)
+	return proof
+}
+
 // Reader is what others know of this log by the domain's descriptor.
 func (l *Log) Reader() keylog.Log {
 	return keylog.Log{Domain: l.config.Domain, Key: l.config.Key.Public(), Labels: l.config.Labels.Public()}

@@ -68,6 +68,7 @@ func (n *Node) desk(conn *link.Conn) *session.Desk {
 		Directory: n.directory.page, Lookup: lookup, Claim: n.claim, Items: items, Forget: forget,
 		Submit: n.submit, Statements: n.statements,
 		Revoke:    func(ctx context.Context, raw []byte) error { return n.handedIn(ctx, conn.RemoteAddr(), raw) },
+		Entries:   n.entries,
 		Challenge: func(ctx context.Context, raw []byte) error { return n.handedChallenge(ctx, conn.RemoteAddr(), raw) },
 		Move:      func(ctx context.Context, raw []byte) error { return n.handedMove(ctx, conn.RemoteAddr(), raw) },
 	}

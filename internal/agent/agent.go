@@ -23,6 +23,7 @@ type Agent struct {
 	self  self
 
 	client  *session.Client              // nil: not connected
+	scanned *session.Client              // on which we have read the key log of our home
 	watched *session.Client              // on which we have looked at our own card
 	through pki.Domain                   // the node that the link leads, or led, to
 	since   time.Time                    // when it began

@@ -58,7 +58,7 @@ var (
 // again.
 func fleeting(key string) bool {
 	for _, prefix := range []string{
-		keyFetched, keyNext, prefixCard, prefixPlace, prefixServer, prefixHeld, prefixOutbox, prefixSealed, prefixSURB, prefixAsking, prefixAsked, prefixRelay,
+		keyFetched, keyNext, keyScanned, prefixCard, prefixPlace, prefixServer, prefixHeld, prefixOutbox, prefixSealed, prefixSURB, prefixAsking, prefixAsked, prefixRelay,
 		prefixSent, prefixInbox, prefixUnread, prefixRequest, prefixTaken, prefixGot, prefixDisowned,
 	} {
 		if strings.HasPrefix(key, prefix) {

@@ -414,6 +414,9 @@ func (a *Agent) publish(ctx context.Context, id identity, certificate pki.UserCe
 	if err != nil {
 		return err
 	}
+	if err := a.noteOwnCard(card.Raw()); err != nil {
+		return err
+	}
 	if err := a.client.Publish(ctx, card.Raw()); err != nil {
 		return err
 	}

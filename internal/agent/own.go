@@ -27,6 +27,7 @@ type OwnKeyError struct {
 	Shown   pki.Fingerprint // that her home shows under her name; zero: none
 	Revoked bool            // her key was revoked, by herself or by whoever has her revocation key
 	Ended   bool            // her domain has ended the name
+	Entry   int64           // number, from 1, of the newest entry of her home's key log for her name that this folder did not make; 0: none
 }
 
 func (e *OwnKeyError) Error() string {
@@ -35,6 +36,9 @@ func (e *OwnKeyError) Error() string {
 		return fmt.Sprintf("your key was revoked: nobody sends to %s any more", e.Name)
 	case e.Ended:
 		return fmt.Sprintf("%s has ended your name %s: you cannot log in under it, and those who know your key keep it", e.Name.Domain(), e.Name)
+	}
+	if e.Shown.IsZero() {
+		return fmt.Sprintf("entry %d of the key log of %s is for your name %s, and your key did not make it: your key has objected to whatever other key is shown there", e.Entry, e.Name.Domain(), e.Name)
 	}
 	return fmt.Sprintf("your home shows another key (%s) than yours (%s) under your name %s: it, or whoever has its key, can pass for you with people who do not know you yet; those who do get told",
 		brief(e.Shown, 2), brief(e.Key, 1), e.Name)
@@ -107,11 +111,15 @@ func (a *Agent) Own() (wrong *OwnKeyError, err error) {
 	err = a.vault.View(func(tx *vault.Tx) error {
 		seen, _, err := load[watched](tx, keyWatched)
 		e.Shown = seen.Shown
+		s, _, failed := load[scanned](tx, keyScanned)
+		if err = errors.Join(err, failed); len(s.Strange) > 0 {
+			e.Entry = s.Strange[len(s.Strange)-1].Number + 1
+		}
 		e.Revoked = has(tx, prefixRevoked+own.String())
 		e.Ended = has(tx, prefixEnded+a.self.name.String()+"/"+own.String())
 		return err
 	})
-	if err != nil || e.Shown.IsZero() && !e.Revoked && !e.Ended {
+	if err != nil || e.Shown.IsZero() && !e.Revoked && !e.Ended && e.Entry == 0 {
 		return nil, err
 	}
 	return &e, nil
@@ -143,6 +151,9 @@ func (a *Agent) attend(ctx context.Context) error {
 	err := a.refreshDirectory(asked, directoryAge)
 	if err == nil {
 		err = a.watch(asked)
+	}
+	if err == nil {
+		err = a.scan(asked)
 	}
 	if ca, failed := a.authority(a.home()); err == nil && failed == nil && a.self.linked() {
 		err = a.recard(asked, ca)

@@ -35,6 +35,8 @@ import (
 //	tally/revoked/DOMAIN   how many there are by a domain; without DOMAIN of all. So tally/ended/, too
 //	away/DOMAIN            when its key server did not answer
 //	watched                watched: what our home showed as our card
+//	scanned                scanned: how far the key log of our home was read
+//	owncards               the SHA-256 of the newest cards that we signed, in hexadecimal
 //	renewal                renewal: how asking for a fresh certificate went
 //	notice/NAME            notice: a contact who has ended her key, until the user is told
 //	contact/NAME           contact
@@ -72,6 +74,8 @@ const (
 	keySeeding    = "seeding"
 	keyWatched    = "watched"
 	keyRenewal    = "renewal"
+	keyScanned    = "scanned"
+	keyOwnCards   = "owncards"
 	keyStrays     = "strays"
 	prefixDevice  = "device/"
 	prefixListed  = "listed/"

@@ -180,6 +180,15 @@ func (c *Client) Challenge(ctx context.Context, challenge []byte) error {
 	return err
 }
 
+// Entries fetches a part of the key log of the user's home, from an entry on. Nothing of it is verified.
+func (c *Client) Entries(ctx context.Context, first int64) (LogPart, error) {
+	answer, err := call[LogPart](ctx, c, OpEntries, Entries{first})
+	if err == nil && !answer.good() {
+		return LogPart{}, fmt.Errorf("%w: the answer to %s", ErrMalformed, OpEntries)
+	}
+	return answer, err
+}
+
 // Submit hands in an entry frame ([onion.Entry] marshalled, onion.Size bytes) and waits for
 // the node's word.
 func (c *Client) Submit(ctx context.Context, frame *[onion.Size]byte) error {

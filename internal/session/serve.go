@@ -33,6 +33,7 @@ type Desk struct {
 	Items        func(ctx context.Context, user pki.UserCert, want Items) ([]Item, error)
 	Forget       func(ctx context.Context, user pki.UserCert, seqs []int64) error
 	Statements   func(ctx context.Context, since int64) (Stated, error)
+	Entries      func(ctx context.Context, user pki.UserCert, first int64) (LogPart, error)
 	Submit       func(ctx context.Context, user pki.UserCert, entry onion.Entry) error
 
 	loginTime time.Duration // LoginTime; less in tests
@@ -213,6 +214,13 @@ func (s *served) answerUser(ctx context.Context, user pki.UserCert, m message) (
 				return nil, Errorf(BadRequest, "statements after %d", b.Since)
 			}
 			return s.desk.Statements(ctx, b.Since)
+		})
+	case OpEntries:
+		return withBody(m, func(b Entries) (any, error) {
+			if b.First < 0 {
+				return nil, Errorf(BadRequest, "an entry before the first")
+			}
+			return s.desk.Entries(ctx, user, b.First)
 		})
 	}
 	return nil, Errorf(BadRequest, "unknown operation %q", m.Op)

@@ -76,6 +76,7 @@ func goodRequests() (list []vector) {
 		map[string]string{"move": hexed(pki.MaxMoveSize, 1)})
 	add(OpChallenge, "hands in a challenge of the greatest length", 16, `{"challenge":"`+b64(pki.MaxChallengeSize, 1)+`"}`,
 		map[string]string{"challenge": hexed(pki.MaxChallengeSize, 1)})
+	add(OpEntries, "asks for the key log of her home", 17, `{"first":300}`, map[string]string{"first": "300"})
 	return list
 }
 
@@ -120,6 +121,8 @@ func goodAnswers() (list []vector) {
 	add(OpRevoke, "revoked", `{}`, nothing)
 	add(OpMove, "moved", `{}`, nothing)
 	add(OpChallenge, "challenged", `{}`, nothing)
+	add(OpEntries, "two entries", `{"checkpoint":"`+b64(9, 1)+`","entries":"`+b64(2*EntrySize, 2)+`","label":"`+b64(80, 3)+`"}`,
+		map[string]string{"checkpoint": hexed(9, 1), "entries": hexed(2*EntrySize, 2), "label": hexed(80, 3)})
 	add(OpStatements, "two statements, and more", `{"statements":["`+b64(2, 1)+`","`+b64(3, 2)+`"],"last":7,"more":true}`,
 		map[string]string{"statements": "0101 020202", "last": "7", "more": "true"})
 	add(OpStatements, "the last statement", `{"statements":["`+b64(1, 3)+`"],"last":8}`,

@@ -152,6 +152,7 @@ func agreeable() *Desk {
 		Revoke:     func(context.Context, []byte) error { return nil },
 		Move:       func(context.Context, []byte) error { return nil },
 		Challenge:  func(context.Context, []byte) error { return nil },
+		Entries:    func(context.Context, pki.UserCert, int64) (LogPart, error) { return LogPart{}, nil },
 		Lookup:     func(context.Context, pki.Name) (Found, error) { return Found{}, nil },
 		Claim:      func(context.Context, pki.UserCert, []Mailbox) error { return nil },
 		Items:      func(context.Context, pki.UserCert, Items) ([]Item, error) { return nil, nil },
@@ -218,6 +219,11 @@ func requestFields(op Op, raw []byte) (map[string]string, any, error) {
 			return map[string]string{"since": strconv.FormatInt(b.Since, 10)}
 		})
 	}
+	if op == OpEntries {
+		return read(raw, func(b Entries) map[string]string {
+			return map[string]string{"first": strconv.FormatInt(b.First, 10)}
+		})
+	}
 	return read(raw, func(b Forget) map[string]string {
 		return map[string]string{"seqs": strings.Trim(fmt.Sprint(b.Seqs), "[]")}
 	})
@@ -264,6 +270,12 @@ func answerFields(op Op, raw []byte) (map[string]string, any, error) {
 			}
 		})
 		return fields, body, errors.Join(err, taken(err != nil || body.(Stated).follows(0)))
+	}
+	if op == OpEntries {
+		fields, body, err := read(raw, func(b LogPart) map[string]string {
+			return map[string]string{"checkpoint": hex.EncodeToString(b.Checkpoint), "entries": hex.EncodeToString(b.Entries), "label": hex.EncodeToString(b.Label)}
+		})
+		return fields, body, errors.Join(err, taken(err != nil || body.(LogPart).good()))
 	}
 	return read(raw, func(empty) map[string]string { return map[string]string{} })
 }

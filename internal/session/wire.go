@@ -46,6 +46,9 @@ const (
 	MaxStatementBytes = 512 << 10
 	// MaxConfirmed is how many domains a welcome names that know the key of the user's home.
 	MaxConfirmed = 64
+	// MaxEntries is how many entries of a key log one answer holds, and EntrySize how many bytes each has.
+	MaxEntries = 4096
+	EntrySize  = 73
 	// MaxText is how long the sentence of an error is, in bytes.
 	MaxText = 400
 	// LoginTime is how long a link is kept on which nobody logs in.
@@ -69,6 +72,7 @@ const (
 	OpRevoke     Op = "revoke"
 	OpMove       Op = "move"
 	OpChallenge  Op = "challenge"
+	OpEntries    Op = "entries"
 	opSubmitted  Op = "submitted" // the answer to an entry frame
 )
 
@@ -321,6 +325,23 @@ type Move struct {
 // log in for that. It has at most pki.MaxChallengeSize bytes.
 type Challenge struct {
 	Challenge []byte `json:"challenge"`
+}
+
+// An Entries asks for entries of the key log of the user's home, from that number on.
+type Entries struct {
+	First int64 `json:"first"`
+}
+
+// A LogPart is a part of a key log, as far as a signed checkpoint goes: at most [MaxEntries] entries, one
+// after the other. While it is full there may be more. At home it has the proof of the user's label.
+type LogPart struct {
+	Checkpoint []byte `json:"checkpoint"`
+	Entries    []byte `json:"entries"`
+	Label      []byte `json:"label,omitempty"`
+}
+
+func (p LogPart) good() bool {
+	return len(p.Entries)%EntrySize == 0 && len(p.Entries) <= MaxEntries*EntrySize
 }
 
 // A Path says by what a node knew the authority of a user's home.

@@ -63,3 +63,18 @@ func (t Tile) In(n int64) bool { return t.First()+int64(t.Width) <= n>>t.Height(
 // AppendEntry writes a leaf behind those before it in a tile of entries: 2 bytes of length, then
 // the leaf.
 func AppendEntry(tile, leaf []byte) ([]byte, error) { return torchwood.AppendTileEntry(tile, leaf) }
+
+// SplitEntries reads the leaves of a tile of entries, each as its bytes.
+func SplitEntries(tile []byte) (leaves [][]byte, err error) {
+	for len(tile) > 0 {
+		var leaf []byte
+		if leaf, tile, err = torchwood.ReadTileEntry(tile); err != nil {
+			return nil, fmt.Errorf("keylog: tile of entries: %w", err)
+		}
+		if len(leaf) != LeafSize {
+			return nil, errLeaf
+		}
+		leaves = append(leaves, leaf)
+	}
+	return leaves, nil
+}
