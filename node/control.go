@@ -33,6 +33,7 @@ import (
 //	GET  /graph            []Edge
 //	GET  /events?since=S   []Event from the Unix second S on
 //	GET  /forks            [][]byte, the proof of each fork of a key log (package keyserver/witness)
+//	GET  /findings         []witness.Finding, what audits found at key servers, with evidence
 //	POST /rotate/KEY       changes a key (Role); Rotated
 //
 // and in a lab
@@ -158,6 +159,9 @@ func (n *Node) handleTrust(mux *http.ServeMux) {
 	mux.HandleFunc("GET /forks", func(w http.ResponseWriter, _ *http.Request) {
 		respond(w, n.Forks(), nil)
 	})
+	mux.HandleFunc("GET /findings", func(w http.ResponseWriter, _ *http.Request) {
+		respond(w, n.Findings(), nil)
+	})
 	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
 		since, err := strconv.ParseInt(r.FormValue("since"), 10, 64)
 		if err != nil {
@@ -266,6 +270,11 @@ func (c *Control) Forks(ctx context.Context) ([]witness.Fork, error) {
 		}
 	}
 	return forks, nil
+}
+
+// Findings returns what audits of the node found at the key servers of others.
+func (c *Control) Findings(ctx context.Context) (all []witness.Finding, err error) {
+	return all, c.call(ctx, http.MethodGet, "/findings", &all)
 }
 
 const maxControlAnswer = 16 << 20

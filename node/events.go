@@ -19,7 +19,7 @@ const (
 	EventForked  = "forked"  // a domain signed two histories of its key log
 	EventObject  = "object"  // one of our users objects to an entry for her name that she did not make
 	EventStandIn = "standin" // what a user of a domain that is not there signed is in our key log
-	EventLog     = "log"     // a domain's own server shows an older head of its key log than others have
+	EventLog     = "log"     // a domain's own server shows something else than its key log says (Findings)
 )
 
 // An Event is something that happened to a key, once (row C7). It names domains, never users.

@@ -32,6 +32,10 @@ type evilLog struct {
 	key    pki.LogKey
 	leaves []string
 	hashes []tlog.Hash
+
+	answers map[string][]byte // by target, beside the log
+	hides   bool              // its tiles
+	looks   *atomic.Int64     // at its checkpoint; nil: not counted
 }
 
 // evilLog begins with what the domain has logged by now.
@@ -104,11 +108,14 @@ func (l *evilLog) head(t testing.TB) []byte {
 // ServeHTTP serves the log under its prefix, as the domain's key server does.
 func (l *evilLog) serve(t testing.TB, w http.ResponseWriter, path string) {
 	if path == "checkpoint" {
+		if l.looks != nil {
+			l.looks.Add(1)
+		}
 		w.Write(l.head(t))
 		return
 	}
 	tile, err := torchwood.ParseTilePath(path)
-	if err != nil {
+	if err != nil || l.hides {
 		http.NotFound(w, nil)
 		return
 	}
@@ -187,6 +194,7 @@ func TestForkIsFoundByGossip(t *testing.T) {
 	began := time.Now()
 	m.forked("e.test", "x.test", "y.test", "z.test")
 	t.Logf("found everywhere after %v, with a pace of %v", time.Since(began).Round(time.Millisecond), m.nodes["x.test"].node.cfg.viewPace())
+	m.forkEvidence(t, "z.test")
 	if _, err := m.cosigns("x.test", first.add(t, "more")); !errors.Is(err, witness.ErrUnknownLog) {
 		t.Errorf("a log that forked is cosigned: %v", err)
 	}
@@ -295,6 +303,10 @@ func (m *mesh) takeOver(domain string, log *evilLog) *atomic.Pointer[evilLog] {
 	ln, err := tls.Listen("tcp", address, config)
 	must(m.t, err)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if answer, ok := shown.Load().answers[r.URL.Path]; ok {
+			w.Write(answer)
+			return
+		}
 		path, ok := strings.CutPrefix(r.URL.Path, logPrefix)
 		if !ok {
 			http.NotFound(w, r)

@@ -25,6 +25,7 @@ const patience = 90 * time.Second
 // TestMain fails if a test left a goroutine of a node behind.
 func TestMain(m *testing.M) {
 	code := m.Run()
+	_ = os.RemoveAll(operatorFolder)
 	for deadline := time.Now().Add(time.Minute); code == 0; time.Sleep(time.Millisecond) {
 		stack := leftover()
 		if stack == "" {

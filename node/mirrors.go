@@ -3,12 +3,13 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/keyserver"
@@ -20,6 +21,9 @@ import (
 const (
 	// mirrorEvery is how often the logs of all peers are looked at without a cause, outside of a lab.
 	mirrorEvery = 10 * time.Minute
+	// maxMirrorsAtOnce is how many logs are read at a time, so that one whose server is slow holds
+	// up few others.
+	maxMirrorsAtOnce = 4
 	// mirrorPause is the least time between two logs, and mirrorTime what one may take.
 	mirrorPause = 100 * time.Millisecond
 	mirrorTime  = 2 * time.Minute
@@ -30,7 +34,7 @@ const (
 	logPrefix = "/v1/log/"
 )
 
-// Mirrors keep copies of the key logs of our peers, one at a time.
+// Mirrors keep copies of the key logs of our peers, each log read by one at a time.
 type mirrors struct {
 	n     *Node
 	every time.Duration // mirrorEvery, or what a lab has for watching
@@ -38,7 +42,7 @@ type mirrors struct {
 	mu      sync.Mutex // guards what follows
 	wanted  map[pki.Domain][]store.Head
 	untold  map[pki.Domain][][]byte // heads that came too soon after others to be handed on, maxWanted at most
-	behind  map[pki.Domain]bool     // whose own server shows an older head than others have
+	copying map[pki.Domain]bool     // now
 	parted  map[pki.Domain]bool     // whose log does not go on from what we hold
 	changed chan struct{}           // has room for one: something is wanted
 }
@@ -50,7 +54,7 @@ func newMirrors(n *Node) *mirrors {
 	}
 	return &mirrors{
 		n: n, every: every, wanted: make(map[pki.Domain][]store.Head), untold: make(map[pki.Domain][][]byte),
-		behind: make(map[pki.Domain]bool), parted: make(map[pki.Domain]bool), changed: make(chan struct{}, 1),
+		copying: make(map[pki.Domain]bool), parted: make(map[pki.Domain]bool), changed: make(chan struct{}, 1),
 	}
 }
 
@@ -107,11 +111,13 @@ func (m *mirrors) retell(ctx context.Context) {
 
 // forget has nothing known of a log.
 func (m *mirrors) forget(domain pki.Domain) {
+	for _, kind := range []string{witness.Rollback, witness.Omission, witness.Stale} {
+		m.n.findings.mended(domain, kind)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.wanted, domain)
 	delete(m.untold, domain)
-	delete(m.behind, domain)
 	delete(m.parted, domain)
 }
 
@@ -145,29 +151,58 @@ func (m *mirrors) taken(domain pki.Domain) []store.Head {
 // run copies what is wanted, and now and then all, until ctx ends.
 func (m *mirrors) run(ctx context.Context) error {
 	all := m.pace() // not begun anew by what is wanted: heads may come all the time
+	var working errgroup.Group
+	working.SetLimit(maxMirrorsAtOnce)
 	for ctx.Err() == nil {
 		timer := time.NewTimer(time.Until(all))
 		var due []pki.Domain
+		round := false
 		select {
 		case <-ctx.Done():
 		case <-m.changed:
 			due = m.next()
 		case <-timer.C:
-			all = m.pace()
+			all, round = m.pace(), true
 			for domain := range m.n.peers.known() {
 				due = append(due, domain)
 			}
 		}
 		timer.Stop()
 		for _, domain := range due {
-			if err := m.copy(ctx, domain); err != nil && ctx.Err() == nil {
-				m.n.log.Info("copying a key log", "domain", domain, "err", err)
+			if !m.begin(domain) {
+				continue
 			}
+			working.Go(func() error {
+				defer m.end(domain)
+				if err := m.copy(ctx, domain, round); err != nil && ctx.Err() == nil {
+					m.n.log.Info("copying a key log", "domain", domain, "err", err)
+				}
+				return nil
+			})
 			wait(ctx, mirrorPause)
 		}
 		m.retell(ctx)
 	}
-	return nil
+	return working.Wait()
+}
+
+// begin reports whether a log is not being copied already, as it is from now on.
+func (m *mirrors) begin(domain pki.Domain) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was := m.copying[domain]
+	m.copying[domain] = true
+	return !was
+}
+
+// end has what was wanted meanwhile looked at.
+func (m *mirrors) end(domain pki.Domain) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.copying, domain)
+	if len(m.wanted[domain]) > 0 {
+		offer(m.changed, struct{}{})
+	}
 }
 
 // pace is when all logs are looked at next.
@@ -175,7 +210,8 @@ func (m *mirrors) pace() time.Time { return time.Now().Add(m.every/2 + rand.N(m.
 
 // copy brings the copy of a domain's log forward: from its own servers, or, if they do not have
 // what others have seen, from peers that have copies of it.
-func (m *mirrors) copy(ctx context.Context, domain pki.Domain) error {
+// In a round what the domain's own server answers is audited, too.
+func (m *mirrors) copy(ctx context.Context, domain pki.Domain, round bool) error {
 	ctx, cancel := context.WithTimeout(ctx, mirrorTime)
 	defer cancel()
 	wanted := m.taken(domain)
@@ -195,10 +231,14 @@ func (m *mirrors) copy(ctx context.Context, domain pki.Domain) error {
 		err = errors.Join(err, m.fromPeer(ctx, d, peer))
 	}
 	if ctx.Err() == nil {
-		m.seen(ctx, domain, shown, failed) // whether peers answer does not matter here
+		err = errors.Join(err, m.seen(ctx, d, shown, failed)) // whether peers answer does not matter here
 	}
-	held, failed := m.n.heldHeads(ctx, domain) // what we cosigned may have been no part of the copy before
-	return errors.Join(err, failed, m.compare(ctx, d, append(wanted, held...)))
+	held, bad := m.n.heldHeads(ctx, domain) // what we cosigned may have been no part of the copy before
+	err = errors.Join(err, bad, m.compare(ctx, d, append(wanted, held...)))
+	if round && failed == nil && !m.n.frozen(domain) {
+		err = errors.Join(err, m.audit(ctx, d))
+	}
+	return err
 }
 
 // fromHome reads the log at the domain's own servers. What they show is handed on to others.
@@ -243,9 +283,10 @@ func (m *mirrors) from(ctx context.Context, d pki.SignedDescriptor, at keyserver
 	if target.Checkpoint, err = m.cosigned(ctx, checkpoint, head); err != nil {
 		return head, err
 	}
-	tree, err := witness.NewCopy(m.n.store, head.Origin, reader).Follow(ctx, target)
+	source := &listening{TileReader: reader}
+	tree, err := witness.NewCopy(m.n.store, head.Origin, source).Follow(ctx, target)
 	if !errors.Is(err, witness.ErrOtherTree) {
-		return head, err
+		return head, source.judge(head, err)
 	}
 	held, err := m.n.heldHeads(ctx, d.Domain)
 	if err != nil || m.n.frozen(d.Domain) {
@@ -299,21 +340,30 @@ func (m *mirrors) compare(ctx context.Context, d pki.SignedDescriptor, wanted []
 	return nil
 }
 
-// seen tells once if a domain's own server shows an older head than others have: that is no
-// fork, for a head does not say when it was signed, but it hides what came after it.
-func (m *mirrors) seen(ctx context.Context, domain pki.Domain, shown store.Head, failed error) {
-	held, _, err := m.n.store.Mirror(ctx, keylog.Origin(domain))
-	if failed != nil || err != nil || shown.Origin == "" {
-		return
+// seen finds out if a domain's own server shows an older head than others have, or not what is under
+// the one that it shows: that is no fork, but it hides what was signed.
+func (m *mirrors) seen(ctx context.Context, d pki.SignedDescriptor, shown store.Head, failed error) error {
+	held, _, err := m.n.store.Mirror(ctx, keylog.Origin(d.Domain))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
 	}
-	behind := shown.Size < held.Size
-	m.mu.Lock()
-	was := m.behind[domain]
-	m.behind[domain] = behind
-	m.mu.Unlock()
-	if behind && !was {
-		m.n.note(ctx, domain, EventLog, fmt.Sprintf("its key server shows %d leaves of its log, and it has signed %d", shown.Size, held.Size))
+	var x witness.Finding
+	var withheld *withheldError
+	switch is := m.n.caseOf(ctx, d, held); {
+	case errors.As(failed, &withheld):
+		x, err = is.Withheld(withheld.head, withheld.err)
+	case failed != nil || held.Size == 0 || shown.Origin == "":
+		return nil
+	case shown.Size >= held.Size:
+		m.n.findings.mended(d.Domain, witness.Rollback)
+		return nil
+	default:
+		x, err = is.Rollback(shown)
 	}
+	if err == nil {
+		m.n.found(ctx, x)
+	}
+	return err
 }
 
 // witnessKeys are those of our peers, and our own.

@@ -59,6 +59,7 @@ type Node struct {
 	viewed    paces[pki.Domain] // the views of domains
 	headed    paces[pki.Domain] // the heads of their key logs
 	mirrors   *mirrors
+	findings  *findings
 	cosigned  cosigners       // of our own log
 	logPaused context.Context // ends when nothing more is to be signed in it
 	pauseLog  context.CancelFunc
@@ -216,6 +217,9 @@ func (n *Node) open(ctx context.Context, now time.Time) (err error) {
 	}
 	n.client = keyserver.Client{Dial: n.cuts.door(n.outside, func(c Cut) bool { return c.KeyServers })}
 	n.mirrors = newMirrors(n)
+	if n.findings, err = openFindings(n.dir); err != nil {
+		n.log.Warn("what audits found", "err", err)
+	}
 	if err := n.openKeyServer(ctx); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,10 +19,13 @@ import (
 
 const keysAuditHelp = `Show what has happened to the keys of other domains, and who vouched: keys that were
 pinned, keys that gave way to others, DNS records and servers that show another key than
-before, key logs with two histories, peers added and dropped.
+before, key logs with two histories, peers added and dropped; and what the node found at the key
+servers of its peers, all of which it audits every ten minutes or so: one that shows an older log
+than it has signed (rollback), a record that is not in its log or a log without its leaves
+(omission), or a record that gave way to another (stale).
 
---evidence DIR writes down what proves that a domain signed two histories of its key log: plain
-signed notes, keys and policies that other tools read too, with a README.txt for each domain.`
+--evidence DIR writes down what proves that: plain signed notes, keys, proofs and policies that
+other tools read too, with a README.txt in each folder that says what they prove, and what not.`
 
 // keysAudit is the command that shows the journal of keys (row C7).
 func keysAudit(f *flags) *cobra.Command {
@@ -48,7 +52,11 @@ func keysAudit(f *flags) *cobra.Command {
 		if err != nil {
 			return failure(err, "")
 		}
-		return f.print(c, events, auditText(events)+forksText(forks))
+		found, err := control.Findings(c.Context())
+		if err != nil {
+			return failure(err, "")
+		}
+		return f.print(c, events, auditText(events)+forksText(forks)+foundText(found))
 	}
 	return c
 }
@@ -61,14 +69,22 @@ func forksText(forks []witness.Fork) (text string) {
 	return text
 }
 
-// A written says where the evidence of a fork is.
+// foundText says at whose key servers audits found something, however long since.
+func foundText(found []witness.Finding) (text string) {
+	for _, x := range found {
+		text += fmt.Sprintf("%s  %s: %s   (p3dod keys audit --evidence DIR)\n", x.Kind, x.Domain, x.Words)
+	}
+	return text
+}
+
+// A written says where the evidence of a fork or of a finding is.
 type written struct {
 	Domain pki.Domain `json:"domain"`
 	Words  string     `json:"words"`
 	Folder string     `json:"folder"`
 }
 
-// writeEvidence writes one folder for each domain whose log forked.
+// writeEvidence writes one folder for each domain whose log forked, and for each finding.
 func writeEvidence(c *cobra.Command, f *flags, dir string) error {
 	control, err := f.control()
 	if err != nil {
@@ -78,29 +94,45 @@ func writeEvidence(c *cobra.Command, f *flags, dir string) error {
 	if err != nil {
 		return failure(err, "")
 	}
-	all, text := make([]written, 0, len(forks)), ""
-	for _, fork := range forks {
-		w := written{fork.Domain, fork.String(), filepath.Join(dir, fork.Domain.String())}
-		if err := writeFork(w.Folder, fork); err != nil {
+	found, err := control.Findings(c.Context())
+	if err != nil {
+		return failure(err, "")
+	}
+	all, text := make([]written, 0, len(forks)+len(found)), ""
+	write := func(w written, files []witness.File, err error) error {
+		w.Folder = filepath.Join(dir, w.Folder)
+		if err = errors.Join(err, writeFiles(w.Folder, files)); err != nil {
 			return cli.Fail(cli.Input, "p3dod keys audit --evidence ANOTHER", "%v", err)
 		}
 		all, text = append(all, w), text+fmt.Sprintf("%s: %s\n", w.Folder, w.Words)
+		return nil
+	}
+	for _, fork := range forks {
+		files, err := fork.Files()
+		if err := write(written{fork.Domain, fork.String(), fork.Domain.String()}, files, err); err != nil {
+			return err
+		}
+	}
+	for _, x := range found {
+		if err := write(written{x.Domain, x.Words, x.Domain.String() + "." + x.Kind}, x.Files, nil); err != nil {
+			return err
+		}
 	}
 	if len(all) == 0 {
-		text = "no log is known to have forked\n"
+		text = "no log is known to have forked, and no audit has found anything\n"
 	}
 	return f.print(c, all, text)
 }
 
-func writeFork(folder string, fork witness.Fork) error {
-	files, err := fork.Files()
-	if err != nil {
-		return err
-	}
+// writeFiles writes files of these names into a folder that may be there.
+func writeFiles(folder string, files []witness.File) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
 	for _, file := range files {
+		if file.Name != filepath.Base(file.Name) {
+			return fmt.Errorf("%q is no name of a file", file.Name)
+		}
 		if err := os.WriteFile(filepath.Join(folder, file.Name), file.Content, 0o644); err != nil {
 			return err
 		}

@@ -107,7 +107,9 @@ func TestEvidenceIsForOtherTools(t *testing.T) {
 		f, err := witness.NewFork(heads, l)
 		fatal(t, err)
 		dir := filepath.Join(t.TempDir(), "e.test")
-		fatal(t, writeFork(dir, f))
+		files, err := f.Files()
+		fatal(t, err)
+		fatal(t, writeFiles(dir, files))
 		read := func(name string) []byte {
 			t.Helper()
 			raw, err := os.ReadFile(filepath.Join(dir, name))

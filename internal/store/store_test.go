@@ -190,6 +190,7 @@ var listing = map[string]struct {
 	"Invitations":    {"p3dod user list --invited; their names were typed by the operator", "Invitations", []string{"invites.go"}},
 	"Pins":           {"the pins of domains; those of users have another kind, which no file but the named one could ask for", "Pins", []string{"beliefs.go"}},
 
+	"CachedUsersOf":        {"an audit of the key server of another domain, which asks that alone", "CachedUsersOf", []string{"audit.go"}},
 	"DropOldestCachedUser": {"drops a copy, and says nothing", "", nil},
 }
 

@@ -106,6 +106,11 @@ func olderCard(old User, serial uint64, card []byte) bool {
 	return len(old.Card) > 0 && serial <= old.Serial && !same
 }
 
+// CachedUsersOf are some users of another domain of whose cards there are copies, by chance.
+func (s *Store) CachedUsersOf(ctx context.Context, domain string, most int) ([]string, error) {
+	return s.read.CachedUsersOf(ctx, db.CachedUsersOfParams{Pattern: "%@" + domain, Most: int32(most)})
+}
+
 // PutCachedUser keeps a copy of a foreign user's card, which the caller has
 // verified; u.Origin is ignored. It replaces an older copy: of the same key
 // only by a greater serial (the same card counts as fetched anew), else

@@ -8,10 +8,10 @@ import (
 	"github.com/p3do/p3do/keyserver/keylog"
 )
 
-// A File is a part of the evidence of a fork.
+// A File is a part of evidence.
 type File struct {
-	Name    string
-	Content []byte
+	Name    string `json:"name"`
+	Content []byte `json:"content"`
 }
 
 const forkReadme = `Evidence that %s.

@@ -29,6 +29,7 @@ type Copy struct {
 	look   bool                 // keeps nothing
 	blank  bool                 // uses nothing that is kept
 	err    error                // of keeping
+	failed bool                 // to read something, here or at the source
 }
 
 // NewCopy is the copy of a log that reads what is missing from source.
@@ -38,6 +39,17 @@ func NewCopy(s *store.Store, origin string, source torchwood.TileReader) *Copy {
 
 // ErrOtherTree says that a log is not continued by what was read for it.
 var ErrOtherTree = errors.New("witness: the log does not continue the copy of it")
+
+// ErrUnfit says that what a source has does not fit the head that the log has signed.
+var ErrUnfit = errors.New("witness: it does not fit the head")
+
+// unfit is err, and ErrUnfit if all could be read.
+func (c *Copy) unfit(err error) error {
+	if err == nil || c.failed || c.err != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnfit, err)
+}
 
 // Follow copies the log up to a head that the log has signed, cosigned by whomever. If the copy
 // is of another tree it is ErrOtherTree, tree reads the hashes of the head's tree, and nothing is
@@ -77,7 +89,7 @@ func (c *Copy) continues(ctx context.Context, held, head store.Head) (tlog.HashR
 	look.blank = true
 	fresh := look.Tree(ctx, head)
 	if root, err = tlog.TreeHash(held.Size, fresh); err != nil {
-		return nil, fmt.Errorf("witness: reading the log: %w", err)
+		return nil, fmt.Errorf("witness: reading the log: %w", look.unfit(err))
 	}
 	if root == held.Root {
 		return nil, fmt.Errorf("witness: the copy of %s is damaged", c.origin)
@@ -98,7 +110,7 @@ func (c *Copy) fetch(ctx context.Context, from int64, head store.Head) error {
 			return c.err
 		}
 	}
-	return errors.Join(client.Err(), c.err)
+	return errors.Join(c.unfit(client.Err()), c.err)
 }
 
 // maxTaken is how many leaves [Copy.Leaves] hands over at once.
@@ -137,6 +149,7 @@ func (c *Copy) ReadTiles(ctx context.Context, tiles []tlog.Tile) ([][]byte, erro
 	for i, t := range tiles {
 		tile, err := c.readTile(ctx, t)
 		if err != nil {
+			c.failed = true
 			return nil, err
 		}
 		data[i] = tile

@@ -84,6 +84,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.beginMirrorStmt, err = db.PrepareContext(ctx, beginMirror); err != nil {
 		return nil, fmt.Errorf("error preparing query BeginMirror: %w", err)
 	}
+	if q.cachedUsersOfStmt, err = db.PrepareContext(ctx, cachedUsersOf); err != nil {
+		return nil, fmt.Errorf("error preparing query CachedUsersOf: %w", err)
+	}
 	if q.certificateStmt, err = db.PrepareContext(ctx, certificate); err != nil {
 		return nil, fmt.Errorf("error preparing query Certificate: %w", err)
 	}
@@ -547,6 +550,11 @@ func (q *Queries) Close() error {
 	if q.beginMirrorStmt != nil {
 		if cerr := q.beginMirrorStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing beginMirrorStmt: %w", cerr)
+		}
+	}
+	if q.cachedUsersOfStmt != nil {
+		if cerr := q.cachedUsersOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing cachedUsersOfStmt: %w", cerr)
 		}
 	}
 	if q.certificateStmt != nil {
@@ -1208,6 +1216,7 @@ type Queries struct {
 	allWitnessedStmt             *sql.Stmt
 	beginCountStmt               *sql.Stmt
 	beginMirrorStmt              *sql.Stmt
+	cachedUsersOfStmt            *sql.Stmt
 	certificateStmt              *sql.Stmt
 	certificateByFingerprintStmt *sql.Stmt
 	certificatesNotInRingStmt    *sql.Stmt
@@ -1354,6 +1363,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		allWitnessedStmt:             q.allWitnessedStmt,
 		beginCountStmt:               q.beginCountStmt,
 		beginMirrorStmt:              q.beginMirrorStmt,
+		cachedUsersOfStmt:            q.cachedUsersOfStmt,
 		certificateStmt:              q.certificateStmt,
 		certificateByFingerprintStmt: q.certificateByFingerprintStmt,
 		certificatesNotInRingStmt:    q.certificatesNotInRingStmt,

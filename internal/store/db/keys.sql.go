@@ -9,6 +9,38 @@ import (
 	"context"
 )
 
+const cachedUsersOf = `-- name: CachedUsersOf :many
+SELECT name FROM users WHERE origin = 'cache' AND name LIKE $1 ORDER BY random() LIMIT $2
+`
+
+type CachedUsersOfParams struct {
+	Pattern string
+	Most    int32
+}
+
+func (q *Queries) CachedUsersOf(ctx context.Context, arg CachedUsersOfParams) ([]string, error) {
+	rows, err := q.query(ctx, q.cachedUsersOfStmt, cachedUsersOf, arg.Pattern, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		items = append(items, name)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const certificate = `-- name: Certificate :one
 SELECT raw, not_after FROM certificates
 WHERE kind = $1 AND subject = $2 AND fingerprint = $3

@@ -89,3 +89,6 @@ WHERE kind = $1 AND subject = $2 AND fingerprint = $3;
 -- name: Certificate :one
 SELECT raw, not_after FROM certificates
 WHERE kind = $1 AND subject = $2 AND fingerprint = $3;
+
+-- name: CachedUsersOf :many
+SELECT name FROM users WHERE origin = 'cache' AND name LIKE sqlc.arg(pattern) ORDER BY random() LIMIT sqlc.arg(most);
