@@ -298,9 +298,13 @@ func TestTorchwoodReadsTheLog(t *testing.T) {
 }
 
 // asked asks a server without a network.
-func asked(s *Server, target string) *httptest.ResponseRecorder {
+func asked(s *Server, target string) *httptest.ResponseRecorder { return askedWith(s, target, "") }
+
+// askedWith asks as somebody who has what an ETag is of.
+func askedWith(s *Server, target, tag string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.RequestURI = target
+	r.Header.Set("If-None-Match", tag)
 	out := httptest.NewRecorder()
 	s.ServeHTTP(out, r)
 	return out
@@ -316,7 +320,7 @@ func TestTilesAreCached(t *testing.T) {
 		status, size int
 		cache        string
 	}{
-		"/v1/log/checkpoint":              {200, -1, "no-store"},
+		"/v1/log/checkpoint":              {200, -1, "no-cache"},
 		"/v1/log/tile/0/000.p/3":          {200, 3 * 32, forever},
 		"/v1/log/tile/0/000.p/2":          {200, 2 * 32, forever},
 		"/v1/log/tile/entries/000.p/3":    {200, 3 * (2 + keylog.LeafSize), forever},

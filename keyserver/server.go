@@ -130,6 +130,25 @@ type answer struct {
 	body        []byte
 	contentType string
 	cache       string // how it may be kept; empty: not at all
+	tag         string // an ETag (RFC 9110, section 8.8.3), of what is asked for again and again
+}
+
+// write sends the answer; to whoever has it already, that he has it.
+func (a answer) write(w http.ResponseWriter, r *http.Request) {
+	setHeader(w, a.contentType)
+	if a.cache != "" {
+		w.Header().Set("Cache-Control", a.cache)
+	}
+	if a.tag != "" {
+		w.Header().Set("ETag", a.tag)
+	}
+	if a.tag != "" && r.Header.Get("If-None-Match") == a.tag {
+		w.Header().Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+	_, _ = w.Write(a.body) // the client is gone: nobody to tell
 }
 
 const (
@@ -142,7 +161,7 @@ var (
 	errBusy = errors.New("keyserver: busy")
 )
 
-// ServeHTTP answers one request: 200 with the record; 404 for everything that
+// ServeHTTP answers one request: 200 with the record, or 304; 404 for everything that
 // is not there or not a look-up, always in the same bytes; 429 over the
 // client's rate; 503 when the store fails or too many fetches are under way.
 // A request to sign is answered as [SignRequest] says.
@@ -167,12 +186,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a, err := s.lookUp(r.Context(), q)
 	switch {
 	case err == nil:
-		setHeader(w, a.contentType)
-		if a.cache != "" {
-			w.Header().Set("Cache-Control", a.cache)
-		}
-		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
-		_, _ = w.Write(a.body) // the client is gone: nobody to tell
+		a.write(w, r)
 	case errors.Is(err, errMiss):
 		refuse(w, r, http.StatusNotFound)
 	default:

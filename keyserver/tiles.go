@@ -2,6 +2,8 @@ package keyserver
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 
 	"github.com/p3do/p3do/keyserver/keylog"
 )
@@ -21,10 +23,11 @@ func (l *Log) serve(ctx context.Context, q query) (answer, error) {
 	return l.tile(ctx, q.tile)
 }
 
-// checkpoint answers with the newest checkpoint.
+// checkpoint answers with the newest checkpoint, and a mark of it for who asks again.
 func (l *Log) checkpoint() (answer, error) {
 	if signed := l.heads.Load().newest.signed; signed != nil {
-		return answer{body: signed, contentType: typeCheckpoint}, nil
+		sum := sha256.Sum256(signed)
+		return answer{body: signed, contentType: typeCheckpoint, cache: "no-cache", tag: fmt.Sprintf(`"%x"`, sum[:16])}, nil
 	}
 	return answer{}, errMiss
 }
