@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -56,7 +57,7 @@ func describe(t *testing.T) description {
 	all := make(description)
 	for path, methods := range doc.Paths {
 		for method, operation := range methods {
-			path = strings.NewReplacer(`\{index\}`, ".+", `\{level\}`, "[^/]+", `\{name\}`, "[^/]+", `\{domain\}`, "[^/]+", `\{fingerprint\}`, "[^/]+").Replace(regexp.QuoteMeta(path))
+			path = strings.NewReplacer(`\{index\}`, ".+", `\{level\}`, "[^/]+", `\{name\}`, "[^/]+", `\{hash\}`, "[^/]+", `\{domain\}`, "[^/]+", `\{fingerprint\}`, "[^/]+").Replace(regexp.QuoteMeta(path))
 			statuses := make(map[string]explained)
 			for status, r := range operation.Responses {
 				if name, ok := strings.CutPrefix(r.Ref, "#/components/responses/"); ok {
@@ -99,8 +100,12 @@ func TestAnswersAreDescribed(t *testing.T) {
 	t.Parallel()
 	m := newMesh(t, "a.test", "b.test")
 	m.federate("a.test", "b.test")
-	ann := m.user("ann@a.test")
-	head := m.nodes["a.test"].node.ownHead(m.cosignedBy("a.test", 2, 1))
+	ann, left := m.user("ann@a.test"), m.user("left@a.test")
+	against, end := ann.object(time.Now()), left.byRevoker()
+	must(t, ann.client.Challenge(t.Context(), against.Raw()))
+	must(t, ann.client.Revoke(t.Context(), end.Raw()))
+	ended, said := pki.Fingerprint(end.Ends()), pki.Fingerprint(against.Says())
+	head := m.nodes["a.test"].node.ownHead(m.cosignedBy("a.test", 6, 1))
 	m.cosignedBy("b.test", 1, 1)
 	m.mirrored("a.test", head.Size, "b.test")
 	all := describe(t)
@@ -110,6 +115,7 @@ func TestAnswersAreDescribed(t *testing.T) {
 		"user/ann@a.test", "user/bob@a.test", "key/" + ann.key.Fingerprint().String(), "key/" + m.authority("a.test").CA().Fingerprint().String(),
 		"server/a.test", "server/z.test", "servers", "servers/a.test", "servers/A", "successions/a.test",
 		"proof/user/ann@a.test", "proof/user/bob@a.test", "proof/key/" + ann.key.Fingerprint().String(), "proof/key/x", "proof/server/a.test", "proof/server/z.test",
+		"proof/revocation/" + ended.String(), "proof/revocation/" + said.String(), "proof/challenge/" + said.String(), "proof/challenge/" + ended.String(),
 		"log/checkpoint", fmt.Sprintf("log/tile/entries/000.p/%d", head.Size), fmt.Sprintf("log/tile/0/000.p/%d", head.Size), "log/tile/9/000", "log/nothing",
 		"mirror/a.test/checkpoint", "mirror/z.test/checkpoint", fmt.Sprintf("mirror/a.test/tile/entries/000.p/%d", head.Size), "mirror/a.test/tile/0/007",
 	} {

@@ -270,7 +270,9 @@ func TestRoomForRevocations(t *testing.T) {
 		}
 	}
 	b := m.nodes["b.test"].node.beliefs
+	b.mu.Lock()
 	b.ended[ann.name.Domain()] = endings{keys: 5, names: 7}
+	b.mu.Unlock()
 	want("b.test", name, maxRevocations+5)
 	want("b.test", ann.byRevoker(), maxRevocations+7)
 	want("a.test", ann.byRevoker(), math.MaxInt)
@@ -283,7 +285,7 @@ func TestRoomForRevocations(t *testing.T) {
 	must(t, err)
 	want("b.test", r, maxRevocations+7)
 
-	*b = beliefs{keys: b.keys, names: b.names, ended: make(map[pki.Domain]endings)}
+	b = &beliefs{keys: make(map[pki.Fingerprint]bool), names: make(map[revokedName]bool), ended: make(map[pki.Domain]endings)}
 	b.revoke(name)
 	b.revoke(r)
 	if keys, names := b.ends(ann.name.Domain()); keys != 1 || names != 1 {
