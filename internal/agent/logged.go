@@ -61,6 +61,23 @@ func (p logPlace) evidence(now time.Time) pki.LogEvidence {
 	return pki.LogEvidence{State: pki.LogCurrent, Newest: p.Identity, Since: p.Since}
 }
 
+// maxPlaces is how many places are kept; then those of people who are no contacts go, whom anybody may have
+// had us look up.
+const maxPlaces = 1024
+
+func roomForPlace(tx *vault.Tx, name pki.Name) error {
+	n, err := count(tx, prefixPlace)
+	if err != nil || n < maxPlaces || has(tx, prefixPlace+name.String()) {
+		return err
+	}
+	return each(tx, prefixPlace, func(of string, _ logPlace) error {
+		if !has(tx, prefixContact+of) {
+			tx.Delete(prefixPlace + of)
+		}
+		return nil
+	})
+}
+
 // keepsLog tells whether a domain keeps a key log, or ever did while we knew it: who stops showing it gains
 // nothing.
 func (a *Agent) keepsLog(tx *vault.Tx, domain pki.Domain) (bool, error) {
@@ -137,7 +154,7 @@ func (a *Agent) sawPlace(card pki.SignedCard, proof []byte) (ok bool, err error)
 		}
 		person, err := a.person(tx, name, pki.Fingerprint{})
 		ok = p.evidence(a.now()).State == pki.LogCurrent || !person.evidence.Pin.Key.IsZero()
-		return errors.Join(err, save(tx, prefixPlace+name.String(), p))
+		return errors.Join(err, roomForPlace(tx, name), save(tx, prefixPlace+name.String(), p))
 	})
 	return ok, err
 }

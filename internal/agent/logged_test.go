@@ -269,3 +269,25 @@ func TestLookedUpWithProof(t *testing.T) {
 	}
 	send(t, ann, bob.self.name, "hello", mor.StoredThere)
 }
+
+// Whoever has us look up many does not fill the folder; what is known of contacts stays.
+func TestPlacesAreBounded(t *testing.T) {
+	t.Parallel()
+	w, _, bob := newLogged(t)
+	w.met(bob)
+	must(t, w.a.vault.Update(func(tx *vault.Tx) error {
+		for i := range maxPlaces - 1 {
+			if err := save(tx, fmt.Sprintf("%suser%d@c.test", prefixPlace, i), logPlace{Shown: unplaced}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	for _, who := range []somebody{bob, bob, w.user(w.domains["b.test"])} {
+		_, err := w.a.sawPlace(who.card, nil)
+		must(t, err)
+	}
+	if left := keysOf(t, w.a, prefixPlace); len(left) != 2 || w.placeOf(bob).Shown != unplaced {
+		t.Errorf("%d are left", len(left))
+	}
+}

@@ -111,6 +111,7 @@ func goodAnswers() (list []vector) {
 	add(OpDirectory, "a domain that shows another key", `{"descriptors":["`+b64(1, 3)+`"],"shown":["`+b64(1, 4)+`"]}`, map[string]string{"descriptors": "03", "last": "", "shown": "04"})
 	add(OpDirectory, "no servers", `{"descriptors":[]}`, map[string]string{"descriptors": "", "last": ""})
 	add(OpLookup, "a card", `{"card":"`+b64(2, 1)+`"}`, map[string]string{"card": hexed(2, 1), "away": "false"})
+	add(OpLookup, "a card and its place in the log", `{"card":"`+b64(2, 1)+`","proof":"`+b64(3, 1)+`"}`, map[string]string{"card": hexed(2, 1), "away": "false", "proof": hexed(3, 1)})
 	add(OpLookup, "a copy of a card", `{"card":"`+b64(2, 1)+`","away":true}`, map[string]string{"card": hexed(2, 1), "away": "true"})
 	add(OpClaim, "claimed", `{}`, nothing)
 	add(OpItems, "a letter and a reply",

@@ -248,7 +248,11 @@ func answerFields(op Op, raw []byte) (map[string]string, any, error) {
 		})
 	case OpLookup:
 		return read(raw, func(b Found) map[string]string {
-			return map[string]string{"card": hex.EncodeToString(b.Card), "away": strconv.FormatBool(b.Away)}
+			fields := map[string]string{"card": hex.EncodeToString(b.Card), "away": strconv.FormatBool(b.Away)}
+			if len(b.Proof) > 0 {
+				fields["proof"] = hex.EncodeToString(b.Proof)
+			}
+			return fields
 		})
 	case OpItems:
 		return read(raw, func(b Held) map[string]string {
