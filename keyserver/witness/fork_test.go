@@ -97,9 +97,19 @@ func FuzzParseFork(f *testing.F) {
 	evil.add(9, "evil")
 	f.Add(must(NewFork([2]store.Head{log.head(5), evil.head(9)}, evil)).Marshal())
 	f.Add(must(NewFork([2]store.Head{log.head(5), evil.head(5)}, nil)).Marshal())
+	b := newCosigner("b.test", 2)
+	f.Add(must(NewFork([2]store.Head{b.cosign(log.head(5), testNow), evil.head(9)}, evil)).Marshal())
+	by := Reader{Speaks: func(pki.Fingerprint) bool { return true }, Witnesses: []Peer{b.peer()}}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if fork, err := ParseFork(raw); err == nil && !bytes.Equal(fork.Marshal(), raw) {
+		fork, err := ParseFork(raw)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(fork.Marshal(), raw) {
 			t.Fatal("it is written otherwise")
+		}
+		if fork.Check(by) == nil && !fork.witnessed(1, by.Witnesses) {
+			t.Fatal("a head convinces that nobody cosigned")
 		}
 	})
 }
