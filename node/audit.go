@@ -195,9 +195,11 @@ func (a *audit) newer(ctx context.Context) error {
 	return client.Err()
 }
 
-// gaveWay reports whether a later leaf is of the same subject, and ends what was answered.
+// gaveWay reports whether a later leaf is of the same subject, and takes the place of what was
+// answered, or ends just that: the end of an earlier card may come after the later card.
 func (s provenAnswer) gaveWay(leaf keylog.Leaf) bool {
-	return leaf.Label == s.in.Leaf.Label && (leaf.Kind == s.in.Leaf.Kind || leaf.Kind == keylog.Ended)
+	was := s.in.Leaf
+	return leaf.Label == was.Label && (leaf.Kind == was.Kind || leaf.Kind == keylog.Ended && leaf.Record == was.Record)
 }
 
 // A withheldError says that a server has signed a head, and does not show what is under it.

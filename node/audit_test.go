@@ -22,6 +22,7 @@ import (
 
 	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/keyserver/witness"
 	"github.com/p3do/p3do/pki"
 )
@@ -322,6 +323,25 @@ func TestAuditAccusesNobody(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 	m.noted("x.test", "e.test", EventLog, 0)
+}
+
+// A leaf takes the place of one of its subject and kind, and the end of a card that of this card.
+func TestGaveWay(t *testing.T) {
+	was := keylog.Leaf{Kind: keylog.Card, Label: keylog.Label{1}, Record: [32]byte{1}}
+	for _, c := range []struct {
+		leaf keylog.Leaf
+		want bool
+	}{
+		{keylog.Leaf{Kind: keylog.Card, Label: keylog.Label{1}, Record: [32]byte{2}}, true},
+		{keylog.Leaf{Kind: keylog.Ended, Label: keylog.Label{1}, Record: [32]byte{1}}, true},
+		{keylog.Leaf{Kind: keylog.Ended, Label: keylog.Label{1}, Record: [32]byte{2}}, false},
+		{keylog.Leaf{Kind: keylog.Challenge, Label: keylog.Label{1}, Record: [32]byte{2}}, false},
+		{keylog.Leaf{Kind: keylog.Card, Label: keylog.Label{2}, Record: [32]byte{2}}, false},
+	} {
+		if got := (provenAnswer{in: keylog.Inclusion{Leaf: was}}).gaveWay(c.leaf); got != c.want {
+			t.Errorf("%s: %t", c.leaf.Kind, got)
+		}
+	}
 }
 
 // What was found is bounded, outlives a restart, and is begun anew where nobody can read it.
