@@ -77,7 +77,12 @@ func TestChallengeRefused(t *testing.T) {
 	wantCode(t, hand(wrong), session.Refused, "")
 	_, err = m.nodes["a.test"].control.RevokeUser(t.Context(), "bob@a.test")
 	must(t, err)
-	m.everywhere(pki.StatementRevocation, 1, "a.test", "b.test")
+	m.until("b.test to obey that the name has ended", func() error {
+		if !m.nodes["b.test"].node.revoked(bob.name, bob.key.Fingerprint()) {
+			return errors.New("it does not")
+		}
+		return nil
+	})
 	wantCode(t, hand(bob.object(now)), session.Refused, "")
 	for i := range maxChallenges {
 		_, err := m.nodes["b.test"].node.store.AddStatement(t.Context(), store.Statement{
