@@ -12,26 +12,29 @@ import (
 )
 
 // HeldCard is the card of a name as it is held here, signed and unjudged; nobody else is asked. Of
-// another domain's user that is a copy, and only one that is here by her own will: her card names this
-// domain as a spool. Which others somebody has had fetched would tell who was asked for here.
-// Errors: ErrNotFound, for everything that is not there.
+// another domain's user that is a copy that the domain gave ("Given copies" in the specification: it has given all), or one
+// that is here by her own will: her card names this domain as a spool. Which others somebody has had fetched would
+// tell who was asked for here. Errors: ErrNotFound, for everything that is not there.
 func (s *Server) HeldCard(ctx context.Context, name pki.Name) ([]byte, error) {
 	u, err := s.config.Store.User(ctx, name.String())
-	return s.heldCard(u, err)
+	return s.heldCard(ctx, Subject{Name: name}, u, err)
 }
 
 // HeldCardOf is HeldCard by an identity key.
 func (s *Server) HeldCardOf(ctx context.Context, key pki.Fingerprint) ([]byte, error) {
 	u, err := s.config.Store.UserByFingerprint(ctx, key)
-	return s.heldCard(u, err)
+	return s.heldCard(ctx, Subject{Key: key}, u, err)
 }
 
-func (s *Server) heldCard(u store.User, err error) ([]byte, error) {
+func (s *Server) heldCard(ctx context.Context, of Subject, u store.User, err error) ([]byte, error) {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
-	a, err := s.cardOf(u)
-	if err != nil || u.Origin == store.Cache && !namesSpool(a.body, s.ca().Domain()) {
+	if u.Origin == store.Cache && !namesSpool(u.Card, s.ca().Domain()) {
+		u = store.User{}
+	}
+	a, err := s.newer(ctx, of, u)
+	if err != nil {
 		return nil, ErrNotFound
 	}
 	return a.body, nil

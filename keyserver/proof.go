@@ -61,7 +61,16 @@ type record struct {
 
 // proven answers with a card or descriptor and its proof. A miss has cost two look-ups in the
 // store, whatever was asked for: one for the record, and one for its leaf.
+// A card of another domain's user is proven by a copy, which is looked for after a miss.
 func (s *Server) proven(ctx context.Context, q query) (answer, error) {
+	a, err := s.provenOwn(ctx, q)
+	if errors.Is(err, errMiss) && q.kind != proofOfServer {
+		return s.provenCopy(ctx, Subject{Name: q.name, Key: q.fingerprint})
+	}
+	return a, err
+}
+
+func (s *Server) provenOwn(ctx context.Context, q query) (answer, error) {
 	if s.config.Log == nil {
 		return answer{}, errMiss
 	}
@@ -137,11 +146,17 @@ func (s *Server) cardRecord(u store.User, err error) (record, error) {
 	return record{keylog.Card, u.Name, a.body, sha256.Sum256(a.body), u.Fingerprint}, err
 }
 
-// prove answers with a record and its proof.
+// joinProven writes a record and its proof:
 //
 //	2  n, big endian
 //	n  record
 //	   proof, to the end
+func joinProven(record, proof []byte) []byte {
+	body := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(record)+len(proof)), uint16(len(record)))
+	return append(append(body, record...), proof...)
+}
+
+// prove answers with a record and its proof.
 func (s *Server) prove(ctx context.Context, r record, entry store.Logged) (answer, error) {
 	if entry.Record != r.sum { // another was published between the two look-ups
 		return answer{}, errBusy
@@ -154,8 +169,7 @@ func (s *Server) prove(ctx context.Context, r record, entry store.Logged) (answe
 	if err != nil {
 		return answer{}, err
 	}
-	body := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(r.raw)+len(proof)), uint16(len(r.raw)))
-	body = append(append(body, r.raw...), proof...)
+	body := joinProven(r.raw, proof)
 	if r.kind == keylog.Card {
 		under.given.put(entry.Number, provenCard{body, r.key})
 	}
@@ -191,7 +205,7 @@ func (l *Log) prove(ctx context.Context, e store.Logged, under head) ([]byte, er
 	return keylog.Prove(leaf, keylog.LabelProof(e.Proof), e.Number, way, under.signed), nil
 }
 
-// splitProven reads what proven wrote.
+// splitProven reads what joinProven wrote.
 func splitProven(body []byte, most int) (record, proof []byte, err error) {
 	if len(body) < 2 {
 		return nil, nil, ErrBadAnswer

@@ -26,6 +26,11 @@ type Config struct {
 	// foreign look-ups; copies on hand are served.
 	Fetch func(context.Context, pki.Name) (pki.SignedCard, error)
 
+	// Copied finds the card of another domain's user among the copies that this domain gave us, and verifies it,
+	// its place in that domain's log, and that it is the newest as far as our copy of the log goes. What is not
+	// there, or does not hold, is store.ErrNotFound. Nil: there are none.
+	Copied func(context.Context, Subject) (Copied, error)
+
 	// Sign signs the keys that are handed in. Nil: none are, and nothing is written.
 	Sign Sign
 
@@ -254,14 +259,17 @@ func (s *Server) user(ctx context.Context, name pki.Name) (answer, error) {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return answer{}, err
 	}
-	if name.Domain() == s.ca().Domain() || s.config.Fetch == nil || s.fresh(u) {
+	if name.Domain() == s.ca().Domain() || s.fresh(u) {
 		return s.cardOf(u)
+	}
+	if s.config.Fetch == nil {
+		return s.newer(ctx, Subject{Name: name}, u)
 	}
 	card, err := s.fetch(ctx, name)
 	if err == nil {
 		return answer{body: card, contentType: typeRecord}, nil
 	}
-	if a, missing := s.cardOf(u); missing == nil {
+	if a, missing := s.newer(ctx, Subject{Name: name}, u); missing == nil {
 		return a, nil // the home is gone or busy: its signature still holds
 	}
 	return answer{}, err
@@ -275,11 +283,11 @@ func (s *Server) fresh(u store.User) bool {
 
 func (s *Server) key(ctx context.Context, fp pki.Fingerprint) (answer, error) {
 	u, err := s.config.Store.UserByFingerprint(ctx, fp)
-	if err == nil {
-		return s.cardOf(u)
-	}
-	if !errors.Is(err, store.ErrNotFound) {
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return answer{}, err
+	}
+	if a, failed := s.newer(ctx, Subject{Key: fp}, u); err == nil || !errors.Is(failed, errMiss) {
+		return a, failed
 	}
 	c, err := s.config.Store.CertificateByFingerprint(ctx, fp)
 	if err == nil && c.Kind != store.KeyLink { // whom we countersigned is not for strangers

@@ -22,6 +22,7 @@ type Key struct {
 	Raw         []byte          `json:"raw"`    // the signed card or descriptor
 
 	Logged *keyserver.Logged `json:"logged,omitempty"` // where it is in the key log; nil: the server has shown no proof
+	Copy   *CopyOf           `json:"copy,omitempty"`   // nil: the home itself said so
 }
 
 // A Getter looks keys up as an operator, without a node that serves.
@@ -65,6 +66,7 @@ func (g Getter) User(ctx context.Context, name pki.Name, at pki.Domain) (Key, er
 		Expires: card.Certificate.NotAfter(), Server: at, Raw: card.Raw(),
 	}
 	key.Logged, err = g.logged(ctx, keyserver.Subject{Name: name}, key, descriptor)
+	key.Copy = g.copied(ctx, key, name.Domain())
 	return key, err
 }
 

@@ -33,13 +33,43 @@ func (g Getter) UserByKey(ctx context.Context, key pki.Fingerprint, at pki.Domai
 	return k, err
 }
 
-// logged says where what was got is in the key log of its domain, if its own key server shows that,
+// A CopyOf says that a key server has told of another domain's user.
+type CopyOf struct {
+	HomeOffline bool      `json:"home_offline"`   // her home does not answer
+	AsOf        time.Time `json:"as_of,omitzero"` // when the log was last cosigned in which the copy is the newest; zero: no proof was shown
+}
+
+// homeTime is how long a home is waited for, to say whether it answers.
+const homeTime = 5 * time.Second
+
+// copied says how old a copy is, and whether its home answers.
+func (g Getter) copied(ctx context.Context, k Key, home pki.Domain) *CopyOf {
+	if k.Server == home {
+		return nil
+	}
+	var c CopyOf
+	if k.Logged != nil {
+		c.AsOf = k.Logged.Time
+		for _, w := range k.Logged.Witnesses {
+			if w.Time.After(c.AsOf) {
+				c.AsOf = w.Time
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, homeTime)
+	defer cancel()
+	err := g.each(ctx, home, func(e keyserver.Endpoint) error {
+		_, err := g.client.Server(ctx, e, home)
+		return err
+	})
+	c.HomeOffline = err != nil
+	return &c
+}
+
+// logged says where what was got is in the key log of its domain, if the key server that was asked shows that,
 // and which witnesses have cosigned whose keys DNS tells. A proof that does not hold is an error;
 // that there is none is not: the log may be a moment behind, or at rest.
 func (g Getter) logged(ctx context.Context, of keyserver.Subject, k Key, home pki.SignedDescriptor) (*keyserver.Logged, error) {
-	if k.Server != home.Domain {
-		return nil, nil
-	}
 	s := keyserver.Shown{Record: k.Raw, Descriptors: []pki.SignedDescriptor{home}}
 	err := g.each(ctx, k.Server, func(e keyserver.Endpoint) (err error) {
 		var record []byte

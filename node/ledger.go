@@ -32,7 +32,7 @@ func (n *Node) openKeyServer(ctx context.Context) error {
 		return err
 	}
 	n.published = keyserver.New(keyserver.Config{
-		Store: n.store, Log: n.ledger, CA: n.authority().CA(), Fetch: n.homeCard, Sign: n.sign, Revoked: n.revoked, Witness: door,
+		Store: n.store, Log: n.ledger, CA: n.authority().CA(), Fetch: n.homeCard, Copied: n.copiedUser, Sign: n.sign, Revoked: n.revoked, Witness: door,
 	})
 	return nil
 }

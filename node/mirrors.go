@@ -230,6 +230,7 @@ func (m *mirrors) copy(ctx context.Context, domain pki.Domain, round bool) error
 		}
 		err = errors.Join(err, m.fromPeer(ctx, d, peer))
 	}
+	m.n.wantCopies(ctx, domain)
 	if ctx.Err() == nil {
 		err = errors.Join(err, m.seen(ctx, d, shown, failed)) // whether peers answer does not matter here
 	}

@@ -63,8 +63,9 @@ type Node struct {
 	cosigned  cosigners       // of our own log
 	logPaused context.Context // ends when nothing more is to be signed in it
 	pauseLog  context.CancelFunc
-	logBehind chan struct{}     // has room for one: somebody has more of it than we
-	logPeer   chan struct{}     // the same: somebody who may is linked
+	logBehind chan struct{} // has room for one: somebody has more of it than we
+	logPeer   chan struct{} // the same: somebody who may is linked
+	newest    *newest
 	showing   sync.Mutex        // for who replaces the file with its newest head
 	moved     paces[[32]byte]   // what moves leave
 	swept     paces[pki.Domain] // to which moves were dropped to make room
@@ -145,6 +146,7 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 		succeeded: make(chan struct{}, 1),
 		logBehind: make(chan struct{}, 1),
 		logPeer:   make(chan struct{}, 1),
+		newest:    newNewest(),
 	}
 	n.publisher = &publisher{n, make(chan struct{}, 1)}
 	if err := n.open(ctx, time.Now()); err != nil {

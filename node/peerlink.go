@@ -85,6 +85,12 @@ type peerLink struct {
 	following atomic.Bool // a page is waited for
 	wanted    chan int64  // what the peer asks for
 	crossed   chan []byte // a countersignature that follows the first
+
+	// The same for copies of each other's users.
+	copying  chan struct{} // the peer may have others than we
+	copies   chan copiesPage
+	pulling  atomic.Bool // a page is waited for
+	copiesOf chan copiesQuery
 }
 
 // servePeer serves a link with domain until it ends.
@@ -95,12 +101,15 @@ func (n *Node) servePeer(ctx context.Context, domain pki.Domain, conn *link.Conn
 		n: n, domain: domain, conn: conn, end: end,
 		hello: make(chan hello, 1), news: make(chan struct{}, 1), answers: make(chan answer, 1),
 		met: make(chan struct{}), fresh: make(chan struct{}, 1), pages: make(chan statementPage, 1), wanted: make(chan int64, 1), crossed: make(chan []byte, 1),
+		copying: make(chan struct{}, 1), copies: make(chan copiesPage, 1), copiesOf: make(chan copiesQuery, 1),
 	}
 	var beside sync.WaitGroup
 	beside.Go(func() { p.part(living) })
 	beside.Go(func() { p.converse(living) })
 	beside.Go(func() { p.follow(living) })
 	beside.Go(func() { p.serveStatements(living) })
+	beside.Go(func() { p.keepCopies(living) })
+	beside.Go(func() { p.serveCopies(living) })
 	n.log.Info("linked", "peer", domain)
 	n.cosignBy(domain)
 	err := p.greet(ctx)
@@ -195,6 +204,12 @@ func (p *peerLink) take(ctx context.Context, raw []byte) error {
 	case m.Statements != nil:
 		if p.following.Load() {
 			offer(p.pages, *m.Statements)
+		}
+	case m.CopiesOf != nil:
+		offer(p.copiesOf, *m.CopiesOf)
+	case m.Copies != nil:
+		if p.pulling.Load() {
+			offer(p.copies, *m.Copies)
 		}
 	}
 	return nil

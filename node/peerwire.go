@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/p3do/p3do/internal/strictjson"
+	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/mor"
 )
 
@@ -27,6 +29,9 @@ type peerMessage struct {
 
 	Since      *sinceQuery    `json:"since,omitempty"`
 	Statements *statementPage `json:"statements,omitempty"`
+
+	CopiesOf *copiesQuery `json:"copies_of,omitempty"`
+	Copies   *copiesPage  `json:"copies,omitempty"`
 }
 
 // hello is the first message of both: the contexts that the sender speaks on, in the order
@@ -77,6 +82,43 @@ func (p statementPage) valid() bool {
 	return len(p.Statements) <= maxStatementPage && size <= maxStatementBytes && p.Since >= 0 && p.Last >= 0
 }
 
+// copiesQuery asks for the sealed copies of the receiver's users from a number on, or for the numbers alone.
+type copiesQuery struct {
+	From   int64 `json:"from"` // 0 or more
+	Sealed bool  `json:"sealed"`
+	Seen   int64 `json:"seen"` // the size that the last answer told, if all of it was kept: nothing else is to be told then
+}
+
+// copiesPage is the answer.
+type copiesPage struct {
+	From       int64                `json:"from"` // what was asked for
+	Sealed     bool                 `json:"sealed"`
+	Numbers    []int64              `json:"numbers,omitempty"` // ascending, maxCopyNumbers at most
+	Copies     []keyserver.Numbered `json:"copies,omitempty"`  // the same, maxCopyPage and maxCopyBytes at most
+	More       bool                 `json:"more"`
+	Size       int64                `json:"size"`                 // leaves of the log: the same leaves, the same copies
+	Checkpoint []byte               `json:"checkpoint,omitempty"` // the newest that a quorum has cosigned; none: there is none
+}
+
+func (p copiesPage) valid() bool {
+	size, last := 0, p.From-1
+	for _, n := range p.Numbers {
+		if n <= last {
+			return false
+		}
+		last = n
+	}
+	for _, c := range p.Copies {
+		if _, _, err := c.Sealed.IDs(); err != nil || c.Number <= last {
+			return false
+		}
+		last = c.Number
+		size += len(c.Sealed)
+	}
+	return len(p.Numbers) <= maxCopyNumbers && len(p.Copies) <= maxCopyPage && size <= maxCopyBytes && len(p.Checkpoint) <= keylog.MaxCheckpointSize &&
+		p.From >= 0 && p.Size >= 0 && (len(p.Numbers) == 0 || len(p.Copies) == 0)
+}
+
 // contextID is a mor.ContextID as text: 22 characters of base64url (RFC 4648, section 5),
 // without padding and canonical.
 type contextID mor.ContextID
@@ -108,7 +150,7 @@ func parsePeerMessage(raw []byte) (peerMessage, error) {
 		return peerMessage{}, errPeerMessage
 	}
 	set := 0
-	for _, there := range []bool{m.Hello != nil, m.Ask != nil, m.Answer != nil, m.News != nil, m.Cross != nil, m.Since != nil, m.Statements != nil} {
+	for _, there := range []bool{m.Hello != nil, m.Ask != nil, m.Answer != nil, m.News != nil, m.Cross != nil, m.Since != nil, m.Statements != nil, m.CopiesOf != nil, m.Copies != nil} {
 		if there {
 			set++
 		}
@@ -122,5 +164,6 @@ func parsePeerMessage(raw []byte) (peerMessage, error) {
 // valid holds the bounds of what is set.
 func (m peerMessage) valid() bool {
 	return (m.Hello == nil || len(m.Hello.Contexts) <= maxContexts) &&
-		(m.Since == nil || m.Since.Seq >= 0) && (m.Statements == nil || m.Statements.valid())
+		(m.Since == nil || m.Since.Seq >= 0) && (m.Statements == nil || m.Statements.valid()) &&
+		(m.CopiesOf == nil || m.CopiesOf.From >= 0 && m.CopiesOf.Seen >= 0) && (m.Copies == nil || m.Copies.valid())
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/p3do/p3do/internal/invitation"
 	"github.com/p3do/p3do/internal/session"
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver"
 	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/pki"
 )
@@ -124,6 +125,9 @@ func (n *Node) spreadIf(fresh bool, err error) (bool, error) {
 // key's, which may have another name or get one.
 func (n *Node) drop(ctx context.Context, r pki.Revocation) error {
 	key := r.Key().Fingerprint()
+	if err := n.dropCopies(ctx, r); err != nil {
+		return err
+	}
 	if r.Scope == pki.NameRevoked {
 		_, err := n.store.DropKey(ctx, r.Name().String(), key, n.ledger.Ended)
 		return err
@@ -133,6 +137,16 @@ func (n *Node) drop(ctx context.Context, r pki.Revocation) error {
 		_, err = n.store.CloseMailboxes(ctx, key)
 	}
 	return err
+}
+
+// dropCopies drops the copies of a peer's user whose key, or name, has ended.
+func (n *Node) dropCopies(ctx context.Context, r pki.Revocation) error {
+	key := keyserver.CopyID(keyserver.Subject{Key: r.Key().Fingerprint()})
+	if r.Scope == pki.NameRevoked {
+		name := keyserver.CopyID(keyserver.Subject{Name: r.Name()})
+		return n.store.DropCopies(ctx, key, &name)
+	}
+	return n.store.DropCopies(ctx, key, nil)
 }
 
 // inherit gives a name, whose key was revoked or which has ended for it, to the key of request;

@@ -38,7 +38,9 @@ type outcome struct {
 	Cross    string   `json:"cross,omitempty"`
 	Records  string   `json:"records,omitempty"`
 
-	Number     *int64   `json:"number,omitempty"` // of since and statements
+	Number     *int64   `json:"number,omitempty"` // of since, statements, copies_of and copies
+	Numbers    []int64  `json:"numbers,omitempty"`
+	Sealed     bool     `json:"sealed,omitempty"`
 	Statements []string `json:"statements,omitempty"`
 	More       bool     `json:"more,omitempty"`
 }
@@ -83,6 +85,11 @@ func acceptedMessages() (list []vector) {
 	same("no statements", `{"statements":{"since":7,"statements":[],"last":7,"more":false}}`, outcome{Message: "statements", Number: number(7)})
 	same("64 statements", `{"statements":{"since":0,"statements":[`+manyOf("AQ==", 64)+`],"last":64,"more":false}}`,
 		outcome{Message: "statements", Number: number(64), Statements: strings.Fields(strings.Repeat("01 ", 64))})
+	same("a question for the numbers of users", `{"copies_of":{"from":7,"sealed":false,"seen":9}}`, outcome{Message: "copies_of", Number: number(7)})
+	same("a question for copies of users", `{"copies_of":{"from":0,"sealed":true,"seen":0}}`, outcome{Message: "copies_of", Number: number(0), Sealed: true})
+	same("numbers of users, and more of them", `{"copies":{"from":7,"sealed":false,"numbers":[7,9],"more":true,"size":12,"checkpoint":"AQ=="}}`,
+		outcome{Message: "copies", Number: number(7), Numbers: []int64{7, 9}, More: true})
+	same("no copies", `{"copies":{"from":7,"sealed":true,"more":false,"size":12}}`, outcome{Message: "copies", Number: number(7), Sealed: true})
 	return list
 }
 
@@ -133,6 +140,10 @@ func refusedMessages() (list []vector) {
 	add("a number that is too great", `{"since":{"seq":9223372036854775808}}`)
 	add("statements with a negative number", `{"statements":{"statements":[],"last":-1,"more":false}}`)
 	add("65 statements", `{"statements":{"since":0,"statements":[`+manyOf("AQ==", 65)+`],"last":65,"more":false}}`)
+	add("a question for users before the first", `{"copies_of":{"from":-1,"sealed":false,"seen":0}}`)
+	add("numbers that do not ascend", `{"copies":{"from":0,"sealed":false,"numbers":[7,7],"more":false,"size":12}}`)
+	add("a number before the one that was asked for", `{"copies":{"from":8,"sealed":false,"numbers":[7],"more":false,"size":12}}`)
+	add("a copy that is too short", `{"copies":{"from":0,"sealed":true,"copies":[{"number":7,"sealed":"AQ=="}],"more":false,"size":12}}`)
 	add("a statement in base64url", `{"statements":{"statements":["AP_-"],"last":1,"more":false}}`)
 	return list
 }
@@ -197,6 +208,10 @@ func outcomeOf(m peerMessage) outcome {
 			o.Statements = append(o.Statements, hex.EncodeToString(raw))
 		}
 		return o
+	case m.CopiesOf != nil:
+		return outcome{Message: "copies_of", Number: &m.CopiesOf.From, Sealed: m.CopiesOf.Sealed}
+	case m.Copies != nil:
+		return outcome{Message: "copies", Number: &m.Copies.From, Numbers: m.Copies.Numbers, Sealed: m.Copies.Sealed, More: m.Copies.More}
 	case m.Answer != nil:
 		return outcome{Message: "answer", Contexts: ids(m.Answer.Context), Records: hex.EncodeToString(m.Answer.Records)}
 	}

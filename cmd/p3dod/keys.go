@@ -19,8 +19,8 @@ import (
 const keysHelp = `Keys of users and servers, as key servers tell them.`
 
 const keysGetHelp = `Look up the key of a user (ann@a.test, or her fingerprint with --server) or of a domain
-(a.test) and verify it. --server names the domain whose key server is asked; it may hold a copy while
-the home is down. If the home answers, its place in the log of keys is verified and told, and which
+(a.test) and verify it. --server names the domain whose key server is asked; a peer of the
+home has a copy, and says how old it is. The place in the log of keys is verified and told, and which
 domains have cosigned that, by the keys that DNS tells. To trust no server: p3dod keys verify.
 P3DO_DNS names another resolver than the one in the node's configuration.`
 
@@ -45,10 +45,24 @@ func keysCommand(f *flags) *cobra.Command {
 func keyText(key node.Key) string {
 	text := fmt.Sprintf("%s\n  fingerprint: %s\n  signed by:   %s, until %s\n  said by:     %s\n",
 		key.Subject, key.Fingerprint, key.Signer, key.Expires.Format("2 Jan 2006"), key.Server)
+	if key.Copy != nil {
+		text += "  home:        " + copyText(*key.Copy) + "\n"
+	}
 	if key.Logged == nil {
 		return text + "  in its log:  not shown\n"
 	}
 	return text + loggedText(*key.Logged)
+}
+
+func copyText(c node.CopyOf) string {
+	text := "answers, but this is the copy here"
+	if c.HomeOffline {
+		text = "offline, copy"
+	}
+	if c.AsOf.IsZero() {
+		return text + ", without proof"
+	}
+	return text + " as of " + c.AsOf.UTC().Format("2 Jan 2006 15:04 MST")
 }
 
 func getKey(c *cobra.Command, f *flags, subject, server string) (node.Key, error) {

@@ -43,7 +43,7 @@ func keysVerify(f *flags) *cobra.Command {
 	var v verification
 	c := &cobra.Command{Use: "verify NAME|FINGERPRINT|DOMAIN", Short: "verify a key and its place in the log, trusting no server", Long: keysVerifyHelp, Args: cobra.ExactArgs(1)}
 	c.Flags().StringVar(&v.ca, "ca", "", "fingerprint of the domain's CA key")
-	c.Flags().StringVar(&v.server, "server", "", "key server to ask, HOST:PORT")
+	c.Flags().StringVar(&v.server, "server", "", "key server to ask, HOST:PORT; with =FINGERPRINT if it is another domain's, which has a copy")
 	c.Flags().StringArrayVar(&v.witnesses, "witness", nil, "domain whose cosignature counts, DOMAIN=FINGERPRINT; several")
 	c.Flags().IntVar(&v.quorum, "quorum", -1, "how many of the witnesses have to have cosigned (default: all)")
 	c.Flags().StringVar(&v.record, "record", "", "file with the card or descriptor")
@@ -139,8 +139,16 @@ func (v *verification) fetch(ctx context.Context, of keyserver.Subject, by keyse
 	if v.server == "" {
 		return keyserver.Shown{}, cli.Fail(cli.Input, "p3dod keys verify --help", "say whom to ask (--server HOST:PORT), or what to read (--record, --proof, --descriptor).")
 	}
+	at := keyserver.Endpoint{CA: by.CA}
+	address, pin, others := strings.Cut(v.server, "=")
+	if at.Address = address; others {
+		var err error
+		if at.CA, err = pki.ParseFingerprint(pin); err != nil {
+			return keyserver.Shown{}, cli.Fail(cli.Input, "p3dod keys verify NAME --ca FINGERPRINT --server HOST:PORT=FINGERPRINT", "--server: %v.", err)
+		}
+	}
 	client := keyserver.Client{Dial: dial.Direct()}
-	return client.Show(ctx, keyserver.Endpoint{Address: v.server, CA: by.CA}, of, by)
+	return client.Show(ctx, at, of, by)
 }
 
 // read takes what --save has kept.

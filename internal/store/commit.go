@@ -164,6 +164,7 @@ const (
 	countWitnessed   = "witnessed"
 	countMirrors     = "mirrors"
 	countMirrorBytes = "mirror bytes"
+	countCopyBytes   = "copy bytes"
 )
 
 // Numbers that are given out, by their row in counters.

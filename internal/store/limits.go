@@ -27,7 +27,11 @@ const (
 	MaxWitnessed   = 20_000    // logs whose heads were cosigned, and logs that are copied
 	MaxTile        = 1 << 20   // bytes of one tile of a log
 	MaxMirrorBytes = 4 << 30   // bytes of the tiles of all logs that are copied
+	MaxCopiesEach  = 65_536    // copies of the cards of one peer's users
+	MaxCopyBytes   = 4 << 30   // bytes of all copies of peers' users
 	MaxDeviceLists = 200_000   // owners of whom it is known how new the list of their devices is
+
+	MaxCopyBytesEach = 128 << 20 // bytes of the copies of one peer's users
 )
 
 // ItemLife is how long an item waits for its owner, and how long its (mailbox,

@@ -107,6 +107,9 @@ func (s *Store) DropPeer(ctx context.Context, domain string) error {
 		if err := count(ctx, q, countPeers, -1, MaxPeers); err != nil {
 			return err
 		}
+		if err := dropCopiesOf(ctx, q, domain); err != nil {
+			return err
+		}
 		if _, err := q.DropCertificates(ctx, db.DropCertificatesParams{Kind: string(KeyCross), Subject: domain}); err != nil {
 			return err
 		}

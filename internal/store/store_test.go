@@ -187,6 +187,7 @@ var listing = map[string]struct {
 	"OnlyInRing":     {"the two copies of keys compared; the operator reads the difference", "CompareRing", []string{"node.go", "doctorstore.go"}},
 	"UsersNotInRing": {"the same", "CompareRing", []string{"node.go", "doctorstore.go"}},
 	"OwnUsersAfter":  {"p3dod user list; the operator has the file anyway", "OwnUsers", []string{"users.go"}},
+	"CardsLogged":    {"what peers are given copies of: sealed by the name before anything leaves", "CardsLogged", []string{"copies.go"}},
 	"Invitations":    {"p3dod user list --invited; their names were typed by the operator", "Invitations", []string{"invites.go"}},
 	"Pins":           {"the pins of domains; those of users have another kind, which no file but the named one could ask for", "Pins", []string{"beliefs.go"}},
 

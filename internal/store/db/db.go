@@ -87,6 +87,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.cachedUsersOfStmt, err = db.PrepareContext(ctx, cachedUsersOf); err != nil {
 		return nil, fmt.Errorf("error preparing query CachedUsersOf: %w", err)
 	}
+	if q.cardNumbersStmt, err = db.PrepareContext(ctx, cardNumbers); err != nil {
+		return nil, fmt.Errorf("error preparing query CardNumbers: %w", err)
+	}
+	if q.cardsLoggedStmt, err = db.PrepareContext(ctx, cardsLogged); err != nil {
+		return nil, fmt.Errorf("error preparing query CardsLogged: %w", err)
+	}
 	if q.certificateStmt, err = db.PrepareContext(ctx, certificate); err != nil {
 		return nil, fmt.Errorf("error preparing query Certificate: %w", err)
 	}
@@ -95,6 +101,21 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.certificatesNotInRingStmt, err = db.PrepareContext(ctx, certificatesNotInRing); err != nil {
 		return nil, fmt.Errorf("error preparing query CertificatesNotInRing: %w", err)
+	}
+	if q.copiesOfKeyStmt, err = db.PrepareContext(ctx, copiesOfKey); err != nil {
+		return nil, fmt.Errorf("error preparing query CopiesOfKey: %w", err)
+	}
+	if q.copiesToDropStmt, err = db.PrepareContext(ctx, copiesToDrop); err != nil {
+		return nil, fmt.Errorf("error preparing query CopiesToDrop: %w", err)
+	}
+	if q.copyNumbersStmt, err = db.PrepareContext(ctx, copyNumbers); err != nil {
+		return nil, fmt.Errorf("error preparing query CopyNumbers: %w", err)
+	}
+	if q.copyOfNameStmt, err = db.PrepareContext(ctx, copyOfName); err != nil {
+		return nil, fmt.Errorf("error preparing query CopyOfName: %w", err)
+	}
+	if q.cosignMirrorStmt, err = db.PrepareContext(ctx, cosignMirror); err != nil {
+		return nil, fmt.Errorf("error preparing query CosignMirror: %w", err)
 	}
 	if q.countStmt, err = db.PrepareContext(ctx, count); err != nil {
 		return nil, fmt.Errorf("error preparing query Count: %w", err)
@@ -137,6 +158,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.dropCertificatesStmt, err = db.PrepareContext(ctx, dropCertificates); err != nil {
 		return nil, fmt.Errorf("error preparing query DropCertificates: %w", err)
+	}
+	if q.dropCopyStmt, err = db.PrepareContext(ctx, dropCopy); err != nil {
+		return nil, fmt.Errorf("error preparing query DropCopy: %w", err)
 	}
 	if q.dropDeliveredStmt, err = db.PrepareContext(ctx, dropDelivered); err != nil {
 		return nil, fmt.Errorf("error preparing query DropDelivered: %w", err)
@@ -341,6 +365,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.putCertificateStmt, err = db.PrepareContext(ctx, putCertificate); err != nil {
 		return nil, fmt.Errorf("error preparing query PutCertificate: %w", err)
+	}
+	if q.putCopyStmt, err = db.PrepareContext(ctx, putCopy); err != nil {
+		return nil, fmt.Errorf("error preparing query PutCopy: %w", err)
 	}
 	if q.putDeviceStmt, err = db.PrepareContext(ctx, putDevice); err != nil {
 		return nil, fmt.Errorf("error preparing query PutDevice: %w", err)
@@ -557,6 +584,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing cachedUsersOfStmt: %w", cerr)
 		}
 	}
+	if q.cardNumbersStmt != nil {
+		if cerr := q.cardNumbersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing cardNumbersStmt: %w", cerr)
+		}
+	}
+	if q.cardsLoggedStmt != nil {
+		if cerr := q.cardsLoggedStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing cardsLoggedStmt: %w", cerr)
+		}
+	}
 	if q.certificateStmt != nil {
 		if cerr := q.certificateStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing certificateStmt: %w", cerr)
@@ -570,6 +607,31 @@ func (q *Queries) Close() error {
 	if q.certificatesNotInRingStmt != nil {
 		if cerr := q.certificatesNotInRingStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing certificatesNotInRingStmt: %w", cerr)
+		}
+	}
+	if q.copiesOfKeyStmt != nil {
+		if cerr := q.copiesOfKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing copiesOfKeyStmt: %w", cerr)
+		}
+	}
+	if q.copiesToDropStmt != nil {
+		if cerr := q.copiesToDropStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing copiesToDropStmt: %w", cerr)
+		}
+	}
+	if q.copyNumbersStmt != nil {
+		if cerr := q.copyNumbersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing copyNumbersStmt: %w", cerr)
+		}
+	}
+	if q.copyOfNameStmt != nil {
+		if cerr := q.copyOfNameStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing copyOfNameStmt: %w", cerr)
+		}
+	}
+	if q.cosignMirrorStmt != nil {
+		if cerr := q.cosignMirrorStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing cosignMirrorStmt: %w", cerr)
 		}
 	}
 	if q.countStmt != nil {
@@ -640,6 +702,11 @@ func (q *Queries) Close() error {
 	if q.dropCertificatesStmt != nil {
 		if cerr := q.dropCertificatesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropCertificatesStmt: %w", cerr)
+		}
+	}
+	if q.dropCopyStmt != nil {
+		if cerr := q.dropCopyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropCopyStmt: %w", cerr)
 		}
 	}
 	if q.dropDeliveredStmt != nil {
@@ -982,6 +1049,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing putCertificateStmt: %w", cerr)
 		}
 	}
+	if q.putCopyStmt != nil {
+		if cerr := q.putCopyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putCopyStmt: %w", cerr)
+		}
+	}
 	if q.putDeviceStmt != nil {
 		if cerr := q.putDeviceStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing putDeviceStmt: %w", cerr)
@@ -1217,9 +1289,16 @@ type Queries struct {
 	beginCountStmt               *sql.Stmt
 	beginMirrorStmt              *sql.Stmt
 	cachedUsersOfStmt            *sql.Stmt
+	cardNumbersStmt              *sql.Stmt
+	cardsLoggedStmt              *sql.Stmt
 	certificateStmt              *sql.Stmt
 	certificateByFingerprintStmt *sql.Stmt
 	certificatesNotInRingStmt    *sql.Stmt
+	copiesOfKeyStmt              *sql.Stmt
+	copiesToDropStmt             *sql.Stmt
+	copyNumbersStmt              *sql.Stmt
+	copyOfNameStmt               *sql.Stmt
+	cosignMirrorStmt             *sql.Stmt
 	countStmt                    *sql.Stmt
 	countAddressesStmt           *sql.Stmt
 	countDevicesStmt             *sql.Stmt
@@ -1234,6 +1313,7 @@ type Queries struct {
 	devicesStmt                  *sql.Stmt
 	dropAllReadStmt              *sql.Stmt
 	dropCertificatesStmt         *sql.Stmt
+	dropCopyStmt                 *sql.Stmt
 	dropDeliveredStmt            *sql.Stmt
 	dropDevicesStmt              *sql.Stmt
 	dropDevicesOfStmt            *sql.Stmt
@@ -1302,6 +1382,7 @@ type Queries struct {
 	pinStmt                      *sql.Stmt
 	pinsStmt                     *sql.Stmt
 	putCertificateStmt           *sql.Stmt
+	putCopyStmt                  *sql.Stmt
 	putDeviceStmt                *sql.Stmt
 	putDeviceListStmt            *sql.Stmt
 	putFullPinStmt               *sql.Stmt
@@ -1364,9 +1445,16 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		beginCountStmt:               q.beginCountStmt,
 		beginMirrorStmt:              q.beginMirrorStmt,
 		cachedUsersOfStmt:            q.cachedUsersOfStmt,
+		cardNumbersStmt:              q.cardNumbersStmt,
+		cardsLoggedStmt:              q.cardsLoggedStmt,
 		certificateStmt:              q.certificateStmt,
 		certificateByFingerprintStmt: q.certificateByFingerprintStmt,
 		certificatesNotInRingStmt:    q.certificatesNotInRingStmt,
+		copiesOfKeyStmt:              q.copiesOfKeyStmt,
+		copiesToDropStmt:             q.copiesToDropStmt,
+		copyNumbersStmt:              q.copyNumbersStmt,
+		copyOfNameStmt:               q.copyOfNameStmt,
+		cosignMirrorStmt:             q.cosignMirrorStmt,
 		countStmt:                    q.countStmt,
 		countAddressesStmt:           q.countAddressesStmt,
 		countDevicesStmt:             q.countDevicesStmt,
@@ -1381,6 +1469,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		devicesStmt:                  q.devicesStmt,
 		dropAllReadStmt:              q.dropAllReadStmt,
 		dropCertificatesStmt:         q.dropCertificatesStmt,
+		dropCopyStmt:                 q.dropCopyStmt,
 		dropDeliveredStmt:            q.dropDeliveredStmt,
 		dropDevicesStmt:              q.dropDevicesStmt,
 		dropDevicesOfStmt:            q.dropDevicesOfStmt,
@@ -1449,6 +1538,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		pinStmt:                      q.pinStmt,
 		pinsStmt:                     q.pinsStmt,
 		putCertificateStmt:           q.putCertificateStmt,
+		putCopyStmt:                  q.putCopyStmt,
 		putDeviceStmt:                q.putDeviceStmt,
 		putDeviceListStmt:            q.putDeviceListStmt,
 		putFullPinStmt:               q.putFullPinStmt,

@@ -12,6 +12,14 @@ type Certificate struct {
 	NotAfter    int64
 }
 
+type Copy struct {
+	Domain string
+	Number int64
+	NameID []byte
+	KeyID  []byte
+	Sealed []byte
+}
+
 type Counter struct {
 	Name  string
 	Value int64
