@@ -13,6 +13,7 @@ import (
 	"github.com/p3do/p3do/internal/link"
 	"github.com/p3do/p3do/internal/session"
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/pki"
@@ -249,8 +250,12 @@ func (n *Node) lookup(ctx context.Context, who asker, name pki.Name) (session.Fo
 	if errors.As(err, &bad) {
 		return session.Found{Card: bad.card}, nil
 	}
-	if err != nil || copied { // a copy comes without one
-		return session.Found{Card: card.Raw(), Away: copied}, err
+	if err != nil || copied { // what we can prove ourselves, since her home gave us a copy
+		var proof []byte
+		if err == nil {
+			proof = n.published.HeldProof(ctx, name, pki.Fingerprint{}, card.Raw(), keylog.MaxProofSize)
+		}
+		return session.Found{Card: card.Raw(), Proof: proof, Away: copied}, err
 	}
 	return session.Found{Card: card.Raw(), Proof: n.shownProof(ctx, who, card)}, nil
 }

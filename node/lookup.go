@@ -174,15 +174,17 @@ func (n *Node) copiedCard(ctx context.Context, who asker, home pki.SignedDescrip
 	return pki.SignedCard{}, session.Errorf(session.Unavailable, "%s's key server does not answer, and no peer has a copy", name.Domain())
 }
 
-// heldCard is the copy at our own key server; none if it has none that is good.
+// heldCard is the copy at our own key server, fetched or given by her home; none if it has none that is good.
 func (n *Node) heldCard(ctx context.Context, home pki.CACert, name pki.Name) pki.SignedCard {
-	row, err := n.store.User(ctx, name.String())
-	if err != nil {
-		return pki.SignedCard{}
+	var card pki.SignedCard
+	if row, err := n.store.User(ctx, name.String()); err == nil {
+		if good, err := n.vouched(n.issuers(ctx, home), row.Card); err == nil {
+			card = good
+		}
 	}
-	card, err := n.vouched(n.issuers(ctx, home), row.Card)
-	if err != nil {
-		return pki.SignedCard{}
+	given, err := n.copiedUser(ctx, keyserver.Subject{Name: name})
+	if err == nil && (len(card.Raw()) == 0 || given.Card.Serial > card.Serial) {
+		card = given.Card
 	}
 	return card
 }
