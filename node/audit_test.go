@@ -325,6 +325,26 @@ func TestAuditAccusesNobody(t *testing.T) {
 	m.noted("x.test", "e.test", EventLog, 0)
 }
 
+// A key server that does not come to an end with its answer holds up the log of nobody else.
+func TestSlowLogHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	m := newMesh(t, "e.test", "x.test", "y.test")
+	m.federate("e.test", "x.test", "y.test")
+	slow := m.evilLog("e.test").evil(t, nil, "one")
+	slow.waits = make(chan struct{})
+	defer close(slow.waits)
+	m.takeOver("e.test", slow)
+	m.until("x.test to look at the log of e.test", func() error {
+		if slow.looks.Load() == 0 {
+			return fmt.Errorf("it does not")
+		}
+		return nil
+	})
+	before := m.evilLog("y.test").size()
+	m.user("ann@y.test")
+	m.mirrored("y.test", before+1, "x.test")
+}
+
 // A leaf takes the place of one of its subject and kind, and the end of a card that of this card.
 func TestGaveWay(t *testing.T) {
 	was := keylog.Leaf{Kind: keylog.Card, Label: keylog.Label{1}, Record: [32]byte{1}}

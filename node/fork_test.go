@@ -36,6 +36,7 @@ type evilLog struct {
 	answers map[string][]byte // by target, beside the log
 	hides   bool              // its tiles
 	looks   *atomic.Int64     // at its checkpoint; nil: not counted
+	waits   chan struct{}     // closed when it answers; nil: at once
 }
 
 // evilLog begins with what the domain has logged by now.
@@ -110,6 +111,9 @@ func (l *evilLog) serve(t testing.TB, w http.ResponseWriter, path string) {
 	if path == "checkpoint" {
 		if l.looks != nil {
 			l.looks.Add(1)
+		}
+		if l.waits != nil {
+			<-l.waits
 		}
 		w.Write(l.head(t))
 		return
