@@ -119,7 +119,7 @@ func (p *rawPeer) control() peerMessage {
 		}
 		message, err := parsePeerMessage(m.Control)
 		must(p.mesh.t, err)
-		if message.Ask == nil && message.News == nil && message.Since == nil {
+		if message.Ask == nil && message.News == nil && message.Since == nil && message.CopiesOf == nil {
 			return message
 		}
 	}

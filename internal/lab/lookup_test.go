@@ -3,7 +3,6 @@ package lab
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -363,8 +362,9 @@ func until(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// TestLookupWithoutHome: with his home dead, bob is known by the card that he has published where he
-// logged in, and it is said that his home is away; of cid, of whom there are only copies that others had fetched, that there is none.
+// TestLookupWithoutHome: with their home dead, bob is known by the card that he has published where he
+// logged in, and cid, who was never elsewhere, by the copies that his home gave to its peers, with the
+// proof that it is in its log. It is said of both that their home is away.
 func TestLookupWithoutHome(t *testing.T) {
 	nodes := startEach(t, &watcher{}, func(int) node.Options { return node.Options{Dial: dial.Direct()} })
 	ann := meet(t, nil, nodes, "ann@a.test", agent.Config{Dial: dial.Direct()})
@@ -388,19 +388,19 @@ func TestLookupWithoutHome(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range nodes[1:3] { // whoever asks there by HTTPS makes a copy
+	for _, n := range []*watched{nodes[1], nodes[2], nodes[4]} { // the peers of d.test
 		at := keyserver.Endpoint{Address: n.running.KeyServer, CA: n.print}
-		if _, err := (keyserver.Client{Dial: dial.Direct()}).User(t.Context(), at, his.Name); err != nil {
-			t.Fatal(err)
-		}
+		until(t, n.domain.String()+" to have cid's card from his home, with its proof", func() bool {
+			_, _, err := keyserver.Client{Dial: dial.Direct()}.Proof(t.Context(), at, keyserver.Subject{Name: his.Name})
+			return err == nil
+		})
 	}
 	nodes[3].stop()
 	r, err := check(bob)
 	if err != nil || !r.Offline || r.Shown != (pki.Fingerprint{}) || r.Problem() != nil {
 		t.Errorf("%+v, %v", r, err)
 	}
-	var silence *agent.SilentError
-	if _, err := check(cid); !errors.As(err, &silence) || !silence.Said {
-		t.Errorf("%v", err)
+	if r, err := check(cid); err != nil || !r.Offline || r.Problem() != nil {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
