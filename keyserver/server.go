@@ -82,6 +82,7 @@ type Server struct {
 	fetching singleflight.Group // by name: one look-up serves all who ask
 	slots    chan struct{}      // one for each fetch under way
 	reading  chan struct{}      // has room for pageReads: one for each that goes on
+	tally    tally
 
 	headerTimeout time.Duration // headerTimeout; less in tests
 }
@@ -171,6 +172,12 @@ var (
 // client's rate; 503 when the store fails or too many fetches are under way.
 // A request to sign is answered as [SignRequest] says.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &counted{w, http.StatusOK}
+	s.answer(c, r)
+	s.tally.add(r, c.status)
+}
+
+func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	if !s.clientsFor(r).Allow(r.RemoteAddr, s.config.Now()) {
 		refuse(w, r, http.StatusTooManyRequests)
 		return

@@ -87,6 +87,14 @@ func (d Drop) String() string {
 	return [...]string{"epoch", "seen-full", "queue-full", "auth", "replay", "expired", "budget", "no-route", "cover", "marks-full"}[d]
 }
 
+// Drops returns all reasons.
+func Drops() (all []Drop) {
+	for d := range dropReasons {
+		all = append(all, d)
+	}
+	return all
+}
+
 // passing reports whether what was dropped for d may be handed in again.
 func (d Drop) passing() bool {
 	return d == DropNoRoute || d == DropQueueFull || d == DropSeenFull || d == DropMarksFull

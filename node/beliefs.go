@@ -301,3 +301,10 @@ func (b *beliefs) see(ctx context.Context, s *store.Store, domain pki.Domain, ch
 	b.seen[domain] = sighting
 	return true, nil
 }
+
+// countForks is how many domains are frozen.
+func (b *beliefs) countForks() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.forks)
+}

@@ -47,6 +47,7 @@ const (
 type Listen struct {
 	Link      string `toml:"link"`
 	KeyServer string `toml:"keyserver"`
+	Metrics   string `toml:"metrics"` // of this machine only; empty: nowhere
 }
 
 // Publish holds the addresses that others connect to; empty: the ones listened on, which
@@ -181,6 +182,7 @@ func (c Config) validate() error {
 		fault(Everywhere(address), "%q, which is to be published, is no address that others can connect to", address)
 	}
 	faults = append(append(faults, c.DNS.Update.faults()...), c.DNS.zoneFaults()...)
+	faults = append(faults, c.Listen.metricsFault())
 	faults = append(faults, c.unpublished("link", c.Listen.Link, c.Publish.Links), c.unpublished("keyserver", c.Listen.KeyServer, c.Publish.KeyServers))
 	fault(len(c.Publish.Links) > pki.MaxLinks, "publish.links has %d addresses, at most %d", len(c.Publish.Links), pki.MaxLinks)
 	fault(len(c.Publish.KeyServers) > pki.MaxKeyServers, "publish.keyservers has %d addresses, at most %d", len(c.Publish.KeyServers), pki.MaxKeyServers)
@@ -243,7 +245,7 @@ func (c Config) onLoopback() bool {
 
 // Text is the configuration file of c, each key with its meaning.
 func (c Config) Text() string {
-	return fmt.Sprintf(configText, c.Domain, c.Registration, c.Listen.Link, c.Listen.KeyServer,
+	return fmt.Sprintf(configText, c.Domain, c.Registration, c.Listen.Link, c.Listen.KeyServer, c.Listen.Metrics,
 		quoted(c.Publish.Links), quoted(c.Publish.KeyServers), c.Network.Private, c.DNS.Server, c.DNS.Anchors, c.DNS.Serve, quoted(c.DNS.Nameservers), c.DNS.Update.text(), c.Routing.ExtraHops, c.labText())
 }
 
@@ -320,6 +322,10 @@ registration = %q
 # Where to listen, host:port. Port 0 is any free one.
 link = %q
 keyserver = %q
+
+# Where Prometheus finds counters at /metrics: an address of this machine only, such as
+# "127.0.0.1:4406". They name nobody. "": nowhere.
+metrics = %q
 
 [publish]
 # What others connect to, host:port, if it is not what is listened on.

@@ -95,8 +95,14 @@ func (n *Node) serveControl(ctx context.Context, listener net.Listener) error {
 	n.handleLab(mux)
 	n.handleUsers(mux)
 	n.handleRotate(ctx, mux)
+	return serveHTTP(ctx, mux, listener)
+}
+
+// serveHTTP serves programs of this machine until ctx ends, and lets what is being answered come to
+// its end.
+func serveHTTP(ctx context.Context, handler http.Handler, listener net.Listener) error {
 	server := &http.Server{
-		Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10,
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx }, // so what is being answered ends with it
 	}
 	ended := make(chan error, 1)

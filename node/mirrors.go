@@ -93,6 +93,13 @@ func (m *mirrors) tell(checkpoint []byte) {
 	offer(m.changed, struct{}{})
 }
 
+// behind is of how many logs there is more than was copied, as far as is known.
+func (m *mirrors) behind() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.wanted)
+}
+
 // retell hands on what waits for it, the newest first: what is older than that need not be.
 func (m *mirrors) retell(ctx context.Context) {
 	m.mu.Lock()

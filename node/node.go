@@ -359,6 +359,7 @@ type doors struct {
 	keys    net.Listener
 	control net.Listener
 	zone    *dnstxt.Nameserver // nil: no zone is served
+	metrics net.Listener       // nil: nobody is told any
 }
 
 func (n *Node) listen(ctx context.Context) (d doors, err error) {
@@ -377,7 +378,10 @@ func (n *Node) listen(ctx context.Context) (d doors, err error) {
 	}
 	n.listener = d.link
 	n.addresses = Running{PID: os.Getpid(), Link: d.link.Addr().String(), KeyServer: d.keys.Addr().String(), Control: path, Swaps: n.swaps}
-	if d.zone, err = n.listenZone(); err != nil {
+	if d.metrics, err = n.listenMetrics(ctx); err == nil {
+		d.zone, err = n.listenZone()
+	}
+	if err != nil {
 		return d, errors.Join(err, d.link.Close(), d.keys.Close(), d.control.Close())
 	}
 	return d, nil
@@ -446,6 +450,9 @@ func (n *Node) start(ctx context.Context, g *errgroup.Group, d doors) {
 	g.Go(func() error { return n.serveControl(ctx, d.control) })
 	if d.zone != nil {
 		g.Go(func() error { return d.zone.Run(ctx) })
+	}
+	if d.metrics != nil {
+		g.Go(func() error { return n.serveMetrics(ctx, d.metrics) })
 	}
 	g.Go(func() error { return n.spread(ctx) })
 	g.Go(func() error { return n.tend(ctx, d.link) })

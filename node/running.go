@@ -13,7 +13,8 @@ type Running struct {
 	PID       int    `json:"pid"`
 	Link      string `json:"link"`
 	KeyServer string `json:"keyserver"`
-	Control   string `json:"control"`         // path of the operator's socket
+	Control   string `json:"control"` // path of the operator's socket
+	Metrics   string `json:"metrics,omitempty"`
 	DNS       string `json:"dns,omitempty"`   // where it serves its own zone; empty: nowhere
 	Swaps     bool   `json:"swaps,omitempty"` // its memory may be written to the swap space
 }
