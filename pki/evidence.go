@@ -91,8 +91,14 @@ const (
 type LogEvidence struct {
 	State      LogState
 	Newest     Fingerprint // the subject's newest key; only if current
-	Since      time.Time   // when Newest was logged; only if current
+	Since      time.Time   // from when on the judge knows that others saw Newest stand there; only if current; zero: not known
 	Challenged bool        // somebody who holds the pinned key objects to Newest
+}
+
+// ripe reports whether the newest key has stood in the log for [LogPatience], unchallenged. The log's own
+// word for how long it has does not count.
+func (l LogEvidence) ripe(now time.Time) bool {
+	return l.State == LogCurrent && !l.Challenged && !l.Since.IsZero() && now.Sub(l.Since) >= LogPatience
 }
 
 // Times of the judgement.

@@ -66,7 +66,7 @@ func stancesOf(e Evidence, now time.Time) stances {
 	s.backed = backed(s.vouches, max(1, e.Quorum))
 	if s.log == LogCurrent {
 		s.logged = valid(e.Log.Newest)
-		s.ripe = !e.Log.Challenged && now.Sub(e.Log.Since) >= LogPatience
+		s.ripe = e.Log.ripe(now)
 	}
 	return s
 }

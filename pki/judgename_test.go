@@ -52,14 +52,21 @@ func nameLines(t *testing.T) (lines []nameLine) {
 }
 
 // fits tells whether a line is about such evidence.
-func (l nameLine) fits(e Evidence) bool {
+func (l nameLine) fits(e Evidence, now time.Time) bool {
 	pin, shown := e.Pin.Key, e.Home
 	if slices.Contains(e.Revoked, shown) {
 		shown = Fingerprint{}
 	}
-	logged := map[bool]string{true: "N", false: "other"}[e.Log.State == NoLog || e.Log.State == LogCurrent && e.Log.Newest == shown]
+	pinned := pin != Fingerprint{} && !slices.Contains(e.Revoked, pin)
+	has := e.Log.State == LogCurrent && e.Log.Newest == shown
+	logged := map[bool]string{true: "N", false: "other"}[has || e.Log.State == NoLog && !pinned]
 	if e.Log.State == LogForked {
 		logged = "fork"
+	}
+	if l.pin != "-" && l.card == "N" { // another key than the pinned one
+		ripe := has && !e.Log.Challenged && now.Sub(e.Log.Since) >= LogPatience
+		return pinned && shown != pin && shown != (Fingerprint{}) && has &&
+			(l.pin == "K" || e.Pin.Trust < Verified) && (l.log == "N" || ripe)
 	}
 	is := func(cell, value string) bool { return cell == "*" || slices.Contains(strings.Split(cell, "/"), value) }
 	card := "N"
@@ -75,7 +82,7 @@ func TestJudgeNameIsTheTable(t *testing.T) {
 	lines := nameLines(t)
 	used := make([]int, len(lines))
 	allNames(now, func(e Evidence, home Verdict) {
-		i := slices.IndexFunc(lines, func(l nameLine) bool { return l.fits(e) })
+		i := slices.IndexFunc(lines, func(l nameLine) bool { return l.fits(e, now) })
 		if i < 0 {
 			t.Fatalf("no line fits %+v", e)
 		}
@@ -86,6 +93,14 @@ func TestJudgeNameIsTheTable(t *testing.T) {
 			if fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Fatalf("%+v, want %+v: %+v", got, want, e)
 			}
+		case "all, if home's is":
+			follows := Verdict{Row: RowReplaced, Key: e.Home, Trust: FirstSeen, Send: SendAll, Login: true}
+			if home.Send < SendAll || home.Trust == Untrusted {
+				follows.Key, follows.Trust, follows.Send, follows.Recheck = want.Key, want.Trust, SendNothing, RecheckPlain
+			}
+			if fmt.Sprint(got) != fmt.Sprint(follows) {
+				t.Fatalf("%+v, want %+v: %+v", got, follows, e)
+			}
 		case "home's":
 			if got.Key != e.Home || got.Send != home.Send || got.Row != home.Row || got.Trust != min(home.Trust, FirstSeen) {
 				t.Fatalf("%+v of %+v by %+v", got, e, home)
@@ -95,6 +110,9 @@ func TestJudgeNameIsTheTable(t *testing.T) {
 				t.Fatalf("%+v of %+v by %+v", got, e, home)
 			}
 		case "nothing":
+			if lines[i].key == "K" && got.Key == e.Pin.Key && got.Send == SendNothing && got.Row == RowReplaced {
+				break
+			}
 			if got.Key != (Fingerprint{}) || got.Send != SendNothing {
 				t.Fatalf("%+v of %+v", got, e)
 			}
@@ -114,7 +132,7 @@ func TestJudgeNameIsTheTable(t *testing.T) {
 func TestLogMakesNoKeyWorse(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	allNames(now, func(e Evidence, home Verdict) {
-		if e.Home.IsZero() || e.Log.State == NoLog || e.Log.State == LogForked {
+		if e.Home.IsZero() || e.Log.shows(e.Home) || e.Log.State == LogForked {
 			return
 		}
 		in := e
@@ -136,4 +154,37 @@ func TestUnprovenIsNotPinned(t *testing.T) {
 	if v.Row != RowUnproven || v.Send != SendPublic || v.Recheck == 0 || v.Pin(e.Pin).Key != (Fingerprint{}) || v.Reason() == "" || v.Next() != StepWait {
 		t.Errorf("%+v", v)
 	}
+}
+
+// A user's key gives way to none but one that others have seen in the log for 72 h, while nobody objects;
+// and never if it was verified, or ended.
+func TestOnlyTimeReplacesAName(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	allNames(now, func(e Evidence, home Verdict) {
+		v := JudgeName(e, home, now)
+		if e.Pin.Key.IsZero() || v.Key == e.Pin.Key || v.Key.IsZero() {
+			return
+		}
+		l := e.Log
+		if l.State != LogCurrent || l.Newest != v.Key || l.Challenged || now.Sub(l.Since) < LogPatience || e.Pin.Trust == Verified ||
+			slices.Contains(e.Revoked, v.Key) || slices.Contains(e.Revoked, e.Pin.Key) || home.Send < SendAll {
+			t.Fatalf("%+v of %+v by %+v", v, e, home)
+		}
+		after := e
+		after.Pin = v.Pin(e.Pin)
+		if again := JudgeName(after, home, now); again.Key != v.Key || again.Send != v.Send || again.Trust != v.Trust || again.Login != v.Login {
+			t.Fatalf("judged again: %+v, before %+v", again, v)
+		}
+		for _, less := range []LogEvidence{
+			{State: LogCurrent, Newest: l.Newest, Since: now.Add(-LogPatience + time.Nanosecond)},
+			{State: LogCurrent, Newest: l.Newest, Since: l.Since, Challenged: true},
+			{State: LogCurrent, Newest: l.Newest}, // nobody but the home has seen it there
+			{State: LogStale}, {State: LogMissing}, {},
+		} {
+			e.Log = less
+			if v := JudgeName(e, home, now); v.Key != e.Pin.Key || v.Send != SendNothing {
+				t.Fatalf("%+v by %+v", v, less)
+			}
+		}
+	})
 }

@@ -25,8 +25,10 @@ func (in inputs) bytes(key string) []byte {
 	return b
 }
 
-func (in inputs) now() time.Time {
-	n, err := strconv.ParseInt(in["now"], 10, 64)
+func (in inputs) now() time.Time { return in.time("now") }
+
+func (in inputs) time(key string) time.Time {
+	n, err := strconv.ParseInt(in[key], 10, 64)
 	if err != nil {
 		panic(fmt.Sprintf("the time of a vector: %v", err))
 	}
@@ -397,7 +399,7 @@ func judgeLogged(in inputs) (inputs, error) {
 	logs := map[string]LogState{"none": NoLog, "away": LogAway, "stale": LogStale, "current": LogCurrent, "fork": LogForked, "missing": LogMissing}
 	sends := []string{"nothing", "public", "warned", "all"}
 	fingerprint := func(key string) (f Fingerprint) { copy(f[:], in.bytes(key)); return f }
-	e := Evidence{Home: fingerprint("card"), Log: LogEvidence{State: logs[in["log"]], Newest: fingerprint("entry"), Since: in.now()}}
+	e := Evidence{Home: fingerprint("card"), Log: LogEvidence{State: logs[in["log"]], Newest: fingerprint("entry"), Since: in.time("since")}}
 	if pin := fingerprint("pin"); !pin.IsZero() {
 		e.Pin = Pin{Key: pin, Trust: FirstSeen}
 	}

@@ -78,6 +78,8 @@ func watchedBy(l *agent.LogReport) string {
 // meaning is what a place in the log, or the lack of one, means for whoever writes.
 func meaning(l *agent.LogReport) string {
 	switch {
+	case !l.Ripe.IsZero():
+		return "It is not the known key. It takes the place of that at a look-up after " + l.Ripe.UTC().Format("2 Jan 15:04 UTC") + ", if the owner of the known key does not object."
 	case l.State == "current" && len(l.Cosigned) == 0:
 		return "Everybody who reads that log sees the key; but to you it may show another one than to the rest."
 	case l.State == "current":

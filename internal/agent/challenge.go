@@ -101,6 +101,27 @@ func (a *Agent) objections(tx *vault.Tx, name pki.Name) (all []pki.Challenge, er
 	return all, err
 }
 
+// stall stops the clock of another key than the known one for as long as somebody objects to it; when a
+// challenge has run out it begins anew.
+func (a *Agent) stall(tx *vault.Tx, p *person) error {
+	log := &p.evidence.Log
+	if log.Since.IsZero() {
+		return nil
+	}
+	return tx.Range(prefixObject+p.name.String()+"/", func(_ string, raw []byte) error {
+		c, err := pki.ParseChallenge(raw)
+		if err != nil || !c.Against(log.Newest) {
+			return err
+		}
+		if slices.ContainsFunc(p.objects, func(o pki.Challenge) bool { return o.Key() == c.Key() }) {
+			log.Challenged = true
+		} else if ends := c.Ends(); !a.now().Before(ends) && ends.After(log.Since) {
+			log.Since = ends
+		}
+		return nil
+	})
+}
+
 // contest holds who is met now while the owner of another key objects: two say to be her, and only
 // she can tell which, by other means. A key that is pinned stays so.
 func (p *person) contest() {

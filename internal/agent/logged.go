@@ -19,6 +19,7 @@ type logPlace struct {
 	Index    int64                 `json:"index"`           // of the entry, from 0
 	Size     int64                 `json:"size"`            // entries under the head
 	Since    time.Time             `json:"since,omitzero"`  // of the entry, as the home says
+	Seen     time.Time             `json:"seen,omitzero"`   // by when others had cosigned it, at the first look-up that showed this key; zero: nobody has
 	Watchers []keyserver.Witnessed `json:"watchers"`        // who is known to watch the log, and whether they have cosigned
 	Wanted   int                   `json:"wanted"`          // how many of them are to have
 }
@@ -58,7 +59,34 @@ func (p logPlace) evidence(now time.Time) pki.LogEvidence {
 	case len(fresh) < p.Wanted:
 		return pki.LogEvidence{State: pki.LogStale}
 	}
-	return pki.LogEvidence{State: pki.LogCurrent, Newest: p.Identity, Since: p.Since}
+	return pki.LogEvidence{State: pki.LogCurrent, Newest: p.Identity, Since: p.Seen}
+}
+
+// seen is by when as many as are wanted, and one at least, had cosigned the head. By one less it may be that
+// only somebody says so whose clock is wrong.
+func (p logPlace) seen(now time.Time) time.Time {
+	ever, _ := p.cosigned(now)
+	most := max(1, p.Wanted)
+	if p.Shown != placed || len(ever) < most {
+		return time.Time{}
+	}
+	slices.SortFunc(ever, func(a, b keyserver.Witnessed) int { return a.Time.Compare(b.Time) })
+	return ever[most-1].Time
+}
+
+// after is a place with what the one before it had shown of the same key.
+func (p logPlace) after(was logPlace, now time.Time) logPlace {
+	p.Seen = p.seen(now)
+	if was.Identity != p.Identity || was.Shown != placed {
+		return p
+	}
+	if p.Shown != placed {
+		return was // which grows old: a copy may come without a proof
+	}
+	if !was.Seen.IsZero() && was.Seen.Before(p.Seen) {
+		p.Seen = was.Seen
+	}
+	return p
 }
 
 // maxPlaces is how many places are kept; then those of people who are no contacts go, whom anybody may have
@@ -147,14 +175,17 @@ func (a *Agent) sawPlace(card pki.SignedCard, proof []byte) (ok bool, err error)
 			return err
 		}
 		p.Identity = key
-		if was, known, err := load[logPlace](tx, prefixPlace+name.String()); err != nil {
+		was, _, err := load[logPlace](tx, prefixPlace+name.String())
+		if err != nil {
 			return err
-		} else if known && was.Identity == key && was.Shown == placed && p.Shown != placed {
-			p = was // which grows old: a copy may come without a proof
 		}
-		person, err := a.person(tx, name, pki.Fingerprint{})
+		p = p.after(was, a.now())
+		if err := errors.Join(roomForPlace(tx, name), save(tx, prefixPlace+name.String(), p)); err != nil {
+			return err
+		}
+		person, err := a.person(tx, name, key)
 		ok = p.evidence(a.now()).State == pki.LogCurrent || !person.evidence.Pin.Key.IsZero()
-		return errors.Join(err, roomForPlace(tx, name), save(tx, prefixPlace+name.String(), p))
+		return errors.Join(err, a.supersede(tx, person))
 	})
 	return ok, err
 }
@@ -201,6 +232,7 @@ type LogReport struct {
 	Wanted   int          `json:"wanted"`            // how many are to have cosigned within the last 7 days
 	Refuted  bool         `json:"refuted,omitempty"` // what was shown as a proof does not hold
 	Known    bool         `json:"known"`             // the key is pinned: it needs no log
+	Ripe     time.Time    `json:"ripe,omitzero"`     // from when on another key may take the place of the pinned one
 	Dropped  bool         `json:"dropped,omitempty"` // the domain kept a log once, and names none now
 }
 
@@ -214,7 +246,10 @@ func (a *Agent) reportLog(tx *vault.Tx, p person) (*LogReport, error) {
 	e := p.evidence.Log
 	r := &LogReport{
 		State: states[e.State], Domain: home, Since: p.place.Since, Wanted: p.place.Wanted, Refuted: p.place.Shown == misplaced,
-		Known: !p.evidence.Pin.Key.IsZero(), Dropped: e.State != pki.NoLog && !d.HasLog(), Cosigned: []pki.Domain{}, Watchers: []pki.Domain{},
+		Known: !p.evidence.Pin.Key.IsZero() && p.asked() == p.evidence.Pin.Key, Dropped: e.State != pki.NoLog && !d.HasLog(), Cosigned: []pki.Domain{}, Watchers: []pki.Domain{},
+	}
+	if l := p.evidence.Log; p.verdict.Row == pki.RowReplaced && !l.Challenged && !l.Since.IsZero() && p.evidence.Pin.Trust < pki.Verified {
+		r.Ripe = l.Since.Add(pki.LogPatience)
 	}
 	if p.place.Shown == placed {
 		r.Entry, r.Entries = p.place.Index+1, p.place.Size

@@ -9,17 +9,21 @@ import (
 	"github.com/p3do/p3do/pki"
 )
 
-// A notice is that somebody whom we know has ended her key. It is noted together with that, whichever
+// A notice is that somebody whom we know has ended her key, or has another one now. It is noted together with that, whichever
 // program hears of it, and stays until one has told the user: by Warnings, or by Config.Tell when it
 // closes the folder. Who is told by a program that is killed right then is told again. There is at
 // most one for each contact.
 type notice struct {
 	Name pki.Name        `json:"name"`
 	Key  pki.Fingerprint `json:"key"`
-	At   time.Time       `json:"at"` // when we heard of it
+	At   time.Time       `json:"at"`           // when we heard of it
+	Now  pki.Fingerprint `json:"now,omitzero"` // the key that took the place of Key; zero: that was ended
 }
 
 func (n notice) err() error {
+	if !n.Now.IsZero() {
+		return &SupersededError{Name: n.Name, Was: n.Key, Now: n.Now}
+	}
 	return &TrustError{Name: n.Name, Subject: n.Name.String(), Pinned: n.Key, Verdict: pki.Verdict{Row: pki.RowRevoked}}
 }
 

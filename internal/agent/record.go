@@ -38,7 +38,7 @@ import (
 //	scanned                scanned: how far the key log of our home was read
 //	owncards               the SHA-256 of the newest cards that we signed, in hexadecimal
 //	renewal                renewal: how asking for a fresh certificate went
-//	notice/NAME            notice: a contact who has ended her key, until the user is told
+//	notice/NAME            notice: a contact who has ended her key, or has another one now, until the user is told
 //	contact/NAME           contact
 //	moved/FINGERPRINT/NAME a signed move, raw: the key has left that name for another one
 //	settle/FINGERPRINT/NAME of a move of a contact: the new name, which is to get her pin

@@ -200,7 +200,7 @@ func (a *Agent) keepRevocation(tx *vault.Tx, raw []byte) error {
 		return err
 	}
 	if ours && met && r.Scope == pki.KeyRevoked {
-		told := a.note(tx, notice{r.Name(), identity, a.now().UTC()})
+		told := a.note(tx, notice{Name: r.Name(), Key: identity, At: a.now().UTC()})
 		if err := errors.Join(told, a.recall(tx, identity)); err != nil {
 			return err
 		}

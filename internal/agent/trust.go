@@ -84,13 +84,15 @@ func (a *Agent) person(tx *vault.Tx, name pki.Name, shown pki.Fingerprint) (p pe
 			p.evidence.Revoked = append(p.evidence.Revoked, key)
 		}
 	}
-	if p.evidence.Log, p.place, err = a.logged(tx, name, p.key()); err != nil {
+	if p.evidence.Log, p.place, err = a.logged(tx, name, p.asked()); err != nil {
 		return p, err
 	}
 	if p.objects, err = a.objections(tx, name); err != nil {
 		return p, err
 	}
-	p.evidence.Log.Challenged = len(p.objects) > 0
+	if err = a.stall(tx, &p); err != nil {
+		return p, err
+	}
 	p.verdict = pki.JudgeName(p.evidence, p.home.verdict, a.now())
 	p.contest()
 	p.ended = has(tx, prefixEnded+name.String()+"/"+p.key().String())
@@ -104,6 +106,14 @@ func (p person) key() pki.Fingerprint {
 		return p.evidence.Home
 	}
 	return p.contact.Identity
+}
+
+// asked is the key of which her home's log is asked: the one that is shown, or else by which she is known.
+func (p person) asked() pki.Fingerprint {
+	if !p.evidence.Home.IsZero() {
+		return p.evidence.Home
+	}
+	return p.key()
 }
 
 // verified tells whether she, or her owner by other means, has confirmed her key.

@@ -19,22 +19,28 @@ func (w *world) proven() (list []vector, err error) {
 		pin, card, entry pki.Fingerprint
 		log              pki.LogState
 		home             pki.Sending
+		ago              time.Duration // how long others have seen the entry there; 0: an hour
 	}{
-		{"met now, in the log", pki.Fingerprint{}, n, n, pki.LogCurrent, pki.SendAll},
-		{"met now, no log is kept", pki.Fingerprint{}, n, pki.Fingerprint{}, pki.NoLog, pki.SendAll},
-		{"met now, not shown in the log", pki.Fingerprint{}, n, pki.Fingerprint{}, pki.LogMissing, pki.SendAll},
-		{"met now, nobody has seen the log for a week", pki.Fingerprint{}, n, pki.Fingerprint{}, pki.LogStale, pki.SendAll},
-		{"met now, the log has another key", pki.Fingerprint{}, n, k, pki.LogCurrent, pki.SendAll},
-		{"met now, the log contradicts itself", pki.Fingerprint{}, n, pki.Fingerprint{}, pki.LogForked, pki.SendAll},
-		{"met now, in the log of a home that nobody confirms", pki.Fingerprint{}, n, n, pki.LogCurrent, pki.SendNothing},
-		{"met now, in the log of a home against which DNS speaks", pki.Fingerprint{}, n, n, pki.LogCurrent, pki.SendWarned},
-		{"known, not shown in the log", k, k, pki.Fingerprint{}, pki.LogMissing, pki.SendAll},
-		{"known, nobody has seen the log for a week", k, k, pki.Fingerprint{}, pki.LogStale, pki.SendAll},
-		{"known, another key in the log", k, n, n, pki.LogCurrent, pki.SendAll},
-		{"known, another key, not shown in the log", k, n, pki.Fingerprint{}, pki.LogMissing, pki.SendAll},
+		{"met now, in the log", pki.Fingerprint{}, n, n, pki.LogCurrent, pki.SendAll, 0},
+		{"met now, no log is kept", pki.Fingerprint{}, n, pki.Fingerprint{}, pki.NoLog, pki.SendAll, 0},
+		{"met now, not shown in the log", pki.Fingerprint{}, n, pki.Fingerprint{}, pki.LogMissing, pki.SendAll, 0},
+		{"met now, nobody has seen the log for a week", pki.Fingerprint{}, n, pki.Fingerprint{}, pki.LogStale, pki.SendAll, 0},
+		{"met now, the log has another key", pki.Fingerprint{}, n, k, pki.LogCurrent, pki.SendAll, 0},
+		{"met now, the log contradicts itself", pki.Fingerprint{}, n, pki.Fingerprint{}, pki.LogForked, pki.SendAll, 0},
+		{"met now, in the log of a home that nobody confirms", pki.Fingerprint{}, n, n, pki.LogCurrent, pki.SendNothing, 0},
+		{"met now, in the log of a home against which DNS speaks", pki.Fingerprint{}, n, n, pki.LogCurrent, pki.SendWarned, 0},
+		{"known, not shown in the log", k, k, pki.Fingerprint{}, pki.LogMissing, pki.SendAll, 0},
+		{"known, nobody has seen the log for a week", k, k, pki.Fingerprint{}, pki.LogStale, pki.SendAll, 0},
+		{"known, another key in the log", k, n, n, pki.LogCurrent, pki.SendAll, 0},
+		{"known, another key in the log for less than 72 h", k, n, n, pki.LogCurrent, pki.SendAll, pki.LogPatience - time.Second},
+		{"known, another key in the log for 72 h", k, n, n, pki.LogCurrent, pki.SendAll, pki.LogPatience},
+		{"known, another key in the log for 72 h, and DNS speaks against the home", k, n, n, pki.LogCurrent, pki.SendWarned, pki.LogPatience},
+		{"known, another key, and the log was stale for 72 h", k, n, pki.Fingerprint{}, pki.LogStale, pki.SendAll, pki.LogPatience},
+		{"known, another key, not shown in the log", k, n, pki.Fingerprint{}, pki.LogMissing, pki.SendAll, 0},
 	} {
 		e := pki.Evidence{Home: c.card, Log: pki.LogEvidence{State: c.log, Newest: c.entry, Since: now()}}
-		in := map[string]string{"card": hexed(c.card[:]), "log": logWords[c.log], "home": sendWords[c.home], "now": unix(now().Add(time.Hour))}
+		ago := max(c.ago, time.Hour)
+		in := map[string]string{"card": hexed(c.card[:]), "log": logWords[c.log], "home": sendWords[c.home], "since": unix(now()), "now": unix(now().Add(ago))}
 		if !c.pin.IsZero() {
 			e.Pin = pki.Pin{Key: c.pin, Trust: pki.FirstSeen}
 			in["pin"] = hexed(c.pin[:])
@@ -42,7 +48,7 @@ func (w *world) proven() (list []vector, err error) {
 		if !c.entry.IsZero() {
 			in["entry"] = hexed(c.entry[:])
 		}
-		verdict := pki.JudgeName(e, pki.Verdict{Row: pki.RowAgreed, Send: c.home, Trust: pki.Vouched}, now().Add(time.Hour))
+		verdict := pki.JudgeName(e, pki.Verdict{Row: pki.RowAgreed, Send: c.home, Trust: pki.Vouched}, now().Add(ago))
 		v := vector{Kind: "logged", Comment: c.comment, Expect: "refuse", In: in}
 		if verdict.Send > pki.SendNothing {
 			v.Expect, v.Out = "accept", map[string]string{"key": hexed(verdict.Key[:]), "send": sendWords[verdict.Send]}
