@@ -86,6 +86,9 @@ func (n *Node) forgetLog(ctx context.Context, domain pki.Domain) error {
 	if err := n.store.ForgetLog(ctx, keylog.Origin(domain)); err != nil {
 		return err
 	}
+	if _, err := n.store.KeepCopies(ctx, domain.String(), nil); err != nil { // their numbers are those of that log
+		return err
+	}
 	n.mirrors.forget(domain)
 	return n.store.DropStatement(ctx, uint8(pki.StatementHead), domain.String(), [32]byte{})
 }

@@ -73,12 +73,19 @@ func (i *intake) take(from net.Addr, name pki.Name, now time.Time) bool {
 // remember keeps the bucket of a name while it is not full, and forgets those that are by now.
 func (i *intake) remember(name pki.Name, of *bucket, now time.Time) {
 	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.names[name] = of; now.Sub(i.tidied) < intakeEachEvery {
-		return
+	i.names[name] = of
+	tidy := now.Sub(i.tidied) >= intakeEachEvery
+	var all map[pki.Name]*bucket
+	if tidy {
+		i.tidied, all = now, maps.Clone(i.names)
 	}
-	i.tidied = now
-	maps.DeleteFunc(i.names, func(_ pki.Name, b *bucket) bool { return b.full(now) })
+	i.mu.Unlock()
+	maps.DeleteFunc(all, func(_ pki.Name, b *bucket) bool { return !b.full(now) }) // not under the lock: who takes from a bucket waits for that
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for full := range all {
+		delete(i.names, full)
+	}
 }
 
 func (i *intake) bucket(domain pki.Domain) *bucket {

@@ -75,7 +75,7 @@ func TestLookupThroughTheMesh(t *testing.T) {
 		{"a name", mor.Question{Name: bob.name, Home: home}, bob.name, true},
 		{"a key", mor.Question{Key: bob.key.Fingerprint(), Home: home}, bob.name, true},
 		{"no such name", mor.Question{Name: parse(t, pki.ParseName, "bo@b.test"), Home: home}, pki.Name{}, false},
-		{"a name elsewhere", mor.Question{Name: ann.name, Home: home}, pki.Name{}, false},
+		{"a name elsewhere", mor.Question{Name: parse(t, pki.ParseName, "ann@z.test"), Home: home}, pki.Name{}, false},
 		{"no such key", mor.Question{Key: pki.Fingerprint{1}, Home: home}, pki.Name{}, false},
 		{"her own home, of which she asks", mor.Question{Name: ann.name, Home: ann.name.Domain()}, ann.name, true},
 	} {

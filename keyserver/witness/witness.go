@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -118,7 +119,7 @@ func OpenHead(checkpoint []byte, log note.Verifier) (h store.Head, text string, 
 		return h, "", ErrMalformed
 	}
 	c, err := torchwood.ParseCheckpoint(signed.Text)
-	if err != nil || c.String() != signed.Text || c.Origin != log.Name() || c.N == 0 && c.Hash != emptyRoot() {
+	if err != nil || c.String() != signed.Text || c.Origin != log.Name() || c.N == 0 && c.Hash != emptyRoot() || c.N > keylog.MaxLeaves {
 		return h, "", ErrMalformed
 	}
 	alone, err := note.Sign(&note.Note{Text: signed.Text, Sigs: signed.Sigs})

@@ -305,3 +305,15 @@ func TestCheckpointWithAllCosignaturesIsRead(t *testing.T) {
 		t.Errorf("a head of %d bytes: %v", len(long), err)
 	}
 }
+
+// A head of more leaves than a log can have is no head: arithmetic on such trees does not end.
+func TestHeadsAreBounded(t *testing.T) {
+	log := newTree("a.test", 1)
+	log.add(1, "a")
+	for _, size := range []uint64{keylog.MaxLeaves + 1, 1<<62 + 1, 1<<63 - 1} {
+		signed := log.sign(fmt.Sprintf("%s\n%d\n%s\n", keylog.Origin(log.descriptor.Domain), size, must(tlog.TreeHash(1, log))))
+		if _, err := HeadBy(log.descriptor, signed); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%d leaves: %v", size, err)
+		}
+	}
+}
