@@ -48,53 +48,45 @@ func newIntake(own pki.Domain) *intake {
 // take counts one more of a name in a domain that is known here, unless it is one too many: then it
 // costs nobody anything.
 func (i *intake) take(from net.Addr, name pki.Name, now time.Time) bool {
+	each, of := i.buckets(name)
 	client := func() bool { return takeOwn(i.clients, from, now) }
 	domain := func() bool {
-		return i.bucket(name.Domain()).take(now, func() bool {
+		return of.take(now, func() bool {
 			if name.Domain() == i.own {
 				return client()
 			}
 			return i.all.take(now, client)
 		})
 	}
-	i.mu.Lock()
-	of := i.names[name]
-	i.mu.Unlock()
-	if of == nil {
-		of = &bucket{atOnce: intakeEach, every: intakeEachEvery}
-	}
-	if !of.take(now, domain) {
+	if !each.take(now, domain) {
 		return false
 	}
-	i.remember(name, of, now)
+	i.remember(name, each, now)
 	return true
 }
 
 // remember keeps the bucket of a name while it is not full, and forgets those that are by now.
 func (i *intake) remember(name pki.Name, of *bucket, now time.Time) {
 	i.mu.Lock()
-	i.names[name] = of
-	tidy := now.Sub(i.tidied) >= intakeEachEvery
-	var all map[pki.Name]*bucket
-	if tidy {
-		i.tidied, all = now, maps.Clone(i.names)
-	}
-	i.mu.Unlock()
-	maps.DeleteFunc(all, func(_ pki.Name, b *bucket) bool { return !b.full(now) }) // not under the lock: who takes from a bucket waits for that
-	i.mu.Lock()
 	defer i.mu.Unlock()
-	for full := range all {
-		delete(i.names, full)
+	if i.names[name] = of; now.Sub(i.tidied) < intakeEachEvery {
+		return
 	}
+	i.tidied = now
+	maps.DeleteFunc(i.names, func(_ pki.Name, b *bucket) bool { return b.full(now) })
 }
 
-func (i *intake) bucket(domain pki.Domain) *bucket {
+// buckets are those of a name and of its domain. They are looked up before one is taken from: who
+// holds a bucket must not wait for the lock under which remember waits for buckets.
+func (i *intake) buckets(name pki.Name) (each, of *bucket) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	b := i.of[domain]
-	if b == nil {
-		b = &bucket{atOnce: newcomersAtOnce, every: newcomerEvery}
-		i.of[domain] = b
+	if each = i.names[name]; each == nil {
+		each = &bucket{atOnce: intakeEach, every: intakeEachEvery}
 	}
-	return b
+	if of = i.of[name.Domain()]; of == nil {
+		of = &bucket{atOnce: newcomersAtOnce, every: newcomerEvery}
+		i.of[name.Domain()] = of
+	}
+	return each, of
 }

@@ -118,7 +118,7 @@ func TestMoveRefused(t *testing.T) {
 	must(t, at.client.Move(t.Context(), good.Raw()))
 	n := m.nodes["b.test"].node
 	second := ann.moves(there, ann.certified(a, "anna@a.test"), 2)
-	of := n.movings.bucket(second.From().Domain())
+	_, of := n.movings.buckets(second.From())
 	of.mu.Lock()
 	of.empty = time.Now()
 	of.mu.Unlock()

@@ -117,7 +117,7 @@ func TestHandedInRefused(t *testing.T) {
 	first := ends(m.authority("a.test"), ann.cert)
 	must(t, b.client.Revoke(t.Context(), first))
 	n := m.nodes["b.test"].node
-	of := n.endings.bucket(ann.name.Domain())
+	_, of := n.endings.buckets(ann.name)
 	of.mu.Lock()
 	of.empty = time.Now()
 	of.mu.Unlock()
