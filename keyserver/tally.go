@@ -2,6 +2,7 @@ package keyserver
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -11,8 +12,7 @@ import (
 // A Route is a kind of request, as it is counted. It names nobody.
 type Route string
 
-// routes are all. What is no request is counted as "other", and so is a name that
-// nobody may ask for.
+// routes are all; whatever begins with none of them is counted as the last.
 var routes = [...]Route{"user", "key", "server", "servers", "successions", "proof", "log", "mirror", "witness", "sign", "other"}
 
 // statuses are all statuses of answers; one that is not among them is counted as the last.
@@ -56,18 +56,15 @@ func (c *counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // add counts the answer to a request.
 func (t *tally) add(r *http.Request, status int) {
-	i, j := len(routes)-1, len(statuses)-1
-	for n, route := range routes {
-		if route == routeOf(r) {
-			i = n
-		}
+	t[place(routes[:], routeOf(r))][place(statuses[:], status)].Add(1)
+}
+
+// place is where v stands among all; the last place if it is none of them.
+func place[T comparable](all []T, v T) int {
+	if i := slices.Index(all, v); i >= 0 {
+		return i
 	}
-	for n, known := range statuses {
-		if known == status {
-			j = n
-		}
-	}
-	t[i][j].Add(1)
+	return len(all) - 1
 }
 
 // routeOf reads no more of a target than what is asked for, and not of whom.
