@@ -382,6 +382,9 @@ func (n *Node) listen(ctx context.Context) (d doors, err error) {
 		d.zone, err = n.listenZone()
 	}
 	if err != nil {
+		if d.metrics != nil {
+			err = errors.Join(err, d.metrics.Close())
+		}
 		return d, errors.Join(err, d.link.Close(), d.keys.Close(), d.control.Close())
 	}
 	return d, nil
