@@ -31,17 +31,11 @@ type Challenged struct {
 // the folder knows. record is the entry of the key log that she found, zero if none. Errors: ErrNoHome
 // if the key was never certified, ErrNotHandedIn, a *session.Error if a node refuses.
 func (a *Agent) Challenge(ctx context.Context, via pki.Domain, record [32]byte) (HandedIn, error) {
-	if a.self.linked() {
-		return HandedIn{}, ErrDevice
-	}
-	id, _, err := a.identity()
+	certificate, err := a.certified()
 	if err != nil {
 		return HandedIn{}, err
 	}
-	if len(id.Certificate) == 0 {
-		return HandedIn{}, ErrNoHome
-	}
-	c, err := a.self.key.Challenge(id.Certificate, record, a.now())
+	c, err := a.self.key.Challenge(certificate, record, a.now())
 	if err != nil {
 		return HandedIn{}, err
 	}

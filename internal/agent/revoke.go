@@ -35,21 +35,28 @@ type HandedIn struct {
 	At   []pki.Domain    `json:"at"`
 }
 
+// certified is the certificate of the user's identity key, which is here to speak of itself. Errors:
+// ErrDevice, ErrNoHome if the key was never certified.
+func (a *Agent) certified() (der []byte, err error) {
+	if a.self.linked() {
+		return nil, ErrDevice
+	}
+	id, _, err := a.identity()
+	if err == nil && len(id.Certificate) == 0 {
+		err = ErrNoHome
+	}
+	return id.Certificate, err
+}
+
 // Revoke ends the user's own key, for good: her identity key signs that. It is handed in at the
 // node of via; without one at the home, and at some others that the folder knows. Errors:
 // ErrNoHome if the key was never certified, ErrNotHandedIn, a *session.Error if a node refuses.
 func (a *Agent) Revoke(ctx context.Context, via pki.Domain) (HandedIn, error) {
-	if a.self.linked() {
-		return HandedIn{}, ErrDevice
-	}
-	id, _, err := a.identity()
+	certificate, err := a.certified()
 	if err != nil {
 		return HandedIn{}, err
 	}
-	if len(id.Certificate) == 0 {
-		return HandedIn{}, ErrNoHome
-	}
-	r, err := a.self.key.RevokeKey(id.Certificate, a.now())
+	r, err := a.self.key.RevokeKey(certificate, a.now())
 	if err != nil {
 		return HandedIn{}, err
 	}
