@@ -45,7 +45,7 @@ func TestSilentConnections(t *testing.T) {
 	}
 }
 
-// A datagram that cannot be read ends nothing: the next one is answered.
+// A datagram that cannot be read ends nothing: it is counted, and the next one is answered.
 func TestUnreadDatagram(t *testing.T) {
 	r := newResponder(t)
 	publish(t, r, "a.test", fullRecord())
@@ -56,11 +56,20 @@ func TestUnreadDatagram(t *testing.T) {
 	if _, err := tcp.Lookup(t.Context(), domain(t, "a.test")); err != nil { // and reading fails meanwhile
 		t.Fatal(err)
 	}
+	for r.Counts().Failed < 3 {
+		if t.Context().Err() != nil {
+			t.Fatal("reading does not fail")
+		}
+		runtime.Gosched()
+	}
 	if err := r.sockets.udp.SetReadDeadline(time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := askUDP(t, r.Addr(), "a.test"); err != nil {
 		t.Error(err)
+	}
+	if got := r.Counts(); got.Answered != 2 || got.Over != 0 {
+		t.Errorf("%+v", got)
 	}
 }
 

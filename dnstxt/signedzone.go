@@ -97,6 +97,16 @@ func (z *SignedZone) Set(record Record, now time.Time) error {
 	return z.sign(record, now.Unix())
 }
 
+// mailbox is to whom mail about the zone goes: hostmaster (RFC 2142) of the domain, or, where that is too long to be a
+// name, nobody (".", as RFC 7505 has it of mail).
+func mailbox(domain pki.Domain) string {
+	name := "hostmaster." + domain.String() + "."
+	if octets, err := wire(name); err != nil || len(octets) > maxName {
+		return "."
+	}
+	return name
+}
+
 // at are the pages that may be shown now. Those whose signatures are old, or not good yet
 // because the clock was put back, are made anew first: what has expired is never shown.
 func (z *SignedZone) at(now int64) (*pages, error) {
@@ -149,7 +159,7 @@ func (z *SignedZone) sets(record Record, serial uint32) [][]dns.RR {
 	key := z.cfg.Key.dnskey(z.apex, z.cfg.TTL)
 	soa := &dns.SOA{
 		Hdr: header(z.apex, dns.TypeSOA, denialTTL), Ns: z.cfg.Nameservers[0].String() + ".",
-		Mbox: "hostmaster." + z.cfg.Domain.String() + ".", Serial: serial,
+		Mbox: mailbox(z.cfg.Domain), Serial: serial,
 		Refresh: 3600, Retry: 600, Expire: 7 * 86400, Minttl: denialTTL,
 	}
 	cds := key.ToDS(dns.SHA256).ToCDS()

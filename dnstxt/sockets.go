@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -22,8 +23,7 @@ const (
 
 	// troubled is the pause after the system had no connection to give, as when there are too
 	// many open files, or no datagram.
-	troubled    = 100 * time.Millisecond
-	maxFailures = 100 // to read a datagram, one after the other: then the socket is given up
+	troubled = 100 * time.Millisecond
 )
 
 // A replier appends the answer to a query as it came from the network, at most
@@ -32,8 +32,36 @@ type replier func(answer, query []byte, limit int) []byte
 
 // sockets are one port, for UDP and TCP.
 type sockets struct {
-	udp *net.UDPConn
-	tcp net.Listener
+	udp    *net.UDPConn
+	tcp    net.Listener
+	counts *counts
+}
+
+// Counts is what became of what came to a server.
+type Counts struct {
+	Answered uint64 // queries, whole, over UDP or TCP
+	Over     uint64 // queries over the rate of their network: told to use TCP, or passed by
+	Ignored  uint64 // what is no query, or too long
+	Failed   uint64 // times that the system had no datagram to give
+}
+
+type counts struct{ answered, over, ignored, failed atomic.Uint64 }
+
+// Counts tells what became of what came, since the start.
+func (s *sockets) Counts() Counts {
+	return Counts{s.counts.answered.Load(), s.counts.over.Load(), s.counts.ignored.Load(), s.counts.failed.Load()}
+}
+
+// of counts the answer to a query that had room for so many octets.
+func (c *counts) of(answer []byte, limit int) {
+	switch {
+	case len(answer) == 0:
+		c.ignored.Add(1)
+	case limit == 0:
+		c.over.Add(1)
+	default:
+		c.answered.Add(1)
+	}
 }
 
 // listen opens address, IP:port. With port 0 it takes a port that is free for both.
@@ -64,7 +92,7 @@ func listenBoth(at netip.AddrPort) (sockets, error) {
 	if err != nil {
 		return sockets{}, errors.Join(err, udp.Close())
 	}
-	return sockets{udp, tcp}, nil
+	return sockets{udp, tcp, new(counts)}, nil
 }
 
 // Addr returns the host:port that is listened on, for UDP and TCP.
@@ -73,51 +101,50 @@ func (s *sockets) Addr() string { return s.udp.LocalAddr().String() }
 // Close closes the sockets of what does not run.
 func (s *sockets) Close() error { return errors.Join(s.udp.Close(), s.tcp.Close()) }
 
-// run answers until ctx ends, which is no error, or the UDP socket fails for good. It closes
+// run answers until ctx ends. It closes
 // the sockets and returns when all its goroutines have. gate and crowd may be nil.
-func (s *sockets) run(ctx context.Context, reply replier, gate *gate, crowd *crowd) error {
+func (s *sockets) run(ctx context.Context, reply replier, gate *gate, crowd *crowd) {
 	running, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(running, func() { s.Close() })
 	defer stop()
 
 	var wg sync.WaitGroup
-	var err error
 	wg.Go(func() {
 		defer cancel()
-		err = s.serveUDP(running, reply, gate)
+		s.serveUDP(running, reply, gate)
 	})
 	wg.Go(func() {
 		defer cancel()
 		s.serveTCP(running, &wg, reply, crowd)
 	})
 	wg.Wait()
-	return err
 }
 
-// serveUDP answers datagrams one after the other, each in microseconds.
-func (s *sockets) serveUDP(ctx context.Context, reply replier, gate *gate) error {
-	failures := 0
+// serveUDP answers datagrams one after the other, each in microseconds. One that cannot be read ends nothing,
+// however often: TCP is served meanwhile.
+func (s *sockets) serveUDP(ctx context.Context, reply replier, gate *gate) {
 	query, answer := make([]byte, maxQuery+1), make([]byte, 0, udpSize)
 	for {
 		n, from, err := s.udp.ReadFromUDPAddrPort(query)
 		switch {
 		case errors.Is(err, net.ErrClosed):
-			return nil
-		case err == nil:
-			failures = 0
-		case failures == maxFailures:
-			return fmt.Errorf("dnstxt: reading a datagram, %d times: %w", failures, err)
-		default:
-			failures++
+			return
+		case err != nil:
+			s.counts.failed.Add(1)
 			pause(ctx)
 			continue
 		}
 		limit := gate.pass(from.Addr())
-		if n > maxQuery || limit < 0 {
+		if limit < 0 {
+			s.counts.over.Add(1)
 			continue
 		}
-		if answer = reply(answer[:0], query[:n], limit); len(answer) > 0 {
+		answer = answer[:0]
+		if n <= maxQuery {
+			answer = reply(answer, query[:n], limit)
+		}
+		if s.counts.of(answer, limit); len(answer) > 0 {
 			// Datagrams get lost, and clients ask again.
 			_, _ = s.udp.WriteToUDPAddrPort(answer, from)
 		}
@@ -145,7 +172,7 @@ func (s *sockets) serveTCP(ctx context.Context, wg *sync.WaitGroup, reply replie
 		makeRoom(&guests, left)
 		guest := guests.PushBack(conn)
 		wg.Go(func() {
-			serveConn(ctx, conn, reply)
+			s.serveConn(ctx, conn, reply)
 			crowd.leave(conn.RemoteAddr())
 			left <- guest
 		})
@@ -175,7 +202,7 @@ func pause(ctx context.Context) {
 
 // serveConn answers the queries of one connection, in their order, until the
 // client hangs up, is silent for tcpIdle or ctx ends.
-func serveConn(ctx context.Context, conn net.Conn, reply replier) {
+func (s *sockets) serveConn(ctx context.Context, conn net.Conn, reply replier) {
 	defer conn.Close()
 	defer closeOn(ctx, conn)()
 	for range tcpQueries {
@@ -187,6 +214,7 @@ func serveConn(ctx context.Context, conn net.Conn, reply replier) {
 			return
 		}
 		answer := reply(nil, query, dns.MaxMsgSize)
+		s.counts.of(answer, dns.MaxMsgSize)
 		if answer == nil {
 			return
 		}

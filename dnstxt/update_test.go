@@ -360,3 +360,42 @@ func shownSecret(t *testing.T, key TSIGKey) {
 		}
 	}
 }
+
+// What is in the zone already is asked for, and never put there again: no update leaves.
+func TestPublishOnce(t *testing.T) {
+	for name, run := range primaries {
+		t.Run(name, func(t *testing.T) {
+			s := run(t, zones(false, `_p3do TXT "v=spf1 -all"`))
+			sent := &recorder{}
+			u := Updater{Server: s.Addr, Key: tsigKey(t, "p3do", "hmac-sha256", tsigSecret), Dial: sent.dial}
+			for i, want := range []int{1, 0, 0} {
+				sent.updates, sent.messages = 0, 0
+				done, err := u.Publish(t.Context(), domain(t, "a.test"), largeRecord(), 60)
+				if err != nil || done.Changed != (i == 0) || sent.updates != want || sent.messages < 2 {
+					t.Errorf("%d: %+v, %v: %d updates in %d messages", i, done, err, sent.updates, sent.messages)
+				}
+			}
+		})
+	}
+}
+
+// A recorder counts the messages that are sent, each in one write, and which of them are updates.
+type recorder struct{ messages, updates int }
+
+func (r *recorder) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := dial(ctx, network, address)
+	return recorded{c, r}, err
+}
+
+type recorded struct {
+	net.Conn
+	by *recorder
+}
+
+// Write takes a message with its length of 2 before it: its opcode is in octet 4.
+func (c recorded) Write(b []byte) (int, error) {
+	if c.by.messages++; len(b) > 4 && int(b[4]>>3&0xf) == dns.OpcodeUpdate {
+		c.by.updates++
+	}
+	return c.Conn.Write(b)
+}
