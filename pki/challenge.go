@@ -15,6 +15,9 @@ const (
 	MaxChallengeSize = 4096
 	// ChallengeLifetime is how long a challenge counts.
 	ChallengeLifetime = 90 * 24 * time.Hour
+	// ChallengeAfter is for how long after the end of its certificate a key may object: as long as its owner
+	// may log in elsewhere while her home is gone.
+	ChallengeAfter = 365 * 24 * time.Hour
 
 	challengeVersion = 1
 )
@@ -89,12 +92,16 @@ func (c Challenge) check() error {
 }
 
 // Check returns nil if the challenge counts at now, but for revocations: its certificate is signed, at
-// whatever time, by the domain's authority or one before it whose word counts, and it has not run out.
+// whatever time, by the domain's authority or one before it whose word counts, had not ended more than
+// ChallengeAfter before it was made, and it has not run out.
 // One from a time to come, beyond what clocks differ by, is refused: it would count for longer.
 func (c Challenge) Check(k Known, now time.Time) error {
 	err := checkNow(c.Issued, c.Ends(), now)
 	if err == nil {
 		err = c.cert.checkSigned(k.issuers())
+	}
+	if err == nil && c.Issued.After(c.cert.NotAfter().Add(ChallengeAfter)) {
+		err = fmt.Errorf("%w: its certificate had ended on %s", ErrTime, c.cert.NotAfter().Format(time.DateOnly))
 	}
 	if err != nil {
 		return fmt.Errorf("pki: challenge of %s: %w", c.Name(), err)

@@ -53,6 +53,13 @@ func TestWhoMayChallenge(t *testing.T) {
 			t.Errorf("%s: %v, want %v", what, err, row.want)
 		}
 	}
+	late := w.annCert.NotAfter().Add(ChallengeAfter)
+	for at, want := range map[time.Time]error{late: nil, late.Add(time.Second): ErrTime} {
+		lapsed := must[Challenge](t)(w.ann.Challenge(w.annCert.DER(), [32]byte{}, at))
+		if err := lapsed.Check(w.known(), at); !errors.Is(err, want) || (err == nil) != (want == nil) {
+			t.Errorf("at %s, by a key whose certificate ended on %s: %v", at, w.annCert.NotAfter(), err)
+		}
+	}
 	raw := c.Raw()
 	raw[20] ^= 1
 	if _, err := ParseChallenge(raw); err == nil {

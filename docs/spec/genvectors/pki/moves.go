@@ -55,6 +55,11 @@ func (w *world) challenges() ([]vector, error) {
 	if err != nil {
 		return nil, err
 	}
+	lapsed := w.annCert.NotAfter().Add(pki.ChallengeAfter)
+	late, err := w.ann.Challenge(w.annCert.DER(), record, lapsed.Add(time.Second))
+	if err != nil {
+		return nil, err
+	}
 	base := map[string]string{"ca": hexed(w.home.CA().DER())}
 	out := map[string]string{
 		"name": "ann@a.test", "public": hexed(w.ann.Public().Bytes()), "issued": unix(now()), "record": hexed(record[:]),
@@ -62,6 +67,7 @@ func (w *world) challenges() ([]vector, error) {
 	bad := append(usual(c.Raw()),
 		variant{"at its end", c.Raw(), pki.ChallengeLifetime},
 		variant{"10 minutes before it was issued", c.Raw(), -10 * time.Minute},
+		variant{"a second more than a year after the end of her certificate", late.Raw(), lapsed.Add(time.Second).Sub(now())},
 		variant{"bob objects for ann", seal(w.bob.Seed(), "challenge v1", c.Raw()[:len(c.Raw())-pki.SignatureSize]), 0},
 		variant{"a.test objects for ann", seal(domainSeed(w.home), "challenge v1", c.Raw()[:len(c.Raw())-pki.SignatureSize]), 0},
 		variant{"another label", seal(w.ann.Seed(), "move v1", c.Raw()[:len(c.Raw())-pki.SignatureSize]), 0},
