@@ -22,8 +22,13 @@ import (
 // is gone, with proof. A peer is to answer for exact names and keys, and to list nobody, nor is whoever takes its disk: a
 // copy is sealed by a key that is made of the name, and found by an id that is made of it, or of the identity key.
 
-// ErrCopy says that a copy is not one of what it is opened by.
-var ErrCopy = errors.New("keyserver: not a copy of that")
+var (
+	// ErrCopy says that a copy is not one of what it is opened by.
+	ErrCopy = errors.New("keyserver: not a copy of that")
+
+	// ErrOldCopy says of a copied card that the log of its home has a newer one of that name, or the end of this one.
+	ErrOldCopy = errors.New("keyserver: the log says that the card was replaced, or has ended")
+)
 
 const (
 	copyKeySize  = 32
@@ -204,7 +209,9 @@ func (s *Server) newer(ctx context.Context, of Subject, u store.User) (answer, e
 	}
 	c, err := s.copied(ctx, of)
 	switch {
-	case err != nil && missing == nil:
+	case errors.Is(err, ErrOldCopy) && (missing != nil || u.Serial <= c.Card.Serial):
+		return answer{}, errMiss // nor is what we fetched before that
+	case missing == nil && (errors.Is(err, errMiss) || errors.Is(err, ErrOldCopy)):
 		return a, nil
 	case err != nil:
 		return answer{}, err
@@ -217,6 +224,9 @@ func (s *Server) newer(ctx context.Context, of Subject, u store.User) (answer, e
 // provenCopy answers with a copy and its proof.
 func (s *Server) provenCopy(ctx context.Context, of Subject) (answer, error) {
 	c, err := s.copied(ctx, of)
+	if errors.Is(err, ErrOldCopy) {
+		err = errMiss
+	}
 	if err != nil {
 		return answer{}, err
 	}

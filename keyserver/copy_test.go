@@ -2,10 +2,12 @@ package keyserver
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"testing"
 	"time"
 
+	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/pki"
 )
@@ -67,4 +69,29 @@ func FuzzSealedCopy(f *testing.F) {
 			t.Errorf("a card of %d bytes", len(o.Card))
 		}
 	})
+}
+
+// What the log of her home says was replaced, or has ended, is shown by no copy: neither the one that her home gave nor
+// the one that was fetched before that. One that was fetched after it is newer.
+func TestReplacedCopiesAreMissed(t *testing.T) {
+	bob := newPerson(t, authority(t, "b.test"), "bob@b.test")
+	given := bob.card(t, 2)
+	w := newWorld(t, "a.test", func(c *Config) {
+		c.Copied = func(context.Context, Subject) (Copied, error) { return Copied{Card: given}, ErrOldCopy }
+	})
+	for serial := uint64(1); serial <= 3; serial++ {
+		card := bob.card(t, serial)
+		must(t, w.store.PutCachedUser(t.Context(), store.User{
+			Name: "bob@b.test", Fingerprint: bob.key.Fingerprint(), Certificate: bob.cert.DER(), Card: card.Raw(), Serial: serial,
+			NotAfter: bob.cert.NotAfter(), StoredAt: time.Now().Add(-2 * CacheFresh),
+		}))
+		for _, target := range []string{"/v1/user/bob@b.test", "/v1/key/" + bob.key.Fingerprint().String()} {
+			if out, want := asked(w.server, target), map[bool]int{true: 200, false: 404}[serial > given.Serial]; out.Code != want {
+				t.Errorf("%s, of serial %d: %d", target, serial, out.Code)
+			}
+		}
+	}
+	if out := asked(w.server, "/v1/proof/user/bob@b.test"); out.Code != 404 {
+		t.Errorf("proof: %d", out.Code)
+	}
 }

@@ -203,8 +203,17 @@ func TestClientsHaveARate(t *testing.T) {
 			t.Errorf("request %d: %v", i, err)
 		}
 	}
+	if out := asked(w.server, "/v1/user/nobody@a.test"); out.Code != 404 || out.Header().Get("Retry-After") != "" { // from another address
+		t.Errorf("%d %v", out.Code, out.Header())
+	}
+	resp, err := insecure(t).Get("https://" + w.endpoint.Address + "/v1/user/nobody@a.test")
+	must(t, err)
+	resp.Body.Close()
+	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "1" {
+		t.Errorf("%s %v", resp.Status, resp.Header)
+	}
 	now = now.Add(time.Second)
-	_, err := w.client.User(t.Context(), w.endpoint, name(t, "nobody@a.test"))
+	_, err = w.client.User(t.Context(), w.endpoint, name(t, "nobody@a.test"))
 	wantErr(t, err, ErrNotFound)
 }
 

@@ -3,9 +3,11 @@ package keyserver
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,15 +87,38 @@ func publishUntilKilled(folder, when string) error {
 	return <-sealing
 }
 
-// folder is a domain's log on a disk, the keys beside it.
+// folder is a domain's log on a disk, the keys beside it, and those of two witnesses, if it has any.
 type folder struct {
-	store  *store.Store
-	log    *Log
-	server *Server
-	ca     pki.CACert
+	store     *store.Store
+	log       *Log
+	server    *Server
+	ca        pki.CACert
+	cosigners cosigners
 }
 
-func openFolder(path string, with func(store.Config) store.Config) (f folder, err error) {
+const (
+	witnessesFile = "witnesses"
+	witnesses     = 2
+)
+
+// witnessed reads the witnesses of a folder: two seeds, or no file.
+func (f *folder) witnessed(path string, config *LogConfig) error {
+	seeds, err := os.ReadFile(filepath.Join(path, witnessesFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for i := 0; err == nil && i < witnesses; i++ {
+		var key pki.WitnessKey
+		if key, err = pki.ParseWitnessKey(seeds[i*pki.SeedSize : (i+1)*pki.SeedSize]); err == nil {
+			err = f.cosigners.add(fmt.Sprintf("w%d.test", i), key)
+		}
+	}
+	config.Cosign, config.Quorum = f.cosigners.cosign, func() int { return witnesses }
+	return err
+}
+
+func openFolder(path string, with func(store.Config) store.Config) (_ *folder, err error) {
+	f := new(folder)
 	var parts [3][]byte
 	for i, name := range []string{"ca", "log", "labels"} {
 		if parts[i], err = os.ReadFile(filepath.Join(path, name)); err != nil {
@@ -110,6 +135,9 @@ func openFolder(path string, with func(store.Config) store.Config) (f folder, er
 	if config.Labels, err = keylog.ParseLabelKey(parts[2]); err != nil {
 		return f, err
 	}
+	if err = f.witnessed(path, &config); err != nil {
+		return f, err
+	}
 	if f.store, err = with(store.Config{Path: filepath.Join(path, "node.db")}).Open(context.Background()); err != nil {
 		return f, err
 	}
@@ -121,7 +149,7 @@ func openFolder(path string, with func(store.Config) store.Config) (f folder, er
 	return f, nil
 }
 
-func (f folder) publish(ctx context.Context, raw []byte) error {
+func (f *folder) publish(ctx context.Context, raw []byte) error {
 	card, err := f.ca.VerifyCard(raw, time.Now())
 	if err != nil {
 		return err
@@ -134,7 +162,7 @@ func (f folder) publish(ctx context.Context, raw []byte) error {
 }
 
 // revoke does what a node does with the revocation of the first user's key.
-func (f folder) revoke(ctx context.Context, folder string) error {
+func (f *folder) revoke(ctx context.Context, folder string) error {
 	raw, err := os.ReadFile(filepath.Join(folder, "revocation"))
 	if err != nil {
 		return err
@@ -151,14 +179,16 @@ func (f folder) revoke(ctx context.Context, folder string) error {
 	return err
 }
 
-// tellUntil says each checkpoint that is shown, up to one of that size.
-func (f folder) tellUntil(size int64) {
+// tellUntil says each checkpoint that is shown, up to a cosigned one of that size.
+func (f *folder) tellUntil(size int64) {
 	for {
 		h := f.log.heads.Load()
-		if h.newest.signed != nil {
-			fmt.Println("checkpoint", base64.StdEncoding.EncodeToString(h.newest.signed))
+		for what, h := range map[string]head{"checkpoint": h.newest, "cosigned": h.cosigned} {
+			if h.signed != nil {
+				fmt.Println(what, base64.StdEncoding.EncodeToString(h.signed))
+			}
 		}
-		if h.newest.N >= size {
+		if h.cosigned.N >= size {
 			return
 		}
 		<-h.next
@@ -168,9 +198,15 @@ func (f folder) tellUntil(size int64) {
 // Whenever a node is killed, between whichever two writes, what it showed to anybody is still true:
 // each checkpoint is one of the tree on its disk, and what is published is what is logged.
 func TestKilledLogNeverForks(t *testing.T) {
+	for _, witnessed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("witnessed %t", witnessed), func(t *testing.T) { killAtEach(t, witnessed) })
+	}
+}
+
+func killAtEach(t *testing.T, witnessed bool) {
 	for _, side := range []string{"after", "before"} {
 		for write := 1; ; write++ {
-			folder := newFolder(t)
+			folder := newFolder(t, witnessed)
 			told, died := killAtWrite(t, folder, fmt.Sprintln(side, write))
 			judgeFolder(t, folder, told)
 			if !died {
@@ -183,12 +219,18 @@ func TestKilledLogNeverForks(t *testing.T) {
 	}
 }
 
-func newFolder(t *testing.T) (path string) {
+func newFolder(t *testing.T, witnessed bool) (path string) {
 	t.Helper()
 	path = t.TempDir()
 	a := authority(t, "a.test")
 	config := logConfig(t, nil, a.Domain(), nil)
 	files := map[string][]byte{"ca": a.CA().DER(), "log": config.Key.Seed(), "labels": newLabelSecret()}
+	if witnessed {
+		seeds := make([]byte, witnesses*pki.SeedSize)
+		_, err := rand.Read(seeds)
+		must(t, err)
+		files[witnessesFile] = seeds
+	}
 	for i := range killed {
 		p := newPerson(t, a, fmt.Sprintf("u%d@a.test", i))
 		files[fmt.Sprintf("card%d", i)] = p.card(t, 1).Raw()
@@ -232,6 +274,7 @@ func judgeFolder(t *testing.T, path string, told map[string][]string) {
 	defer f.store.Close()
 	f.judgeRecords(t, told["published"])
 	f.judgeTold(t, told["checkpoint"])
+	f.judgeCosigned(t, told["cosigned"])
 	if size, err := f.store.LogSize(t.Context()); err != nil || size == 0 {
 		return // it died before the first
 	}
@@ -241,11 +284,37 @@ func judgeFolder(t *testing.T, path string, told map[string][]string) {
 		t.Fatal("what was logged is not sealed after a restart", err)
 	}
 	f.judgeTold(t, told["checkpoint"])
+	f.judgeCosigned(t, told["cosigned"])
+}
+
+// judgeCosigned: what was shown as cosigned is there again, or a longer one, under as many cosignatures; and it is no
+// longer than the newest.
+func (f *folder) judgeCosigned(t *testing.T, checkpoints []string) {
+	t.Helper()
+	h := f.log.heads.Load()
+	if h.cosigned.N > h.newest.N {
+		t.Fatalf("%d leaves are cosigned, and %d are signed", h.cosigned.N, h.newest.N)
+	}
+	quorum, err := keylog.Quorum(len(f.cosigners.known), f.cosigners.known)
+	must(t, err)
+	if h.cosigned.signed != nil {
+		_, err := f.log.Reader().Open(h.cosigned.signed, quorum)
+		must(t, err)
+	}
+	for _, text := range checkpoints {
+		signed, err := base64.StdEncoding.DecodeString(text)
+		must(t, err)
+		head, err := f.log.Reader().Open(signed, quorum)
+		must(t, err)
+		if h.cosigned.N < head.N {
+			t.Fatalf("a checkpoint of %d leaves was cosigned, and after a restart one of %d is", head.N, h.cosigned.N)
+		}
+	}
 }
 
 // judgeRecords: published if and only if logged, in the ring as well, and nothing that was told is
 // gone; a card is gone if and only if its end is logged, and so is a revocation that is kept.
-func (f folder) judgeRecords(t *testing.T, published []string) {
+func (f *folder) judgeRecords(t *testing.T, published []string) {
 	t.Helper()
 	kinds := map[keylog.Kind]int{}
 	last := map[keylog.Label]keylog.Kind{}
@@ -280,7 +349,7 @@ func (f folder) judgeRecords(t *testing.T, published []string) {
 	}
 }
 
-func (f folder) judgeTold(t *testing.T, checkpoints []string) {
+func (f *folder) judgeTold(t *testing.T, checkpoints []string) {
 	t.Helper()
 	for _, text := range checkpoints {
 		signed, err := base64.StdEncoding.DecodeString(text)

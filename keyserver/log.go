@@ -166,7 +166,7 @@ func (l *Log) entry(kind keylog.Kind, subject string, record [32]byte) *store.En
 		return nil
 	}
 	label, proof := l.config.Labels.Label(subject)
-	leaf := keylog.Leaf{Kind: kind, Time: l.config.Now(), Label: label, Record: record}
+	leaf := keylog.Leaf{Kind: kind, Time: l.config.Now(), Label: label, Record: record, Labels: l.config.Labels.Public()}
 	return &store.Entry{Kind: uint8(kind), Subject: subject, Record: record, Leaf: leaf.Bytes(), Proof: proof[:]}
 }
 

@@ -33,11 +33,19 @@ func newCosigners(t testing.TB, domains ...string) *cosigners {
 	for _, text := range domains {
 		key, err := pki.NewWitnessKey(rand.Reader)
 		must(t, err)
-		s, err := torchwood.NewCosignatureSigner(keylog.WitnessName(domain(t, text)), key.Signer())
-		must(t, err)
-		c.known, c.signers = append(c.known, keylog.Witness{Domain: domain(t, text), Key: key.Public()}), append(c.signers, s)
+		must(t, c.add(text, key))
 	}
 	return c
+}
+
+func (c *cosigners) add(text string, key pki.WitnessKey) error {
+	d, err := pki.ParseDomain(text)
+	if err != nil {
+		return err
+	}
+	s, err := torchwood.NewCosignatureSigner(keylog.WitnessName(d), key.Signer())
+	c.known, c.signers = append(c.known, keylog.Witness{Domain: d, Key: key.Public()}), append(c.signers, s)
+	return err
 }
 
 func (c *cosigners) cosign(ctx context.Context, tree tlog.Tree, signed []byte, _ func(int64) (tlog.TreeProof, error), take func(note.Signature)) {

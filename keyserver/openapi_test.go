@@ -79,3 +79,46 @@ func TestCheckpointUnchanged(t *testing.T) {
 		t.Errorf("%d, %q", other.Code, other.Header())
 	}
 }
+
+// What the description refers to is in it.
+func TestDescriptionIsWhole(t *testing.T) {
+	raw, err := os.ReadFile("../docs/spec/keyserver.openapi.json")
+	must(t, err)
+	var document any
+	must(t, json.Unmarshal(raw, &document))
+	refs := 0
+	var walk func(any)
+	walk = func(at any) {
+		switch at := at.(type) {
+		case []any:
+			for _, v := range at {
+				walk(v)
+			}
+		case map[string]any:
+			for key, v := range at {
+				if text, ok := v.(string); key == "$ref" && ok {
+					refs++
+					if !resolves(document, text) {
+						t.Errorf("%s is nowhere", text)
+					}
+				}
+				walk(v)
+			}
+		}
+	}
+	walk(document)
+	if refs < 10 {
+		t.Errorf("only %d references", refs)
+	}
+}
+
+// resolves follows a reference into the document: a JSON pointer (RFC 6901).
+func resolves(document any, ref string) bool {
+	path, ok := strings.CutPrefix(ref, "#/")
+	for _, name := range strings.Split(path, "/") {
+		object, is := document.(map[string]any)
+		document = object[strings.NewReplacer("~1", "/", "~0", "~").Replace(name)]
+		ok = ok && is && document != nil
+	}
+	return ok
+}

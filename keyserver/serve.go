@@ -16,6 +16,7 @@ import (
 
 const (
 	headerTimeout = 5 * time.Second  // TLS handshake, then each request's header
+	bodyTimeout   = 30 * time.Second // a whole request, its body included
 	answerTimeout = 30 * time.Second // a whole answer, a fetch included
 	idleTimeout   = 30 * time.Second // between two requests
 	drainTimeout  = 5 * time.Second  // for answers under way when Serve ends
@@ -40,7 +41,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, certificate func() 
 	srv := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: s.headerTimeout,
-		ReadTimeout:       answerTimeout,
+		ReadTimeout:       s.bodyTimeout,
 		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,

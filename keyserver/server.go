@@ -84,7 +84,7 @@ type Server struct {
 	reading  chan struct{}      // has room for pageReads: one for each that goes on
 	tally    tally
 
-	headerTimeout time.Duration // headerTimeout; less in tests
+	headerTimeout, bodyTimeout time.Duration // as the constants; less in tests
 }
 
 // New makes a Server. Store and CA must be set.
@@ -105,7 +105,7 @@ func New(config Config) *Server {
 		slots:   make(chan struct{}, MaxFetches),
 		reading: make(chan struct{}, pageReads),
 
-		headerTimeout: headerTimeout,
+		headerTimeout: headerTimeout, bodyTimeout: bodyTimeout,
 	}
 	s.SetAuthorities(config.CA)
 	return s
@@ -215,7 +215,7 @@ func (s *Server) clientsFor(r *http.Request) *Clients {
 	return s.clients
 }
 
-// refuse says no more than the status. Whoever sent a body is cut off: it is
+// refuse says no more than the status, and when to ask again. Whoever sent a body is cut off: it is
 // not read.
 func refuse(w http.ResponseWriter, r *http.Request, status int) {
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
@@ -223,6 +223,7 @@ func refuse(w http.ResponseWriter, r *http.Request, status int) {
 	}
 	body := http.StatusText(status) + "\n"
 	setHeader(w, "text/plain; charset=utf-8")
+	witness.SetLater(w.Header(), status)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(body))

@@ -49,6 +49,7 @@ type Shown struct {
 	Record      []byte                 // card or descriptor, at most pki.MaxCardSize or pki.MaxDescriptorSize
 	Proof       []byte                 // at most keylog.MaxProofSize
 	Descriptors []pki.SignedDescriptor // of the domain, and of witnesses
+	Successions []pki.SignedSuccession // from keys that are trusted, and from the one that certified a card, to those in office
 }
 
 // Witnessed is what became of one witness.
@@ -70,6 +71,7 @@ type Logged struct {
 	Time        time.Time       `json:"time"`  // of the entry, as the domain says
 	Witnesses   []Witnessed     `json:"witnesses"`
 	Quorum      int             `json:"quorum"`
+	Handed      []HandOver      `json:"handed,omitempty"` // from a key that is trusted, or that certified the card, to the one in office
 }
 
 // Cosigned is how many witnesses count.
@@ -93,29 +95,65 @@ func (c Client) Proof(ctx context.Context, server Endpoint, of Subject) (record,
 
 // Show fetches from one server what [Shown.Verify] needs. The descriptors of witnesses, too, it has
 // from there: whose they are the fingerprints say. A witness that is not known there is left out.
+// Where a key is another than the one that is trusted, it fetches the way from that one, too; if
+// there is none, the error is [ErrWrongKey] with a *pki.KeyChangedError.
 func (c Client) Show(ctx context.Context, server Endpoint, of Subject, by Trusted) (s Shown, err error) {
-	if s.Record, s.Proof, err = c.Proof(ctx, server, of); err != nil {
+	s.Record, s.Proof, err = c.Proof(ctx, server, of)
+	if errors.Is(err, ErrWrongKey) {
+		if server, s.Successions, err = c.Heir(ctx, server, err); err == nil {
+			s.Record, s.Proof, err = c.Proof(ctx, server, of)
+		}
+	}
+	if err != nil {
 		return s, err
 	}
 	domain, err := s.home(of)
 	if err != nil {
 		return s, err
 	}
-	d, err := c.Server(ctx, server, domain)
+	home, err := c.shownBy(ctx, server, domain, by.CA, &s)
 	if err != nil {
 		return s, err
 	}
-	s.Descriptors = append(s.Descriptors, d)
-	for _, w := range by.Witnesses {
-		if d, err = c.Server(ctx, server, w.Domain); errors.Is(err, ErrNotFound) {
-			continue
+	if card, bad := pki.ParseCard(s.Record); bad == nil { // else it is a descriptor
+		if err := c.showWay(ctx, server, domain, card.Issuer(), home, &s); err != nil {
+			return s, wrongKey(home, card.Issuer(), domain, err)
 		}
-		if err != nil {
+	}
+	for _, w := range by.Witnesses {
+		if _, err := c.shownBy(ctx, server, w.Domain, w.CA, &s); err != nil && !errors.Is(err, ErrNotFound) {
 			return s, err
 		}
-		s.Descriptors = append(s.Descriptors, d)
 	}
 	return s, nil
+}
+
+// shownBy adds the descriptor of a domain, and the way from the key of it that is trusted.
+func (c Client) shownBy(ctx context.Context, server Endpoint, domain pki.Domain, trusted pki.Fingerprint, s *Shown) (is pki.Fingerprint, err error) {
+	d, err := c.Server(ctx, server, domain)
+	if err != nil {
+		return is, err
+	}
+	s.Descriptors, is = append(s.Descriptors, d), d.CA.Fingerprint()
+	if err := c.showWay(ctx, server, domain, trusted, is, s); err != nil {
+		return is, wrongKey(trusted, is, domain, err)
+	}
+	return is, nil
+}
+
+// wrongKey is [ErrWrongKey], with why the way from one to the other does not hold.
+func wrongKey(pinned, shown pki.Fingerprint, domain pki.Domain, why error) error {
+	return fmt.Errorf("%w: %w", checkPin(pinned, shown, domain), why)
+}
+
+// showWay adds the way from one key to another, if it is not there.
+func (c Client) showWay(ctx context.Context, server Endpoint, domain pki.Domain, was, is pki.Fingerprint, s *Shown) error {
+	if _, err := pki.HandedOver(s.Successions, domain, was, is); err == nil {
+		return nil
+	}
+	way, err := c.Way(ctx, server, domain, was, is)
+	s.Successions = append(s.Successions, way...)
+	return err
 }
 
 // home is the domain whose record it says it is.
@@ -146,6 +184,9 @@ func (s Shown) Verify(of Subject, by Trusted, now time.Time) (l Logged, err erro
 	l, claim, err := s.judge(of, home, now)
 	if err != nil {
 		return Logged{}, err
+	}
+	if way, _ := pki.HandedOver(s.Successions, domain, by.CA, home.CA.Fingerprint()); len(way) > len(l.Handed) { // descriptor has judged it
+		l.Handed = HandOvers(way)
 	}
 	log, ok := keylog.Of(home.Descriptor)
 	if !ok {
@@ -227,10 +268,15 @@ func (s Shown) judge(of Subject, home pki.SignedDescriptor, now time.Time) (Logg
 	if name, key := card.Name(), card.Key().Fingerprint(); name != of.Name && key != of.Key {
 		return Logged{}, keylog.Claim{}, fmt.Errorf("%w: the card is of %s", ErrBadAnswer, name)
 	}
-	if err := checkPin(home.CA.Fingerprint(), card.Issuer(), home.Domain); err != nil {
-		return Logged{}, keylog.Claim{}, err
+	way, err := pki.HandedOver(s.Successions, home.Domain, card.Issuer(), home.CA.Fingerprint())
+	if err != nil {
+		return Logged{}, keylog.Claim{}, wrongKey(home.CA.Fingerprint(), card.Issuer(), home.Domain, err)
 	}
-	signed, err := home.CA.VerifyCard(s.Record, now)
+	verify := home.CA.VerifyCard
+	if len(way) > 0 {
+		verify = way[0].VerifyCard
+	}
+	signed, err := verify(s.Record, now)
 	if err != nil && !errors.Is(err, pki.ErrTime) {
 		err = fmt.Errorf("%w: %w", ErrContradicted, err)
 	}
@@ -238,18 +284,18 @@ func (s Shown) judge(of Subject, home pki.SignedDescriptor, now time.Time) (Logg
 		return Logged{}, keylog.Claim{}, err
 	}
 	name := card.Name().String()
-	return Logged{Subject: name, Fingerprint: card.Key().Fingerprint(), Expires: signed.Certificate.NotAfter()},
+	return Logged{Subject: name, Fingerprint: card.Key().Fingerprint(), Expires: signed.Certificate.NotAfter(), Handed: HandOvers(way)},
 		keylog.Claim{Kind: keylog.Card, Subject: name, Record: sha256.Sum256(s.Record)}, nil
 }
 
-// descriptor is the one of a domain, under the fingerprint that is trusted.
+// descriptor is the one of a domain, under the fingerprint that is trusted, or one to which that handed over.
 func (s Shown) descriptor(domain pki.Domain, ca pki.Fingerprint, now time.Time) (pki.SignedDescriptor, error) {
 	for _, d := range s.Descriptors {
 		if d.Domain != domain {
 			continue
 		}
-		if err := checkPin(ca, d.CA.Fingerprint(), domain); err != nil {
-			return d, err
+		if _, err := pki.HandedOver(s.Successions, domain, ca, d.CA.Fingerprint()); err != nil {
+			return d, wrongKey(ca, d.CA.Fingerprint(), domain, err)
 		}
 		return d, d.CheckTime(now)
 	}

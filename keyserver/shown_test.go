@@ -79,25 +79,25 @@ func TestOutsiderIsNotFooled(t *testing.T) {
 	must(t, err)
 	other, err := w.client.Show(t.Context(), w.endpoint, Subject{Name: name(t, "bob@a.test")}, by)
 	must(t, err)
-	never := newPerson(t, w.authority, "ann@a.test").card(t, 9).Raw()                              // signed, and not in the log
-	forged := newPerson(t, authority(t, "a.test"), "ann@a.test").card(t, 9).Raw()                  // by another key of that domain
-	moot := descriptorOf(t, authority(t, "b.test"), w.cosigners.known[0])                          // of a witness
-	noLog := Shown{good.Record, good.Proof, []pki.SignedDescriptor{descriptor(t, w.authority, 9)}} // names none
+	never := newPerson(t, w.authority, "ann@a.test").card(t, 9).Raw()                                   // signed, and not in the log
+	forged := newPerson(t, authority(t, "a.test"), "ann@a.test").card(t, 9).Raw()                       // by another key of that domain
+	moot := descriptorOf(t, authority(t, "b.test"), w.cosigners.known[0])                               // of a witness
+	noLog := Shown{good.Record, good.Proof, []pki.SignedDescriptor{descriptor(t, w.authority, 9)}, nil} // names none
 	for what, c := range map[string]struct {
 		shown Shown
 		want  error
 	}{
-		"another proof":      {Shown{good.Record, other.Proof, good.Descriptors}, keylog.ErrProof},
-		"another's card":     {Shown{other.Record, other.Proof, good.Descriptors}, ErrBadAnswer},
-		"not in the log":     {Shown{never, good.Proof, good.Descriptors}, keylog.ErrProof},
-		"another authority":  {Shown{forged, good.Proof, good.Descriptors}, ErrWrongKey},
-		"no record":          {Shown{nil, good.Proof, good.Descriptors}, ErrBadAnswer},
-		"no proof":           {Shown{good.Record, nil, good.Descriptors}, keylog.ErrProof},
-		"no descriptor":      {Shown{good.Record, good.Proof, nil}, ErrBadAnswer},
+		"another proof":      {Shown{good.Record, other.Proof, good.Descriptors, nil}, keylog.ErrProof},
+		"another's card":     {Shown{other.Record, other.Proof, good.Descriptors, nil}, ErrBadAnswer},
+		"not in the log":     {Shown{never, good.Proof, good.Descriptors, nil}, keylog.ErrProof},
+		"another authority":  {Shown{forged, good.Proof, good.Descriptors, nil}, ErrWrongKey},
+		"no record":          {Shown{nil, good.Proof, good.Descriptors, nil}, ErrBadAnswer},
+		"no proof":           {Shown{good.Record, nil, good.Descriptors, nil}, keylog.ErrProof},
+		"no descriptor":      {Shown{good.Record, good.Proof, nil, nil}, ErrBadAnswer},
 		"no log":             {noLog, ErrBadAnswer},
-		"no witness":         {Shown{good.Record, good.Proof, good.Descriptors[:1]}, keylog.ErrQuorum},
-		"a witness's rival":  {Shown{good.Record, good.Proof, append(good.Descriptors[:1:1], moot)}, ErrWrongKey},
-		"another descriptor": {Shown{good.Record, good.Proof, []pki.SignedDescriptor{descriptor(t, authority(t, "a.test"), 9)}}, ErrWrongKey},
+		"no witness":         {Shown{good.Record, good.Proof, good.Descriptors[:1], nil}, keylog.ErrQuorum},
+		"a witness's rival":  {Shown{good.Record, good.Proof, append(good.Descriptors[:1:1], moot), nil}, ErrWrongKey},
+		"another descriptor": {Shown{good.Record, good.Proof, []pki.SignedDescriptor{descriptor(t, authority(t, "a.test"), 9)}, nil}, ErrWrongKey},
 	} {
 		if _, err := c.shown.Verify(of, by, time.Now()); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, not %v", what, err, c.want)
@@ -113,7 +113,7 @@ func TestOutsiderIsNotFooled(t *testing.T) {
 	copycat := authority(t, "d.test") // names another witness's key as its own
 	both := append(good.Descriptors[:len(good.Descriptors):len(good.Descriptors)], descriptorOf(t, copycat, keylog.Witness{Domain: domain(t, "d.test"), Key: w.cosigners.known[0].Key}))
 	with := append(by.Witnesses[:2:2], TrustedWitness{domain(t, "d.test"), copycat.CA().Fingerprint()})
-	if l, err := (Shown{good.Record, good.Proof, both}).Verify(of, Trusted{by.CA, with, 2}, time.Now()); err != nil || l.Cosigned() != 2 || l.Witnesses[2].Counts {
+	if l, err := (Shown{good.Record, good.Proof, both, nil}).Verify(of, Trusted{by.CA, with, 2}, time.Now()); err != nil || l.Cosigned() != 2 || l.Witnesses[2].Counts {
 		t.Errorf("beside a copycat: %+v, %v", l, err)
 	}
 	_, err = good.Verify(of, by, time.Now().Add(-48*time.Hour))

@@ -17,6 +17,7 @@ import (
 type world struct {
 	authority *pki.Authority
 	store     *store.Store
+	path      string // of its database
 	server    *Server
 	endpoint  Endpoint
 	client    Client
@@ -56,7 +57,8 @@ func newWorld(t testing.TB, text string, change func(*Config)) *world {
 	t.Helper()
 	w := &world{authority: authority(t, text), client: Client{Dial: new(net.Dialer).DialContext, Timeout: 20 * time.Second}}
 	var err error
-	w.store, err = store.Open(context.Background(), filepath.Join(t.TempDir(), "node.db"))
+	w.path = filepath.Join(t.TempDir(), "node.db")
+	w.store, err = store.Open(context.Background(), w.path)
 	must(t, err)
 	config := Config{Store: w.store, CA: w.authority.CA(), Rate: 1e6, Burst: 1e6}
 	if change != nil {

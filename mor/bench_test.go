@@ -64,7 +64,8 @@ func learnContexts(b *testing.B, r *server, n int) {
 		c.Hint[0] = byte(i % mor.MaxOwned)
 		answer = append(answer, mor.Answered{Depth: 2, Raw: must(c.Sign(owner.authority.Sign))})
 	}
-	must(r.Learn(start, owners[0].cfg.Domain, answer, authorities(owners)))
+	r.listen(owners[0], 0)
+	must(r.Learn(start, owners[0].own[0].ID, answer, authorities(owners)))
 	if _, known := r.Status(); known != n {
 		b.Fatalf("%d known", known)
 	}

@@ -40,7 +40,7 @@ type Config struct {
 	Rand     io.Reader    // all randomness; it must not fail (a packet that finds it failing is dropped)
 	Sign     Signer       // signs our context records: the domain authority's Sign
 	Servers  []ServerKey  // private keys of the inner layers: this period's, the next and the last
-	Contexts []OwnContext // what we speak on; at least one
+	Contexts []OwnContext // what we speak on: one to MaxOwn, each in a cell of its own
 	Marks    []Mark       // what was remembered before a restart
 
 	ExtraHops int           // context layers added before the last on each leg: 0..3
@@ -116,6 +116,7 @@ func (c Config) withDefaults() (Config, error) {
 	fault(c.Sign == nil, "Config.Sign is missing")
 	fault(len(c.Servers) == 0, "Config.Servers is empty")
 	fault(len(c.Contexts) == 0, "Config.Contexts is empty")
+	fault(len(c.Contexts) > MaxOwn, "Config.Contexts are more than 16")
 	fault(c.ExtraHops < 0 || c.ExtraHops >= onion.OuterSlots, "Config.ExtraHops is not 0 to 3")
 	fault(c.Delay < 0 || c.PeelDelay < 0 || c.MaxDelay < 0 || c.Grid < 0, "a delay in Config is negative")
 	fault(c.SeenShare < 0 || c.MarkShare < 0, "a share in Config is negative")

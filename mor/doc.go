@@ -17,6 +17,11 @@
 // [onion.ServerKey] are different types without a conversion, and onion.Wrap takes
 // only the first.
 //
+// Bots that only touch each other form a cell, and a flood stays inside it. A node that
+// speaks on a context in each of two cells is their gateway: asked in one, it answers
+// with what it knows of the other as well, and a layer under the key of its context there
+// carries a packet across. So what a message costs a node depends on the size of a cell.
+//
 // Context keys travel in signed [Record] values that only the answer to an Ask on a
 // context carries, and only its members are answered (row M8).
 //

@@ -18,7 +18,7 @@ const fullBudget = LegBudget + 1
 
 // parcel is a bare inner packet that we hold: it is opened here or goes on.
 type parcel struct {
-	on     *ownContext    // what it goes on with, and counts on
+	on     *ownContext    // what it counts on
 	from   ContextID      // the context that brought it, or on if a user of ours did
 	server onion.ServerID // whom its next layer is for
 	budget int            // how often it may yet be wrapped on this leg
@@ -43,6 +43,9 @@ func (r *Router) opened(now time.Time, p peel) (Drop, bool) {
 		return reason, false
 	}
 	p.context.counters.Peeled++
+	if l := r.listeners[p.from]; l != nil && l.speak != p.context {
+		p.context.counters.Crossed++
+	}
 	switch layer.Command {
 	case onion.Relay:
 		return r.emit(now, layer.Delay, p.context, p.from, layer.Next)
@@ -119,7 +122,7 @@ func (r *Router) peelInner(now time.Time, p parcel, key *ServerKey) (Drop, bool)
 // function: there is no way to add a server key (row M7).
 func (r *Router) leg(now time.Time, p parcel) (Drop, bool) {
 	epoch := onion.EpochAt(now)
-	path := r.path(now, p.server, epoch)
+	cell, path := r.path(now, p.server, epoch)
 	if len(path) == 0 {
 		return DropNoRoute, false
 	}
@@ -133,25 +136,63 @@ func (r *Router) leg(now time.Time, p parcel) (Drop, bool) {
 	if err != nil {
 		return DropAuth, false
 	}
-	return r.emit(now, max(p.delay, 1), p.on, p.from, packet)
+	return r.emit(now, max(p.delay, 1), cell, p.from, packet)
 }
 
-// path chooses the contexts of one leg: extra ones at random, then one that leads to server.
-// Those of neighbours that are lost are no extra ones.
-func (r *Router) path(now time.Time, server onion.ServerID, epoch onion.Epoch) []*known {
-	ways := r.routes.toward(server, epoch)
-	if len(ways) == 0 {
-		return nil
+// path chooses the contexts of one leg, and on which of ours it is said: extra ones at random, then those of
+// the gateways to one that leads to server. Those of neighbours that are lost are no extra ones.
+func (r *Router) path(now time.Time, server onion.ServerID, epoch onion.Epoch) (*ownContext, []*known) {
+	ends := r.ends(now, r.routes.toward(server, epoch), epoch)
+	if len(ends) == 0 {
+		return nil, nil
 	}
-	last := ways[r.pick(len(ways))]
-	rest := r.present(now, r.routes.others(last, epoch))
+	ways := ends[r.pick(len(ends))]
+	w := ways[r.pick(len(ways))]
+	rest := r.present(now, r.routes.beside(w, epoch))
 	var path []*known
-	for len(path) < r.cfg.ExtraHops && len(rest) > 0 {
+	for len(path) < min(r.cfg.ExtraHops, onion.OuterSlots-1-len(w.gateways)) && len(rest) > 0 {
 		i := r.pick(len(rest))
 		path = append(path, rest[i])
 		rest = slices.Delete(rest, i, i+1)
 	}
-	return append(path, last)
+	return w.cell, append(append(path, w.gateways...), w.last)
+}
+
+// ends lists the ways to each of the contexts at which a leg may end: those by the fewest gateways, and if there
+// are others none over a gateway that is lost.
+func (r *Router) ends(now time.Time, all []*known, epoch onion.Epoch) (ends [][]way) {
+	var over [][]way // gateways that are lost
+	for _, k := range all {
+		ways := r.routes.ways(k, epoch)
+		if sound := r.sound(now, ways); len(sound) > 0 {
+			ends = append(ends, sound)
+		} else if len(ways) > 0 {
+			over = append(over, ways)
+		}
+	}
+	if len(ends) == 0 {
+		ends = over
+	}
+	return fewest(ends)
+}
+
+// sound are those of the ways whose gateways are not lost.
+func (r *Router) sound(now time.Time, ways []way) (sound []way) {
+	for _, w := range ways {
+		if len(r.present(now, w.gateways)) == len(w.gateways) {
+			sound = append(sound, w)
+		}
+	}
+	return sound
+}
+
+// fewest are those of the ends to which there is a way by the fewest gateways. All ways to one end have as many.
+func fewest(ends [][]way) [][]way {
+	least := MaxGateways
+	for _, ways := range ends {
+		least = min(least, len(ways[0].gateways))
+	}
+	return slices.DeleteFunc(ends, func(ways []way) bool { return len(ways[0].gateways) > least })
 }
 
 func (r *Router) server(id onion.ServerID) *ServerKey {

@@ -77,7 +77,9 @@ func (l *letters) acknowledged() bool {
 func (l *letters) dropped(nodes int, reason mor.Drop) (sum uint64) {
 	for i := range nodes {
 		own, _ := l.world.Node(i).Router.Status()
-		sum += own[0].Counters.Dropped[reason]
+		for _, c := range own {
+			sum += c.Counters.Dropped[reason]
+		}
 	}
 	return sum
 }

@@ -107,6 +107,7 @@ type Counters struct {
 	Forwarded   uint64 // handed to an owner known and linked
 	Rebroadcast uint64 // said again on it
 	Peeled      uint64 // outer layers removed with its key
+	Crossed     uint64 // of these, heard in another cell: carried over us as a gateway
 	Spoken      uint64 // packets of our own making said on it
 	Dropped     [dropReasons]uint64
 }

@@ -22,6 +22,7 @@ const (
 
 	queryByName  = 1
 	queryByKey   = 2
+	queryObject  = 3
 	findingFound = 1
 	findingNone  = 2
 	noProof      = 0
@@ -37,24 +38,30 @@ var ErrFinding = errors.New("mor: malformed finding")
 // SHA-256("p3do look-up v1").
 func QueryMailbox() onion.Mailbox { return sha256.Sum256([]byte("p3do look-up v1")) }
 
-// A Query asks for the card of one name, or of one identity key, and for nothing like it.
+// A Query asks for the card of one name, or of one identity key, and for nothing like it; or hands in a
+// challenge, whose answer is the one that is held then of its key under its name.
 type Query struct {
 	Name pki.Name        // zero: by Key
 	Key  pki.Fingerprint // of an identity key; not looked at if there is a Name
 	SURB onion.SURB      // the way back
+
+	Challenge []byte // signed and unjudged, at most pki.MaxChallengeSize bytes: then it is that which is asked; empty: none
 }
 
 // Marshal returns the onion.PayloadSize bytes of q:
 //
 //	version  1      QueryVersion
-//	kind     1      1 the card of a name, 2 the card of an identity key
+//	kind     1      1 the card of a name, 2 the card of an identity key, 3 a challenge is handed in
 //	surb  4864
 //	length   2      of what is asked for
-//	asked    n      1: the name as text; 2: the fingerprint, 32 bytes
+//	asked    n      1: the name as text; 2: the fingerprint, 32 bytes; 3: the challenge, 1 to 4096 bytes
 //	zero  6280 - n
 func (q Query) Marshal() []byte {
 	kind, asked := uint8(queryByName), []byte(q.Name.String())
-	if q.Name.IsZero() {
+	switch {
+	case len(q.Challenge) > 0:
+		kind, asked = queryObject, q.Challenge
+	case q.Name.IsZero():
 		kind, asked = queryByKey, q.Key[:]
 	}
 	b := cryptobyte.NewFixedBuilder(make([]byte, 0, onion.PayloadSize))
@@ -62,7 +69,7 @@ func (q Query) Marshal() []byte {
 	b.AddUint8(kind)
 	b.AddBytes(q.SURB.Bytes())
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(asked) })
-	return padded(b.BytesOrPanic()) // unreachable panic: a name has at most pki.MaxNameSize bytes
+	return padded(b.BytesOrPanic()) // unreachable panic: a name has at most pki.MaxNameSize bytes, and a challenge pki.MaxChallengeSize
 }
 
 // ParseQuery is the inverse of [Query.Marshal].
@@ -84,6 +91,8 @@ func ParseQuery(payload []byte) (q Query, err error) {
 		q.Name, err = pki.ParseName(string(asked))
 	case kind == queryByKey && len(asked) == len(q.Key):
 		q.Key = pki.Fingerprint(asked)
+	case kind == queryObject && len(asked) > 0 && len(asked) <= pki.MaxChallengeSize:
+		q.Challenge = asked
 	default:
 		err = ErrQuery
 	}
@@ -95,7 +104,7 @@ func ParseQuery(payload []byte) (q Query, err error) {
 
 // A Finding is the answer to a Query. That there is none has the size of a card.
 type Finding struct {
-	Card  []byte // signed and unjudged, at most pki.MaxCardSize bytes; empty: there is none here
+	Card  []byte // signed and unjudged, at most pki.MaxCardSize bytes, or a challenge; empty: there is none here
 	Proof Proof
 }
 

@@ -35,6 +35,9 @@ type Question struct {
 	Last    Route
 	Waiting []Waiting
 	Asked   []pki.Domain // whom each of Waiting was for
+
+	// Challenge is handed in at Home in place of a look-up, and there alone; empty: none.
+	Challenge []byte
 }
 
 // Ask makes a copy of a question: another way than the last if there is one, a fresh SURB. What is to be
@@ -49,7 +52,7 @@ func (s *Sender) Ask(now time.Time, q *Question) (SenderOutput, error) {
 }
 
 func (s *Sender) ask(now time.Time, q *Question) (SenderOutput, error) {
-	if q.Copies == 0 {
+	if q.Copies == 0 && len(q.Challenge) == 0 {
 		if err := s.holders(q); err != nil {
 			return SenderOutput{}, err
 		}
@@ -70,7 +73,7 @@ func (s *Sender) ask(now time.Time, q *Question) (SenderOutput, error) {
 	if err != nil {
 		return SenderOutput{}, err
 	}
-	inner, first, err := s.inner(now, relays, at, QueryMailbox(), Query{q.Name, q.Key, surb}.Marshal())
+	inner, first, err := s.inner(now, relays, at, QueryMailbox(), Query{q.Name, q.Key, surb, q.Challenge}.Marshal())
 	if err != nil {
 		return SenderOutput{}, err
 	}

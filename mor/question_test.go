@@ -43,6 +43,23 @@ func (p *post) answer(t *testing.T, q mor.Query, f mor.Finding) (id onion.SURBID
 	return back.SURB, back.Body, route
 }
 
+// A challenge is handed in at one server, and at no other, however often; the answer says who has it.
+func TestChallengeIsAskedOfOne(t *testing.T) {
+	p := newPost("a", "b", "c", "d", "e", "f")
+	q := p.question()
+	q.Name, q.Home, q.Challenge = pki.Name{}, p.domain("c"), bytes.Repeat([]byte{7}, pki.MaxChallengeSize)
+	for i := range mor.MaxAsked {
+		query, there := p.ask(t, start, &q)
+		if !bytes.Equal(query.Challenge, q.Challenge) || there[len(there)-1] != "c" || len(q.Others) > 0 {
+			t.Fatalf("copy %d: %d bytes by %v, others %v", i, len(query.Challenge), there, q.Others)
+		}
+		id, body, _ := p.answer(t, query, mor.Finding{Card: q.Challenge})
+		if _, f, from, ok := p.TakeFinding(&q, id, body); !ok || from != q.Home || !bytes.Equal(f.Card, q.Challenge) {
+			t.Errorf("taken %v from %s", ok, from)
+		}
+	}
+}
+
 // A question goes over relays to the home and back over others; its answer counts once, and nothing
 // else does.
 func TestQuestion(t *testing.T) {
@@ -248,6 +265,9 @@ func testQuery(name pki.Name) mor.Query {
 func FuzzParseQuery(f *testing.F) {
 	f.Add(testQuery(must(pki.ParseName("bob@b.test"))).Marshal())
 	f.Add(testQuery(pki.Name{}).Marshal())
+	object := testQuery(pki.Name{})
+	object.Challenge = []byte("signed, unjudged")
+	f.Add(object.Marshal())
 	f.Add([]byte{1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if q, err := mor.ParseQuery(b); err == nil && !bytes.Equal(q.Marshal(), b) {

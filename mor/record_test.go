@@ -83,6 +83,8 @@ func TestSignRefuses(t *testing.T) {
 // Unsigned, expired and foreign records are not learnt, good ones beside them are.
 func TestLearnRefuses(t *testing.T) {
 	a, b, c := newServer("a", 1, nil), newServer("b", 1, nil), newServer("c", 1, nil)
+	a.listen(b, 0)
+	a.listen(c, 0)
 	good := must(record(b).Sign(b.authority.Sign))
 	foreign := must(record(b).Sign(c.authority.Sign))
 	unsigned := append(bytes.Clone(good[:len(good)-64]), make([]byte, 64)...)
@@ -90,24 +92,27 @@ func TestLearnRefuses(t *testing.T) {
 	r.NotAfter = start.Add(-time.Second)
 	expired := must(r.Sign(c.authority.Sign))
 	for _, bad := range [][]byte{foreign, unsigned, expired, good[:10], nil} {
-		learnt, err := a.Learn(start, b.cfg.Domain, []mor.Answered{{Depth: 1, Raw: bad}}, authorities([]*server{b, c}))
+		learnt, err := a.Learn(start, b.own[0].ID, []mor.Answered{{Depth: 1, Raw: bad}}, authorities([]*server{b, c}))
 		if learnt != (mor.Learnt{}) || !errors.Is(err, mor.ErrRecord) {
 			t.Errorf("%v learnt, %v", learnt, err)
 		}
 	}
 	for _, depth := range []uint8{0, mor.MaxDepth + 1} {
-		learnt, err := a.Learn(start, b.cfg.Domain, []mor.Answered{{Depth: depth, Raw: good}}, authorities([]*server{b, c}))
+		learnt, err := a.Learn(start, b.own[0].ID, []mor.Answered{{Depth: depth, Raw: good}}, authorities([]*server{b, c}))
 		if learnt != (mor.Learnt{}) || err == nil {
 			t.Errorf("learnt after %d Asks", depth)
 		}
 	}
 	both := []mor.Answered{{Depth: 1, Raw: foreign}, {Depth: 1, Raw: good}}
-	learnt, err := a.Learn(start, b.cfg.Domain, both, authorities([]*server{b, c}))
+	learnt, err := a.Learn(start, b.own[0].ID, both, authorities([]*server{b, c}))
 	if learnt != (mor.Learnt{Kept: 1, News: true}) || !errors.Is(err, mor.ErrRecord) {
 		t.Errorf("%v learnt, %v", learnt, err)
 	}
+	if learnt, err := a.Learn(start, record(a).ID, both[1:], authorities([]*server{b, c})); learnt != (mor.Learnt{}) || !errors.Is(err, mor.ErrRecord) {
+		t.Errorf("%v learnt on a context that is not listened to: %v", learnt, err)
+	}
 	own := []mor.Answered{{Depth: 1, Raw: must(record(a).Sign(a.authority.Sign))}}
-	if learnt := must(a.Learn(start, c.cfg.Domain, own, authorities([]*server{a}))); learnt != (mor.Learnt{}) {
+	if learnt := must(a.Learn(start, c.own[0].ID, own, authorities([]*server{a}))); learnt != (mor.Learnt{}) {
 		t.Error("learnt its own record")
 	}
 }
@@ -116,12 +121,14 @@ func TestLearnRefuses(t *testing.T) {
 func TestLearnIsCapped(t *testing.T) {
 	a, b, c := newServer("a", 1, nil), newServer("b", 1, nil), newServer("c", 1, nil)
 	a.Admit(a.own[0].ID, b.cfg.Domain)
+	a.listen(b, 0)
+	a.listen(c, 0)
 	theirs := record(b)
 	theirs.ID = c.own[0].ID
 	told := make(map[*server][]mor.Answered)
 	learn := func(s *server, r mor.Record) int {
 		told[s] = append(told[s], mor.Answered{Depth: 1, Raw: must(r.Sign(s.authority.Sign))})
-		return must(a.Learn(start, s.cfg.Domain, told[s], authorities([]*server{b, c}))).Kept
+		return must(a.Learn(start, s.own[0].ID, told[s], authorities([]*server{b, c}))).Kept
 	}
 	if learn(b, theirs) != 1 || learn(c, record(c)) != 1 {
 		t.Error("b's record kept c's away")
@@ -157,12 +164,14 @@ func TestNewestRecordIsKept(t *testing.T) {
 		a := newServer("a", 1, nil)
 		a.Admit(a.own[0].ID, near.cfg.Domain)
 		a.Admit(a.own[0].ID, far.cfg.Domain)
+		a.listen(near, 0)
+		a.listen(far, 0)
 		for _, who := range strings.Fields(order) {
 			from, answered := near, first
 			if who == "far" {
 				from, answered = far, second
 			}
-			must(a.Learn(start, from.cfg.Domain, []mor.Answered{answered}, authorities([]*server{b})))
+			must(a.Learn(start, from.own[0].ID, []mor.Answered{answered}, authorities([]*server{b})))
 		}
 		answer, _ := a.Ask(start, a.own[0].ID, far.cfg.Domain)
 		if len(answer) != 2 || answer[1].Depth != 3 || !bytes.Equal(answer[1].Raw, second.Raw) {
@@ -178,11 +187,13 @@ func TestNewestRecordIsKept(t *testing.T) {
 // answer, or is gone itself. Until then it stays.
 func TestGoneContextsAreForgotten(t *testing.T) {
 	a, b, c, dead := newServer("a", 1, nil), newServer("b", 1, nil), newServer("c", 1, nil), newServer("dead", 1, nil)
+	a.listen(b, 0)
+	a.listen(c, 0)
 	all := authorities([]*server{a, b, c, dead})
 	raw := must(record(dead).Sign(dead.authority.Sign))
 	tells := func(from *server, answer ...mor.Answered) mor.Learnt {
 		answer = append(answer, mor.Answered{Depth: 1, Raw: must(record(from).Sign(from.authority.Sign))})
-		return must(a.Learn(start, from.cfg.Domain, answer, all))
+		return must(a.Learn(start, from.own[0].ID, answer, all))
 	}
 	knows := func(want int) {
 		t.Helper()
@@ -207,6 +218,15 @@ func TestGoneContextsAreForgotten(t *testing.T) {
 		t.Error("gone is no news")
 	}
 	knows(2)
+	tells(c, mor.Answered{Depth: 2, Raw: raw})
+	c.own = append(c.own, must(mor.NewContext(stream("another"), start)))
+	c.AddContext(c.own[1])
+	a.Unlisten(c.own[0].ID)
+	a.listen(c, 1)
+	must(a.Learn(start, c.own[1].ID, nil, all)) // c speaks to it on another context now
+	knows(1)
+	a.listen(c, 0)
+	tells(c)
 	if !a.Forget(b.cfg.Domain) || a.Forget(b.cfg.Domain) {
 		t.Error("forgotten, and not once")
 	}
@@ -232,7 +252,7 @@ func TestMeshForgetsTheDead(t *testing.T) {
 				for _, other := range beside(i) {
 					if slices.Contains(ring[:living], other) {
 						answer, _ := other.Ask(start, other.own[0].ID, s.cfg.Domain)
-						news = must(s.Learn(start, other.cfg.Domain, answer, authorities(ring))).News || news
+						news = must(s.Learn(start, other.own[0].ID, answer, authorities(ring))).News || news
 					}
 				}
 			}
@@ -255,16 +275,28 @@ func TestMeshForgetsTheDead(t *testing.T) {
 	}
 }
 
+// drawAnswer draws an answer whose records, but those of depth 1, may be over any that are nearer and stand before.
+func drawAnswer(t *rapid.T) (records []mor.Answered) {
+	for i := range rapid.IntRange(0, mor.MaxAnswered).Draw(t, "records") {
+		a := mor.Answered{
+			Depth: rapid.Uint8Range(1, mor.MaxDepth).Draw(t, "depth"),
+			Raw:   rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "raw"), Beyond: rapid.Bool().Draw(t, "beyond"),
+		}
+		if over := rapid.IntRange(0, 2*i).Draw(t, "over"); over < i && records[over].Depth < a.Depth && records[over].Beyond {
+			a.Way = append(slices.Clone(records[over].Way), uint8(over))
+		}
+		records = append(records, a)
+	}
+	return records
+}
+
 func TestAnswer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		records := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) mor.Answered {
-			return mor.Answered{
-				Depth: rapid.Uint8Range(1, mor.MaxDepth).Draw(t, "depth"),
-				Raw:   rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "raw"),
-			}
-		}), 0, mor.MaxAnswered).Draw(t, "records")
+		records := drawAnswer(t)
 		got, err := mor.ParseAnswer(must(mor.MarshalAnswer(records)))
-		equal := slices.EqualFunc(got, records, func(a, b mor.Answered) bool { return a.Depth == b.Depth && bytes.Equal(a.Raw, b.Raw) })
+		equal := slices.EqualFunc(got, records, func(a, b mor.Answered) bool {
+			return a.Depth == b.Depth && a.Beyond == b.Beyond && bytes.Equal(a.Way, b.Way) && bytes.Equal(a.Raw, b.Raw)
+		})
 		if err != nil || !equal {
 			t.Fatalf("%v: %v", err, got)
 		}
@@ -272,6 +304,9 @@ func TestAnswer(t *testing.T) {
 	for _, bad := range [][]mor.Answered{
 		make([]mor.Answered, 1), {{Depth: 4}}, {{Depth: 1, Raw: make([]byte, 4097)}},
 		slices.Repeat([]mor.Answered{{Depth: 1}}, mor.MaxAnswered+1),
+		{{Depth: 1, Way: []uint8{0}}}, {{Depth: 2, Way: []uint8{0}}}, {{Depth: 2}, {Depth: 2, Way: []uint8{0}}},
+		{{Depth: 1, Beyond: true}, {Depth: 2, Way: []uint8{2}}}, {{Depth: 1, Beyond: true}, {Depth: 3, Way: []uint8{0, 0, 0}}},
+		{{Depth: 1}, {Depth: 2, Way: []uint8{0}}},
 	} {
 		if _, err := mor.MarshalAnswer(bad); err == nil {
 			t.Errorf("marshalled an answer of %d", len(bad))
@@ -302,7 +337,7 @@ func FuzzParseRecord(f *testing.F) {
 func FuzzParseAnswer(f *testing.F) {
 	a := newServer("a", 1, nil)
 	raw := must(record(a).Sign(a.authority.Sign))
-	f.Add(must(mor.MarshalAnswer([]mor.Answered{{Depth: 1, Raw: raw}, {Depth: 3, Raw: []byte("x")}})))
+	f.Add(must(mor.MarshalAnswer([]mor.Answered{{Depth: 1, Raw: raw, Beyond: true}, {Depth: 3, Way: []uint8{0}, Raw: []byte("x")}})))
 	f.Add([]byte{0})
 	f.Add([]byte{200})
 	f.Fuzz(func(t *testing.T, b []byte) {

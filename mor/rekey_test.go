@@ -56,7 +56,7 @@ func TestRekeyIsLearnt(t *testing.T) {
 	all := []*server{a, s}
 	ask := func(want int) {
 		t.Helper()
-		kept, ok, err := a.ask(start, s, all)
+		kept, ok, err := a.ask(start, s, 0, all)
 		if _, known := a.Status(); kept != want || known != 1 || !ok || err != nil {
 			t.Errorf("kept %d, knows %d, %v", kept, known, err)
 		}

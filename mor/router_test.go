@@ -103,7 +103,7 @@ func TestLegBudgetEndsAChain(t *testing.T) {
 	for i, s := range chain[:6] {
 		s.listen(chain[i+1], 0)
 		chain[i+1].listen(s, 0)
-		must(s.Learn(start, chain[i+1].cfg.Domain, []mor.Answered{chain[i+1].lie(start, nowhere.key.Public().ID())}, authorities(chain)))
+		must(s.Learn(start, chain[i+1].own[0].ID, []mor.Answered{chain[i+1].lie(start, nowhere.key.Public().ID())}, authorities(chain)))
 	}
 	spoken := walkChain(t, chain, nowhere)
 	if spoken != 1+mor.LegBudget {
@@ -147,8 +147,8 @@ func TestCircleEnds(t *testing.T) {
 	all := []*server{a, b, a}
 	a.listen(b, 0)
 	b.listen(a, 0)
-	must(a.Learn(start, b.cfg.Domain, []mor.Answered{b.lie(start, nowhere.key.Public().ID())}, authorities(all)))
-	must(b.Learn(start, a.cfg.Domain, []mor.Answered{a.lie(start, nowhere.key.Public().ID())}, authorities(all)))
+	must(a.Learn(start, b.own[0].ID, []mor.Answered{b.lie(start, nowhere.key.Public().ID())}, authorities(all)))
+	must(b.Learn(start, a.own[0].ID, []mor.Answered{a.lie(start, nowhere.key.Public().ID())}, authorities(all)))
 	walkChain(t, all, nowhere)
 	if got := a.counters(); got.Dropped[mor.DropReplay] != 1 || got.Spoken != 1 {
 		t.Error(words(got))
@@ -209,7 +209,7 @@ func TestSubmitAgainAfterError(t *testing.T) {
 	if !errors.As(err, &leg) || leg.Reason != mor.DropNoRoute || len(out.Remember) != 0 {
 		t.Fatalf("%v, remember %v", err, out.Remember)
 	}
-	if _, _, err := a.ask(start, b, []*server{b}); err != nil {
+	if _, _, err := a.ask(start, b, 0, []*server{b}); err != nil {
 		t.Fatal(err)
 	}
 	if out, err = a.Submit(start, entry); err != nil || len(out.Remember) != 2 {

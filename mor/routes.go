@@ -15,59 +15,7 @@ import (
 const (
 	MaxKnown = 4096
 	MaxOwned = 16
-	// MaxTellers is how many neighbours are remembered as having told of one context. When
-	// there are more, the nearest are.
-	MaxTellers = 16
 )
-
-// known is a context of somebody else that this server may use in a route.
-// It is known as long as a neighbour that is there tells of it.
-type known struct {
-	Record
-	raw     []byte
-	tellers []teller // at least one, each neighbour once
-}
-
-// A teller is a neighbour whose last answer had a context, and after how many Asks.
-type teller struct {
-	peer  pki.Domain
-	depth uint8
-}
-
-// unknown is the depth of what nobody tells of.
-const unknown = MaxDepth + 1
-
-// depth is how far k is, by the nearest that tells of it.
-func (k *known) depth() uint8 { return k.depthBut(pki.Domain{}) }
-
-// depthBut is how far k is for whoever does not believe except.
-func (k *known) depthBut(except pki.Domain) uint8 {
-	depth := uint8(unknown)
-	for _, t := range k.tellers {
-		if t.peer != except {
-			depth = min(depth, t.depth)
-		}
-	}
-	return depth
-}
-
-// tell notes that peer tells of k.
-func (k *known) tell(peer pki.Domain, depth uint8) {
-	if i := slices.IndexFunc(k.tellers, func(t teller) bool { return t.peer == peer }); i >= 0 {
-		k.tellers[i].depth = depth
-		return
-	}
-	k.tellers = append(k.tellers, teller{peer, depth})
-	if len(k.tellers) > MaxTellers {
-		slices.SortStableFunc(k.tellers, func(a, b teller) int { return int(a.depth) - int(b.depth) })
-		k.tellers = k.tellers[:MaxTellers]
-	}
-}
-
-// untell notes that peer does not tell of k any more.
-func (k *known) untell(peer pki.Domain) {
-	k.tellers = slices.DeleteFunc(k.tellers, func(t teller) bool { return t.peer == peer })
-}
 
 // routes is what a server knows of contexts: its own, and those it learnt by Ask. It
 // recognises the owner of a packet and finds ways to a server.
@@ -99,14 +47,14 @@ func (t *routes) has(a Answered) (Record, bool) {
 	if err != nil {
 		return r, false
 	}
-	i, found := t.find(r)
+	i, found := t.find(r.place())
 	return r, found && bytes.Equal(t.foreign[i].raw, a.Raw)
 }
 
-// learn notes that from tells of r, and keeps r if it is new or newer than what is known of
+// learn notes that by tells of r, and keeps r if it is new or newer than what is known of
 // its context. It reports whether r is known now, and whether it was kept.
-func (t *routes) learn(from pki.Domain, r Record, a Answered) (is, kept bool) {
-	i, found := t.find(r)
+func (t *routes) learn(by teller, r Record, raw []byte) (is, kept bool) {
+	i, found := t.find(r.place())
 	switch {
 	case !found && (len(t.foreign) >= MaxKnown || t.owned(r.Owner) >= MaxOwned):
 		return false, false
@@ -117,19 +65,19 @@ func (t *routes) learn(from pki.Domain, r Record, a Answered) (is, kept bool) {
 		kept = r.NotAfter.After(t.foreign[i].NotAfter)
 	}
 	k := &t.foreign[i]
-	k.tell(from, a.Depth)
+	k.tell(by)
 	if kept {
-		k.Record, k.raw, t.matchers = r, slices.Clone(a.Raw), nil
+		k.Record, k.raw, t.matchers = r, slices.Clone(raw), nil
 	}
 	return true, kept
 }
 
-// untell notes that peer does not tell of the contexts any more for which but is false.
-// What nobody tells of is forgotten.
-func (t *routes) untell(peer pki.Domain, but func(Record) bool) {
+// untell forgets that the tellers for which who is true tell of a context, but of those for which but
+// is true. What nobody tells of is forgotten.
+func (t *routes) untell(who func(teller) bool, but func(Record) bool) {
 	for i := range t.foreign {
 		if k := &t.foreign[i]; !but(k.Record) {
-			k.untell(peer)
+			k.untell(who)
 		}
 	}
 	t.drop(func(k known) bool { return len(k.tellers) == 0 })
@@ -144,14 +92,21 @@ func (t *routes) drop(which func(known) bool) {
 	}
 }
 
-// depths is how far each foreign context is. When it changes, the neighbours have reason to
+// distance is how far a foreign context is.
+type distance struct {
+	depth    uint8
+	gateways int
+}
+
+// distances is how far each foreign context is. When it changes, the neighbours have reason to
 // ask.
-func (t *routes) depths() map[place]uint8 {
-	depths := make(map[place]uint8, len(t.foreign))
+func (t *routes) distances() map[place]distance {
+	far := make(map[place]distance, len(t.foreign))
 	for i := range t.foreign {
-		depths[t.foreign[i].place()] = t.foreign[i].depth()
+		nearest := t.foreign[i].nearest(pki.Domain{})
+		far[t.foreign[i].place()] = distance{nearest.depth, len(nearest.way)}
 	}
-	return depths
+	return far
 }
 
 // A place is the whole name of a foreign context.
@@ -162,14 +117,14 @@ type place struct {
 
 func (r Record) place() place { return place{r.ID, r.Owner} }
 
-// find looks for the context that r is of. Its owner is part of its name here: nobody can
+// find looks for the context at p. Its owner is part of its name here: nobody can
 // take the place of another's context by using the same ID.
-func (t *routes) find(r Record) (int, bool) {
-	return slices.BinarySearchFunc(t.foreign, r, func(k known, r Record) int {
-		if c := slices.Compare(k.ID[:], r.ID[:]); c != 0 {
+func (t *routes) find(p place) (int, bool) {
+	return slices.BinarySearchFunc(t.foreign, p, func(k known, p place) int {
+		if c := slices.Compare(k.ID[:], p.id[:]); c != 0 {
 			return c
 		}
-		return strings.Compare(k.Owner.String(), r.Owner.String())
+		return strings.Compare(k.Owner.String(), p.owner.String())
 	})
 }
 
@@ -249,12 +204,15 @@ func (t *routes) toward(server onion.ServerID, e onion.Epoch) []*known {
 	return near
 }
 
-// others lists the foreign contexts usable in epoch e besides last.
-func (t *routes) others(last *known, e onion.Epoch) []*known {
+// beside lists the foreign contexts usable in epoch e, besides those of w, that are spoken on in the cell in which w
+// begins.
+func (t *routes) beside(w way, e onion.Epoch) []*known {
 	var rest []*known
 	for i := range t.foreign {
-		if t.foreign[i].Covers(e) && &t.foreign[i] != last {
-			rest = append(rest, &t.foreign[i])
+		k := &t.foreign[i]
+		near := slices.ContainsFunc(k.tellers, func(by teller) bool { return by.cell == w.cell && len(by.way) == 0 && !by.beyond })
+		if near && k.Covers(e) && k != w.last && !slices.Contains(w.gateways, k) {
+			rest = append(rest, k)
 		}
 	}
 	return rest

@@ -18,9 +18,9 @@ import (
 // context has the name of the server, the others are called name/1 and so on.
 //
 //	server a [contexts=N] [extra=N] [share=N]   a starts
-//	listen b a          b's bot listens to a's context: b is a member
+//	listen b a          b's bot listens to a's context, and says on b what it hears: b is a member
 //	peers a b           both listen to each other
-//	ask b a             b asks a and learns; prints what, or "no answer"
+//	ask b a             b asks on a's context and learns; prints what, or "no answer"
 //	inner i b,c MAILBOX an inner packet for the servers b, then c
 //	wrap p a,b i        a packet for the contexts a, then b, which exposes i
 //	cover p a,b         the same with nothing inside
@@ -30,6 +30,7 @@ import (
 //	pass 1h             time passes
 //	lost b a            b's link with a ends
 //	found b a           it has one again
+//	forget b a          b forgets what a has told it
 //	restart b           b forgets what it was not told to remember
 //	counters b ...      compares all counters that are not zero
 //
@@ -48,6 +49,7 @@ func TestScenarios(t *testing.T) {
 			"hear": on((*stage).hear), "submit": on((*stage).submit), "tick": on((*stage).tick), "pass": on((*stage).pass),
 			"restart": on((*stage).restart), "counters": on((*stage).counters),
 			"lost": on((*stage).lost), "found": on((*stage).found),
+			"forget": on((*stage).forget),
 		},
 	})
 }
@@ -121,8 +123,9 @@ func (s *stage) context(name string) (*server, int) {
 }
 
 func (s *stage) listen(args []string) error {
+	listener, own := s.context(args[0])
 	owner, i := s.context(args[1])
-	s.servers[args[0]].listen(owner, i)
+	listener.bind(own, owner, i)
 	return nil
 }
 
@@ -139,8 +142,9 @@ func errorsOf(errs ...error) error {
 }
 
 func (s *stage) ask(args []string) error {
-	asker, asked := s.servers[args[0]], s.servers[args[1]]
-	kept, ok, err := asker.ask(s.now, asked, s.order)
+	asked, i := s.context(args[1])
+	asker := s.servers[args[0]]
+	kept, ok, err := asker.ask(s.now, asked, i, s.order)
 	if !ok {
 		fmt.Fprintln(&s.out, "no answer")
 		return nil
@@ -223,6 +227,11 @@ func (s *stage) lost(args []string) error {
 
 func (s *stage) found(args []string) error {
 	s.servers[args[0]].Found(s.servers[args[1]].cfg.Domain)
+	return nil
+}
+
+func (s *stage) forget(args []string) error {
+	s.servers[args[0]].Forget(s.servers[args[1]].cfg.Domain)
 	return nil
 }
 

@@ -85,20 +85,23 @@ func (s *server) hop(i int, at time.Time) onion.OuterHop {
 	return onion.OuterHop{Key: c.Key.Public(), Hint: c.Hint, Delay: 20 * time.Millisecond}
 }
 
-// listen makes s a member of a context of other.
-func (s *server) listen(other *server, i int) {
+// listen makes s a member of a context of other, which it binds to its first one.
+func (s *server) listen(other *server, i int) { s.bind(0, other, i) }
+
+// bind makes s a member of a context of other, which it binds to a context of its own.
+func (s *server) bind(own int, other *server, i int) {
 	other.Admit(other.own[i].ID, s.cfg.Domain)
-	s.Listen(other.cfg.Domain, other.own[i].ID, s.own[0].ID)
+	s.Listen(other.cfg.Domain, other.own[i].ID, s.own[own].ID)
 }
 
-// ask has s learn what other answers. ok is false if there was no answer.
-func (s *server) ask(now time.Time, other *server, all []*server) (kept int, ok bool, err error) {
-	answer, ok := other.Ask(now, other.own[0].ID, s.cfg.Domain)
+// ask has s learn what other answers on its context i. ok is false if there was no answer.
+func (s *server) ask(now time.Time, other *server, i int, all []*server) (kept int, ok bool, err error) {
+	answer, ok := other.Ask(now, other.own[i].ID, s.cfg.Domain)
 	if !ok {
 		return 0, false, nil
 	}
 	answer = must(mor.ParseAnswer(must(mor.MarshalAnswer(answer))))
-	learnt, err := s.Learn(now, other.cfg.Domain, answer, authorities(all))
+	learnt, err := s.Learn(now, other.own[i].ID, answer, authorities(all))
 	return learnt.Kept, true, err
 }
 
@@ -159,6 +162,7 @@ func words(c mor.Counters) string {
 	add("forwarded", c.Forwarded)
 	add("rebroadcast", c.Rebroadcast)
 	add("peeled", c.Peeled)
+	add("crossed", c.Crossed)
 	add("spoken", c.Spoken)
 	for reason, n := range c.Dropped {
 		add(mor.Drop(reason).String(), n)

@@ -56,7 +56,7 @@ func (v vector) answer() (map[string]string, error) {
 		return map[string]string{"id": r.ID.String(), "status": fmt.Sprint(uint8(r.Status))}, err
 	case "query":
 		q, err := mor.ParseQuery(v.long())
-		return map[string]string{"name": q.Name.String(), "key": hex.EncodeToString(q.Key[:])}, err
+		return map[string]string{"name": q.Name.String(), "key": hex.EncodeToString(q.Key[:]), "challenge": hex.EncodeToString(q.Challenge)}, err
 	case "finding":
 		f, err := mor.ParseFinding(v.long())
 		return map[string]string{

@@ -81,16 +81,23 @@ func (n *Node) voids(ctx context.Context, domain pki.Domain, key pki.Fingerprint
 	}), nil
 }
 
-// forgetLog forgets what we hold of a domain's log.
+// forgetLog forgets what we hold of a domain's log: nobody copies it meanwhile, or leaves of the old one would
+// come into the copy of the next.
 func (n *Node) forgetLog(ctx context.Context, domain pki.Domain) error {
-	if err := n.store.ForgetLog(ctx, keylog.Origin(domain)); err != nil {
+	if err := n.mirrors.halt(ctx, domain); err != nil {
 		return err
 	}
-	if _, err := n.store.KeepCopies(ctx, domain.String(), nil); err != nil { // their numbers are those of that log
+	defer n.mirrors.end(domain)
+	for _, id := range headIDs {
+		if err := n.store.DropStatement(ctx, uint8(pki.StatementHead), domain.String(), id); err != nil {
+			return err
+		}
+	}
+	if err := n.store.ForgetLog(ctx, keylog.Origin(domain), domain.String()); err != nil {
 		return err
 	}
 	n.mirrors.forget(domain)
-	return n.store.DropStatement(ctx, uint8(pki.StatementHead), domain.String(), [32]byte{})
+	return nil
 }
 
 // obey pins the heir of the pinned key because the operator has said its words.

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,12 +31,20 @@ const (
 // the log: of the domain itself, and of users whose cards we have copies of. The copy is from before
 // it asks, so that an honest server knows all that is in it.
 type audit struct {
-	n    *Node
-	log  keylog.Log
-	at   keyserver.Endpoint
-	is   witness.Case
-	seen []provenAnswer
+	n       *Node
+	log     keylog.Log
+	servers []string           // addresses, in an order by chance: each is asked first in some round
+	at      keyserver.Endpoint // that answers
+	is      witness.Case
+	seen    []provenAnswer
+	asked   int   // records
+	silent  error // why one of them was not answered
+	later   bool  // it shows a later descriptor by which its log has other keys than we know: what is proven by those says nothing to us yet
 }
+
+// whole reports whether each record that was asked for came and was proven. Only then is it over what was found
+// before: who does not answer, or not of this one, mends nothing by that.
+func (a *audit) whole() bool { return a.asked > 0 && len(a.seen) == a.asked }
 
 // provenAnswer is a record that a server has proven to be in its log.
 type provenAnswer struct {
@@ -56,23 +66,26 @@ func (m *mirrors) audit(ctx context.Context, d pki.SignedDescriptor) error {
 	if err != nil {
 		return err
 	}
-	a := &audit{n: m.n, log: log, at: keyserver.Endpoint{Address: d.KeyServers[0], CA: d.CA.Fingerprint()}, is: m.n.caseOf(ctx, d, held)}
+	a := &audit{n: m.n, log: log, servers: slices.Clone(d.KeyServers), at: keyserver.Endpoint{CA: d.CA.Fingerprint()}, is: m.n.caseOf(ctx, d, held)}
+	rand.Shuffle(len(a.servers), func(i, j int) { a.servers[i], a.servers[j] = a.servers[j], a.servers[i] })
 	subjects := []keyserver.Subject{{Domain: d.Domain}}
 	for _, text := range users {
 		if name, err := pki.ParseName(text); err == nil {
 			subjects = append(subjects, keyserver.Subject{Name: name})
 		}
 	}
-	good := true
 	for _, of := range subjects {
-		proven, err := a.ask(ctx, of)
-		if err != nil {
+		err := a.ask(ctx, of)
+		if err != nil || a.later {
 			return err
 		}
-		good = good && proven
+		if !of.Domain.IsZero() && len(a.seen) == 0 {
+			break // by which keys the rest would be is not known
+		}
 	}
-	if good {
-		m.n.findings.mended(d.Domain, witness.Omission)
+	m.answers(ctx, a.is, a.silent)
+	if a.whole() {
+		m.n.mended(d.Domain, witness.Omission)
 	}
 	return a.newer(ctx)
 }
@@ -84,18 +97,22 @@ func (n *Node) caseOf(ctx context.Context, d pki.SignedDescriptor, held store.He
 	return witness.Case{Descriptor: d, Held: held, Tree: torchwood.TileHashReaderWithContext(ctx, tree, tiles), Now: time.Now()}
 }
 
-// ask asks for one record. It is not good if what comes is not proven to be in the log.
-func (a *audit) ask(ctx context.Context, of keyserver.Subject) (good bool, err error) {
-	record, proof, err := a.n.client.Proof(ctx, a.at, of)
+// ask asks for one record. What comes and is not proven to be in the log is found.
+func (a *audit) ask(ctx context.Context, of keyserver.Subject) error {
+	a.asked++
+	record, proof, err := a.first(ctx, of)
 	if errors.Is(err, keyserver.ErrNotFound) {
 		record, err = a.unproven(ctx, of)
 	}
+	if err != nil && (of.Name.IsZero() || !errors.Is(err, errNothing) && !errors.Is(err, keyserver.ErrNotFound)) {
+		a.silent = err
+	}
 	if err != nil {
-		return true, ctx.Err() // who does not answer shows nothing
+		return ctx.Err() // who does not answer shows nothing
 	}
 	claim, ok := a.claim(of, record)
-	if !ok {
-		return true, nil
+	if a.later = a.isLater(of, record); !ok || a.later {
+		return nil
 	}
 	in, err := a.verify(claim, proof)
 	if err == nil {
@@ -103,13 +120,23 @@ func (a *audit) ask(ctx context.Context, of keyserver.Subject) (good bool, err e
 		if head, err := headIn(a.is.Descriptor, proof); err == nil {
 			a.n.sawHead(ctx, head.Checkpoint) // which may contradict others
 		}
-		return true, nil
+		return nil
 	}
 	x, err := a.is.Unproven(record, proof)
 	if err == nil {
 		a.n.found(ctx, x)
 	}
-	return false, err
+	return err
+}
+
+// first asks the first server that answers.
+func (a *audit) first(ctx context.Context, of keyserver.Subject) (record, proof []byte, err error) {
+	for _, a.at.Address = range a.servers {
+		if record, proof, err = a.n.client.Proof(ctx, a.at, of); err == nil || errors.Is(err, keyserver.ErrNotFound) || ctx.Err() != nil {
+			break
+		}
+	}
+	return record, proof, err
 }
 
 // unproven is a record that a server answers, and for which it has no proof, asked before and
@@ -147,6 +174,18 @@ func (a *audit) claim(of keyserver.Subject, record []byte) (keylog.Claim, bool) 
 	card, err := d.CA.VerifyCard(record, a.is.Now)
 	return keylog.Claim{Kind: keylog.Card, Subject: of.Name.String(), Record: sha256.Sum256(record)},
 		err == nil && card.Certificate.Name() == of.Name
+}
+
+// isLater reports whether a record is a descriptor by the same authority, newer than ours, by which the log has another key or other
+// labels. It comes to us by itself, and the next audit is by it.
+func (a *audit) isLater(of keyserver.Subject, record []byte) bool {
+	d := a.is.Descriptor
+	if !of.Name.IsZero() {
+		return false
+	}
+	shown, err := pki.ParseDescriptor(record)
+	return err == nil && shown.Domain == d.Domain && shown.CA.Fingerprint() == d.CA.Fingerprint() && shown.Serial > d.Serial &&
+		(shown.Log != d.Log || shown.Labels != d.Labels)
 }
 
 func (a *audit) verify(claim keylog.Claim, proof []byte) (keylog.Inclusion, error) {
@@ -189,8 +228,8 @@ func (a *audit) newer(ctx context.Context) error {
 			}
 		}
 	}
-	if client.Err() == nil {
-		a.n.findings.mended(a.is.Descriptor.Domain, witness.Stale)
+	if client.Err() == nil && a.whole() {
+		a.n.mended(a.is.Descriptor.Domain, witness.Stale)
 	}
 	return client.Err()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -87,11 +88,8 @@ type evidence struct {
 func (m *mesh) audited(t *testing.T, at, kind, words string, looks *atomic.Int64) evidence {
 	t.Helper()
 	began, n := time.Now(), m.nodes[at].node
-	of := finding{m.nodes["e.test"].domain, kind}
 	m.until(at+" to find a "+kind, func() error {
-		n.findings.mu.Lock()
-		defer n.findings.mu.Unlock()
-		if !n.findings.open[of] {
+		if !m.finds(at, kind) {
 			return fmt.Errorf("%d looks", looks.Load())
 		}
 		return nil
@@ -164,15 +162,17 @@ func (m *mesh) forkEvidence(t *testing.T, at string) {
 // mended shows what is honest again, until nothing is found.
 func (m *mesh) mended(at, kind string) {
 	m.t.Helper()
-	f := m.nodes[at].node.findings
 	m.until(at+" to find nothing", func() error {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if f.open[finding{m.nodes["e.test"].domain, kind}] {
+		if m.finds(at, kind) {
 			return fmt.Errorf("a %s", kind)
 		}
 		return nil
 	})
+}
+
+// finds tells whether a finding of that kind goes on, of e.test.
+func (m *mesh) finds(at, kind string) bool {
+	return m.nodes[at].node.findings.goesOn(m.nodes["e.test"].domain, kind)
 }
 
 // evil is a log as it is, beside which other answers are given, and whose looks are counted.
@@ -263,6 +263,18 @@ func TestAuditFindsOmission(t *testing.T) {
 	if err := torchwood.VerifyProof(e.policy, tlog.RecordHash(never), e.read("answer.proof")); err == nil {
 		t.Error("the proof holds")
 	}
+	deaf := log.evil(t, nil)
+	delete(deaf.answers, proofOfAnn) // which mends nothing
+	shown.Store(deaf)
+	m.until("two rounds", func() error {
+		if deaf.looks.Load() < 3 {
+			return errors.New("they are not over")
+		}
+		return nil
+	})
+	if !m.finds("x.test", witness.Omission) {
+		t.Error("who answers no more is taken for honest")
+	}
 	shown.Store(log)
 	m.mended("x.test", witness.Omission)
 
@@ -306,6 +318,44 @@ func TestAuditFindsStale(t *testing.T) {
 	m.noted("x.test", "e.test", EventLog, 1)
 }
 
+// A key server that does not answer audits, as one that answers only others may, is found while its node is there, and not while
+// that is away.
+func TestAuditFindsSilence(t *testing.T) {
+	t.Parallel()
+	m, _ := annAtE(t)
+	x, e := m.nodes["x.test"].node, m.nodes["e.test"]
+	round := func() { _ = x.mirrors.copy(t.Context(), e.domain, true) }
+	m.until("a good round", func() error { return x.mirrors.copy(t.Context(), e.domain, true) })
+	must(t, m.nodes["x.test"].control.Cut(t.Context(), Cut{KeyServers: true}))
+	m.until("it to be found", func() error {
+		round()
+		if !m.finds("x.test", witness.Silent) {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	if said := m.keysAudit("x.test"); !strings.Contains(said, "silent  e.test: its key server has not answered audits since 20") {
+		t.Errorf("p3dod keys audit says:\n%s", said)
+	}
+	must(t, m.nodes["x.test"].control.Cut(t.Context(), Cut{}))
+	m.until("it to be mended", func() error {
+		round()
+		if m.finds("x.test", witness.Silent) {
+			return errors.New("it goes on")
+		}
+		return nil
+	})
+	must(t, e.end())
+	m.linked("x.test", 0)
+	for began := time.Now(); time.Since(began) < silentRounds*x.mirrors.every; wait(t.Context(), 50*time.Millisecond) {
+		round()
+	}
+	if m.finds("x.test", witness.Silent) {
+		t.Error("a node that is away is found silent")
+	}
+	m.noted("x.test", "e.test", EventLog, 1)
+}
+
 // An honest domain that publishes and goes on is accused of nothing.
 func TestAuditAccusesNobody(t *testing.T) {
 	t.Parallel()
@@ -323,6 +373,45 @@ func TestAuditAccusesNobody(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 	m.noted("x.test", "e.test", EventLog, 0)
+}
+
+// One whose keys for the log were lost, and made anew, is accused of nothing: neither by who has not heard of that, nor afterwards.
+func TestAuditAccusesNobodyOfLostKeys(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []string{labelsFile, logFile} {
+		m, ann := annAtE(t)
+		e, x := m.nodes["e.test"], m.nodes["x.test"].node
+		e.stays(t)
+		m.fetched("e.test", proofOfAnn)
+		m.until("an audit", func() error { return x.mirrors.copy(t.Context(), e.domain, true) })
+		before, err := x.directory.descriptor(t.Context(), e.domain)
+		must(t, err)
+		must(t, e.end())
+		must(t, os.Remove(e.path(keysFolder, lost)))
+		e.start()
+		m.until("the key server to show the new keys", func() error {
+			shown, err := keyserver.Client{Dial: dial.Direct()}.Server(t.Context(), m.endpoint("e.test"), e.domain)
+			if err == nil && shown.Log == before.Log && shown.Labels == before.Labels {
+				err = errors.New("it shows those of before")
+			}
+			return err
+		})
+		must(t, x.mirrors.audit(t.Context(), before)) // as if the descriptor had not come yet
+		ann.connect("e.test")
+		ann.login()
+		must(t, ann.client.Publish(t.Context(), ann.card(7).Raw()))
+		m.until("the new descriptor to come", func() error {
+			d, err := x.directory.descriptor(t.Context(), e.domain)
+			if err == nil && d.Log == before.Log && d.Labels == before.Labels {
+				err = errors.New("it is that of before")
+			}
+			return err
+		})
+		m.until("another audit", func() error { return x.mirrors.copy(t.Context(), e.domain, true) })
+		for _, found := range x.Findings() {
+			t.Errorf("%s: %s: %s", lost, found.Kind, found.Words)
+		}
+	}
 }
 
 // A key server that does not come to an end with its answer holds up the log of nobody else.
@@ -379,17 +468,28 @@ func TestFindings(t *testing.T) {
 			}
 		}
 	}
-	f.mended(at(9).Domain, witness.Stale)
+	if fresh, err := f.add(at(0)); err != nil || !fresh {
+		t.Errorf("what was forgotten for others is not told again: %t, %v", fresh, err)
+	}
+	must(t, f.mended(at(9).Domain, witness.Stale))
 	if fresh, err := f.add(at(9)); err != nil || !fresh {
 		t.Errorf("again: %t, %v", fresh, err)
 	}
+	must(t, f.mended(at(8).Domain, witness.Stale))
 	again, err := openFindings(dir)
 	must(t, err)
-	if all := again.list(); len(all) != maxFindings || all[0].Domain != at(2).Domain || all[maxFindings-1].Domain != at(9).Domain {
+	if all := again.list(); len(all) != maxFindings || all[0].Domain != at(3).Domain || all[maxFindings-1].Domain != at(9).Domain {
 		t.Errorf("%d findings: %+v", len(all), all)
 	}
 	if fresh, err := again.add(at(9)); err != nil || fresh {
 		t.Errorf("after a restart: %t, %v", fresh, err)
+	}
+	if fresh, err := again.add(at(8)); err != nil || !fresh {
+		t.Errorf("what was mended before a restart is not told again: %t, %v", fresh, err)
+	}
+	must(t, os.WriteFile(again.path, []byte(`[{"domain":"e.test","kind":"of later"},{"domain":"e.test","kind":"stale","mended":true}]`), 0o600))
+	if f, err := openFindings(dir); err == nil || len(f.list()) != 1 || f.goesOn(parse(t, pki.ParseDomain, "e.test"), witness.Stale) {
+		t.Errorf("beside a kind that is not known: %+v, %v", f.list(), err)
 	}
 	for _, bad := range []string{"", "{}", `[{"domain":"e.test","kind":"../x"}]`, `[{"domain":"e test","kind":"stale"}]`} {
 		must(t, os.WriteFile(again.path, []byte(bad), 0o600))

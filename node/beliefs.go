@@ -20,6 +20,7 @@ import (
 type beliefs struct {
 	seeing  sync.Mutex // held by who changes a sighting, in the store too
 	handing sync.Mutex // the same of hand-overs
+	forking sync.Mutex // the same of forks: of a domain one is told, though two may come at once
 
 	mu    sync.Mutex // guards what follows; held for an access only
 	pins  map[pki.Domain]pinned
@@ -29,6 +30,8 @@ type beliefs struct {
 	keys  map[pki.Fingerprint]bool // identity keys that were revoked
 	names map[revokedName]bool
 	forks map[pki.Domain]witness.Fork // that a log has two histories
+
+	logKeys map[pki.Domain]store.LogKey // the newest keys in our copies of logs
 
 	ended map[pki.Domain]endings // how many of these are of each domain, by the revocations of it
 }
@@ -56,9 +59,9 @@ func openBeliefs(ctx context.Context, s *store.Store) (*beliefs, error) {
 		pins: make(map[pki.Domain]pinned), seen: make(map[pki.Domain]store.Sighting),
 		views: make(map[pki.Domain]pki.View), lines: make(map[pki.Domain][]pki.SignedSuccession),
 		keys: make(map[pki.Fingerprint]bool), names: make(map[revokedName]bool), ended: make(map[pki.Domain]endings),
-		forks: make(map[pki.Domain]witness.Fork),
+		forks: make(map[pki.Domain]witness.Fork), logKeys: make(map[pki.Domain]store.LogKey),
 	}
-	for _, load := range []func(context.Context, *store.Store) error{b.loadPins, b.loadSightings, b.loadRevocations, b.loadSuccessions, b.loadForks} {
+	for _, load := range []func(context.Context, *store.Store) error{b.loadPins, b.loadSightings, b.loadRevocations, b.loadSuccessions, b.loadForks, b.loadLogKeys} {
 		if err := load(ctx, s); err != nil {
 			return nil, fmt.Errorf("node: reading what is known of keys: %w", err)
 		}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/p3do/p3do/internal/dial"
@@ -27,7 +28,10 @@ import (
 //	GET  /status           Status
 //	GET  /peers            []PeerStatus
 //	POST /peers?domain=D   federates with D; PeerStatus of D
+//	POST /peers/bound?domain=D&context=N   the same; D hears our context N
 //	POST /peers/drop?domain=D     ends that
+//	POST /contexts?name=N         makes another context of ours
+//	POST /contexts/drop?name=N    ends it
 //	POST /peers/verify?domain=D   judges D's key anew; Judgement
 //	POST /peers/accept?domain=D&words=W   takes the key of these words, and D's log anew; Judgement
 //	GET  /graph            []Edge
@@ -91,6 +95,7 @@ func (n *Node) serveControl(ctx context.Context, listener net.Listener) error {
 		peer, err := n.AddPeer(r.Context(), r.FormValue("domain"))
 		respond(w, peer, err)
 	})
+	n.handleContexts(mux)
 	n.handleTrust(mux)
 	n.handleLab(mux)
 	n.handleUsers(mux)
@@ -199,7 +204,7 @@ func respond(w http.ResponseWriter, body any, err error) {
 	case errors.As(err, &changed), errors.Is(err, keyserver.ErrWrongKey), errors.Is(err, link.ErrPeer):
 		http.Error(w, err.Error(), http.StatusConflict)
 	case errors.Is(err, ErrInput):
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		http.Error(w, strings.TrimPrefix(err.Error(), ErrInput.Error()+": "), http.StatusBadRequest) // which Control puts before it again
 	default:
 		http.Error(w, err.Error(), http.StatusBadGateway)
 	}
@@ -234,6 +239,23 @@ func (c *Control) Peers(ctx context.Context) (p []PeerStatus, err error) {
 // AddPeer has the node federate with domain.
 func (c *Control) AddPeer(ctx context.Context, domain pki.Domain) (p PeerStatus, err error) {
 	return p, c.call(ctx, http.MethodPost, "/peers?domain="+domain.String(), &p)
+}
+
+// AddPeerOn has the node federate with domain, which hears the node's context of that name.
+func (c *Control) AddPeerOn(ctx context.Context, domain pki.Domain, name string) (p PeerStatus, err error) {
+	return p, c.call(ctx, http.MethodPost, "/peers/bound?domain="+domain.String()+"&context="+url.QueryEscape(name), &p)
+}
+
+// AddContext has the node make another context.
+func (c *Control) AddContext(ctx context.Context, name string) error {
+	var nothing struct{}
+	return c.call(ctx, http.MethodPost, "/contexts?name="+url.QueryEscape(name), &nothing)
+}
+
+// DropContext has the node end one.
+func (c *Control) DropContext(ctx context.Context, name string) error {
+	var nothing struct{}
+	return c.call(ctx, http.MethodPost, "/contexts/drop?name="+url.QueryEscape(name), &nothing)
 }
 
 // DropPeer has the node end the federation with domain.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -60,7 +59,7 @@ func (n *Node) proveCopy(ctx context.Context, d pki.SignedDescriptor, number int
 	if err != nil {
 		return nil, err
 	}
-	leaf := keylog.Leaf{Kind: keylog.Card, Time: time.Unix(int64(opened.Time), 0).UTC(), Label: label, Record: sha256.Sum256(opened.Card)}
+	leaf := keylog.Leaf{Kind: keylog.Card, Time: time.Unix(int64(opened.Time), 0).UTC(), Label: label, Record: sha256.Sum256(opened.Card), Labels: log.Labels}
 	kept := witness.NewCopy(n.store, head.Origin, nil)
 	if number >= head.Size {
 		return nil, store.ErrNotFound
@@ -72,74 +71,9 @@ func (n *Node) proveCopy(ctx context.Context, d pki.SignedDescriptor, number int
 	if err := tlog.CheckRecord(way, head.Size, head.Root, number, leaf.Hash()); err != nil {
 		return nil, fmt.Errorf("node: a copy of a user that is not in the log: %w", err)
 	}
-	if err := n.newest.check(ctx, kept, head, number, label); err != nil {
+	if err := n.checkNewest(ctx, head, number, label); err != nil {
 		return nil, err
 	}
 	signed, err := keylog.Cosigned(head.Checkpoint) // a copy may have more cosignatures than a proof
 	return keylog.Prove(leaf, opened.Label, number, way, signed), err
-}
-
-// maxNewest is of how many leaves it is remembered how far a log has nothing later of the same label. If
-// there are more all are forgotten, and read again.
-const maxNewest = 65_536
-
-// newest remembers how far the copies of logs have been read for what is later of a label, so that a log is read
-// once for one name, and not for each question.
-type newest struct {
-	reading chan struct{} // has room for one: logs are read one at a time
-
-	mu   sync.Mutex // guards read; held for a map's access only
-	read map[leafOf]int64
-}
-
-type leafOf struct {
-	origin string
-	label  keylog.Label
-	number int64
-}
-
-func newNewest() *newest {
-	return &newest{reading: make(chan struct{}, 1), read: make(map[leafOf]int64)}
-}
-
-// check is errOldCopy if a log has a later card, or the end of one, of the label of a leaf.
-func (k *newest) check(ctx context.Context, log *witness.Copy, head store.Head, number int64, label keylog.Label) error {
-	of := leafOf{head.Origin, label, number}
-	from := max(number+1, k.upTo(of))
-	if from >= head.Size {
-		return nil
-	}
-	select {
-	case k.reading <- struct{}{}:
-		defer func() { <-k.reading }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	err := log.Leaves(ctx, head, from, func(_ int64, leaves [][]byte) error {
-		for _, raw := range leaves {
-			if leaf, err := keylog.ParseLeaf(raw); err == nil && leaf.Label == label && (leaf.Kind == keylog.Card || leaf.Kind == keylog.Ended) {
-				return errOldCopy
-			}
-		}
-		return nil
-	})
-	if err == nil {
-		k.keep(of, head.Size)
-	}
-	return err
-}
-
-func (k *newest) upTo(of leafOf) int64 {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.read[of]
-}
-
-func (k *newest) keep(of leafOf, size int64) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.read) >= maxNewest {
-		clear(k.read)
-	}
-	k.read[of] = size
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/p3do/p3do/internal/store"
@@ -17,12 +18,13 @@ import (
 
 // Each peer has copies of the cards of our users, and we of theirs, sealed (keyserver.SealedCopy), so that
 // whoever knows a name can have its card with proof from any of us when its home is gone. A peer asks for what
-// it has not, and drops what the home has no more.
+// it has not, and drops what has ended, as the log of the home says.
 
 const (
 	maxCopyNumbers = 8192      // numbers of one answer
 	maxCopyPage    = 64        // copies of one answer
 	maxCopyBytes   = 512 << 10 // bytes of them, together
+	maxEnded       = 256       // cards that are looked for in a log at a time, which the peer has no more
 )
 
 // keepCopies follows the peer's users: when the link is new, when our copy of the peer's log has come further, and now
@@ -80,7 +82,11 @@ func (p *peerLink) pullCopies(ctx context.Context, seen *int64) (cosigned bool, 
 		}
 		numbers = append(numbers, page.Numbers...)
 	}
-	missing, err := p.n.store.KeepCopies(ctx, p.domain.String(), numbers[:min(len(numbers), store.MaxCopiesEach)])
+	kept, err := p.n.unended(ctx, p.domain, numbers[:min(len(numbers), store.MaxCopiesEach)])
+	if err != nil {
+		return cosigned, err
+	}
+	missing, err := p.n.store.KeepCopies(ctx, p.domain.String(), kept)
 	if err == nil {
 		err = p.fetchCopies(ctx, missing)
 	}
@@ -88,6 +94,29 @@ func (p *peerLink) pullCopies(ctx context.Context, seen *int64) (cosigned bool, 
 		*seen = size
 	}
 	return cosigned, err
+}
+
+// unended are the numbers of a peer's cards that are to be kept: those that it has, and those that it had given us
+// and has no more, unless our copy of its log shows a later card of that name, or the end of this one. So a peer
+// that comes back with an empty database takes nobody's card away. Beyond [store.MaxCopiesEach] its word counts.
+func (n *Node) unended(ctx context.Context, domain pki.Domain, numbers []int64) ([]int64, error) {
+	others, err := n.store.CopiesBeside(ctx, domain.String(), numbers)
+	if err != nil || len(others) == 0 || len(numbers)+len(others) > store.MaxCopiesEach {
+		return numbers, err
+	}
+	head, _, err := n.store.Mirror(ctx, keylog.Origin(domain))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	log := witness.NewCopy(n.store, head.Origin, nil)
+	looked := 0
+	others = slices.DeleteFunc(others, func(number int64) bool {
+		if looked++; looked > maxEnded || number >= head.Size {
+			return false // another time
+		}
+		return errors.Is(n.checkNumber(ctx, log, head, number), keyserver.ErrOldCopy)
+	})
+	return slices.Concat(numbers, others), ctx.Err()
 }
 
 // fetchCopies asks for those of some numbers.
@@ -206,30 +235,34 @@ func (n *Node) cosignCopy(ctx context.Context, domain pki.Domain, checkpoint []b
 	if err != nil || head.Size != held.Size || head.Root != held.Root {
 		return false, err
 	}
-	if held.Checkpoint, err = witness.Cosigned(checkpoint, held.Checkpoint, head, n.witnessKeys()); err != nil {
+	if held.Checkpoint, err = witness.Cosigned(checkpoint, held.Checkpoint, head, n.witnessesOf(checkpoint)); err != nil {
 		return false, err
 	}
 	return true, n.store.CosignMirror(ctx, held)
 }
 
 // copiedUser finds a peer's user among the copies that her home gave us, and verifies all of it.
-// What is not there, or does not hold, is store.ErrNotFound.
+// What is not there, or does not hold, is store.ErrNotFound; keyserver.ErrOldCopy comes with the card.
 func (n *Node) copiedUser(ctx context.Context, of keyserver.Subject) (keyserver.Copied, error) {
 	copies, err := n.copiesOf(ctx, of)
 	if err != nil {
 		return keyserver.Copied{}, err
 	}
+	missing, last := error(store.ErrNotFound), keyserver.Copied{} // or what is not known yet, which is no miss
 	for _, c := range copies {
 		found, err := n.openCopy(ctx, c, of)
 		if err == nil {
 			return found, nil
+		}
+		if errors.Is(err, keyserver.ErrOldCopy) || errors.Is(err, errUnread) {
+			missing, last = err, found
 		}
 		if ctx.Err() != nil {
 			return keyserver.Copied{}, ctx.Err()
 		}
 		n.log.Debug("a copy of a user is of no use", "domain", c.Domain, "err", err)
 	}
-	return keyserver.Copied{}, store.ErrNotFound
+	return last, missing
 }
 
 func (n *Node) copiesOf(ctx context.Context, of keyserver.Subject) ([]store.Copy, error) {
@@ -240,6 +273,3 @@ func (n *Node) copiesOf(ctx context.Context, of keyserver.Subject) ([]store.Copy
 	c, err := n.store.CopyOfName(ctx, of.Name.Domain().String(), id)
 	return []store.Copy{c}, err
 }
-
-// errOldCopy says that the copy of a log has a newer card of that name, or the end of this one.
-var errOldCopy = errors.New("node: the log says that the card was replaced, or has ended")

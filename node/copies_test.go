@@ -61,8 +61,10 @@ func TestPeersShowADeadHomesUsers(t *testing.T) {
 		row, err := m.nodes[at].node.store.CopyOfName(t.Context(), "b.test", keyserver.CopyID(keyserver.Subject{Name: bob.name}))
 		must(t, err)
 		row.Number += 1000
-		for _, domain := range []string{"aa.test", "a.test"} {
-			must(t, m.nodes[at].node.store.PutCopies(t.Context(), domain, []store.Copy{row}))
+		for _, domain := range []string{"a.test", "c.test", "d.test"} {
+			if domain != at {
+				must(t, m.nodes[at].node.store.PutCopies(t.Context(), domain, []store.Copy{row}))
+			}
 		}
 	}
 	for _, at := range []string{"a.test", "c.test", "d.test"} {
@@ -127,13 +129,32 @@ func TestCopiesGoWithTheCard(t *testing.T) {
 	must(t, err)
 	opened, err := keyserver.SealedCopy(old.Sealed).Open(keyserver.Subject{Name: bob.name})
 	must(t, err)
-	if _, err := a.proveCopy(t.Context(), d, old.Number, bob.name, opened); !errors.Is(err, errOldCopy) {
+	if _, err := a.proveCopy(t.Context(), d, old.Number, bob.name, opened); !errors.Is(err, keyserver.ErrOldCopy) {
 		t.Errorf("proven after its end: %v", err)
 	}
+	hers, err := a.store.CopyOfName(t.Context(), "b.test", keyserver.CopyID(keyserver.Subject{Name: eve.name}))
+	must(t, err)
+	sealed, err := keyserver.SealedCopy(hers.Sealed).Open(keyserver.Subject{Name: eve.name})
+	must(t, err)
+	_, err = a.proveCopy(t.Context(), d, hers.Number, eve.name, sealed)
+	must(t, err)
 	if _, err := a.published.HeldCard(t.Context(), bob.name); !errors.Is(err, keyserver.ErrNotFound) {
 		t.Errorf("a revoked key came back: %v", err)
 	}
 	if _, err := a.published.HeldCard(t.Context(), eve.name); err != nil {
 		t.Error(err)
 	}
+}
+
+// A home that comes back without its users takes nobody's card away from its peers: only what its log says has ended goes.
+func TestEmptyHomeTakesNothingAway(t *testing.T) {
+	m := newMesh(t, "a.test", "b.test", "c.test")
+	m.federate("a.test", "b.test", "c.test")
+	bob := m.user("bob@b.test")
+	m.copiedAt(bob, "a.test")
+	b := m.nodes["b.test"]
+	b.byHand("DELETE FROM users", "DELETE FROM logged WHERE kind = 1")
+	m.copiedAt(m.user("eve@b.test"), "a.test") // so a.test has heard what b.test has now
+	_, err := m.nodes["a.test"].node.store.CopyOfName(t.Context(), "b.test", keyserver.CopyID(keyserver.Subject{Name: bob.name}))
+	must(t, err)
 }

@@ -63,6 +63,9 @@ func (n *Node) cosignOwn(ctx context.Context, _ tlog.Tree, signed []byte, prove 
 			failed++
 			err = errs[i]
 		}
+		if olds[i] > head.Size {
+			n.seeCosigned(ctx, domain, olds[i])
+		}
 	}
 	if failed > 0 && ctx.Err() == nil {
 		n.log.Info("not cosigned by all", "leaves", head.Size, "peers", len(domains), "without", failed, "last", err)

@@ -26,8 +26,8 @@ type DNSCheck struct {
 	Server string    // another server to ask, such as one that holds the zone; empty: that of dns.update or dns.serve, if there is one
 }
 
-// Examine returns what is to be said of each server that was asked, and of the key servers that
-// the record names. An error is one of [Record].
+// Examine returns what is to be said of each server that was asked, of the name servers that the zone
+// names, and of the key servers that the record names. An error is one of [Record].
 func (c DNSCheck) Examine(ctx context.Context, now time.Time) ([]Finding, error) {
 	domain, want, err := Record(c.Dir)
 	if err != nil {
@@ -54,7 +54,10 @@ func (c DNSCheck) Examine(ctx context.Context, now time.Time) ([]Finding, error)
 	if err != nil {
 		return nil, err
 	}
-	if e.resolved(ctx, ask, want, held) {
+	zone, all := e.holdings(ctx, ask, want)
+	resolved := e.resolved(ctx, ask, want, held || anyRight(all))
+	e.nameServers(zone, all, resolved || held || anyRight(all))
+	if resolved {
 		e.keyServers(ctx, want.KeyServers)
 	}
 	return e.findings, nil
@@ -210,16 +213,16 @@ func (e *examination) refused(ask dnstxt.Resolver, want dnstxt.Record, err error
 	case err == nil:
 	case errors.As(err, &other):
 		for _, differs := range other.differ {
-			e.wrong("dns", paste+e.remembered(other.left), "%s", differs)
+			e.wrong("dns", remembered(paste, other.left), "%s", differs)
 		}
 	case errors.Is(err, dnstxt.ErrNone):
 		e.wrong("dns", paste, "%s has no record of P3DO in DNS: %s knows no TXT at %s", e.cfg.Domain, ask.Server, owner)
 	case errors.As(err, &record) && len(record.Texts) > 1:
 		n := slices.Compact(slices.Sorted(slices.Values(record.Texts)))
-		e.wrong("dns", paste+"   ; and remove all others at "+owner+" that begin with v=P3DO1",
+		e.wrong("dns", also(paste, "and remove all others at "+owner+" that begin with v=P3DO1"),
 			"%s TXT is there %d times (%d different), and must be there once", owner, len(record.Texts), len(n))
 	case errors.As(err, &record) && isCut(record.Texts[0], want.String()):
-		e.wrong("dns", paste+"   ; in a form that cuts, each part between quotes is a string of its own",
+		e.wrong("dns", also(paste, "in a form that cuts, each part between quotes is a string of its own"),
 			"%s TXT was cut after %d of %d characters", owner, len(record.Texts[0]), len(want.String()))
 	case errors.As(err, &parse) && parse.Missing():
 		e.wrong("dns", paste, `%s TXT is missing "%s="`, owner, parse.Tag)
@@ -239,12 +242,24 @@ func (e *examination) refused(ask dnstxt.Resolver, want dnstxt.Record, err error
 
 func isCut(is, should string) bool { return len(is) < len(should) && strings.HasPrefix(should, is) }
 
-// remembered says how long an answer may be an old one.
-func (e *examination) remembered(left time.Duration) string {
+// remembered is a hint with how long an answer may be an old one.
+func remembered(hint string, left time.Duration) string {
 	if left <= 0 {
-		return ""
+		return hint
 	}
-	return fmt.Sprintf("   ; is it there? then wait: the old one may be remembered for %v", left)
+	return also(hint, fmt.Sprintf("is it there? then wait: the old one may be remembered for %v", left))
+}
+
+// also is a hint with one more remark: in a comment of zone files behind a line of one, else as remarks are.
+func also(hint, remark string) string {
+	command, before, remarked := strings.Cut(hint, "   (")
+	switch {
+	case !strings.HasPrefix(hint, "p3dod "):
+		return hint + "   ; " + remark
+	case remarked:
+		return fmt.Sprintf("%s   (%s; %s)", command, strings.TrimSuffix(before, ")"), remark)
+	}
+	return fmt.Sprintf("%s   (%s)", hint, remark)
 }
 
 // resigned mends signatures that are not good.
@@ -260,13 +275,13 @@ func (e *examination) resigned() string {
 func (e *examination) zoneLine(record dnstxt.Record) string {
 	switch {
 	case e.cfg.DNS.Serve != "":
-		return e.command("dns delegation") + "   ; its lines belong into the zone above, and your node says the rest while it serves"
+		return e.command("dns delegation") + "   (its lines belong into the zone above, and your node says the rest while it serves)"
 	case e.cfg.DNS.Update.Server != "":
 		return e.command("dns publish")
 	}
 	line, err := record.ZoneLine(e.cfg.Domain, RecordTTL)
 	if err != nil { // its key server has no address as long as it does not serve
-		return e.command("serve") + ", then: " + e.command("dns print")
+		return e.command("serve") + "   (and then, beside it: " + e.command("dns print") + ")"
 	}
 	return "copy this line into your zone: " + line
 }

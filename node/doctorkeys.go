@@ -37,7 +37,7 @@ func (e *examination) readKeys() {
 	e.readLink()
 	e.readLogging()
 	e.readZoneKey()
-	e.readContext()
+	e.readContexts()
 	for _, path := range e.keyFiles() {
 		e.readKey(path, strings.TrimSuffix(filepath.Base(path), ".new"))
 	}
@@ -48,8 +48,10 @@ func (e *examination) readKeys() {
 
 // readKey judges one file of the key folder by its name.
 func (e *examination) readKey(path, name string) {
+	_, isContext := contextName(name)
 	switch period, ok := periodOf(name); {
-	case name == authorityFile || name == linkFile || name == contextFile:
+	case isContext:
+	case name == authorityFile || name == linkFile:
 	case name == logFile || name == witnessFile || name == labelsFile || name == zoneFile:
 	case !ok:
 		e.wrong("keys", fmt.Sprintf("mv %s SOMEWHERE", path), "%s is none of a node's keys", path)
@@ -148,9 +150,22 @@ func (e *examination) readZoneKey() {
 	}
 }
 
-// readContext: a node that has served has one.
-func (e *examination) readContext() {
-	path := e.path(keysFolder, contextFile)
+// readContexts: a node that has served has one, and may have others.
+func (e *examination) readContexts() {
+	e.readContext(FirstContext)
+	files, err := os.ReadDir(e.path(keysFolder))
+	if err != nil {
+		return // somebody else says so
+	}
+	for _, f := range files {
+		if name, is := contextName(f.Name()); is && name != FirstContext {
+			e.readContext(name)
+		}
+	}
+}
+
+func (e *examination) readContext(name string) {
+	path := e.path(keysFolder, contextPrefix+name)
 	raw, err := os.ReadFile(path)
 	if _, unserved := os.Stat(e.path(databaseFile)); unserved != nil && errors.Is(err, fs.ErrNotExist) {
 		return

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+	"time"
 
+	"github.com/p3do/p3do/internal/session"
 	"github.com/p3do/p3do/keyserver/keylog"
+	"github.com/p3do/p3do/pki"
 )
 
 // A user reads the whole log of her home there, and at a peer that has copied it when the home is dead.
@@ -42,4 +45,43 @@ func TestUserReadsTheLog(t *testing.T) {
 	_, err := ann.visit("b.test", authority)
 	must(t, err)
 	check(ann, false)
+}
+
+// A user is given so many parts of a key log in an hour, at home and elsewhere, and then no more; others are.
+func TestLogReadersHaveAPace(t *testing.T) {
+	m := newMesh(t, "a.test", "b.test")
+	m.federate("a.test", "b.test")
+	as := func(name string) pki.UserCert {
+		cert, err := m.nodes["a.test"].node.authority().CA().VerifyUser(m.user(name).cert, time.Now())
+		must(t, err)
+		return cert
+	}
+	ann, bob := as("ann@a.test"), as("bob@a.test")
+	for _, at := range []string{"a.test", "b.test"} {
+		n := m.nodes[at].node
+		now := time.Now()
+		read := func(user pki.UserCert) error { return n.readingLog(user, now) }
+		for i := range logPagesAnHour {
+			if err := read(ann); err != nil {
+				t.Fatalf("at %s, part %d: %v", at, i, err)
+			}
+		}
+		var refused *session.Error
+		if err := read(ann); !errors.As(err, &refused) || refused.Code != session.Full {
+			t.Errorf("at %s, one too many: %v", at, err)
+		}
+		if err := read(bob); err != nil {
+			t.Errorf("at %s, another user: %v", at, err)
+		}
+		if now = now.Add(quotaTime); read(ann) != nil {
+			t.Errorf("at %s, an hour later: refused", at)
+		}
+	}
+	n := m.nodes["a.test"].node
+	for n.readingLog(ann, time.Now().Add(2*quotaTime)) == nil {
+	}
+	var refused *session.Error
+	if _, err := n.entries(t.Context(), ann, 0); !errors.As(err, &refused) || refused.Code != session.Full {
+		t.Errorf("asked for: %v", err)
+	}
 }

@@ -28,20 +28,20 @@ const (
 type findings struct {
 	path string
 
-	mu   sync.Mutex // guards what follows, and the file
-	all  []witness.Finding
-	open map[finding]bool
+	mu  sync.Mutex // guards what follows, and the file
+	all []finding
 }
 
+// A finding as it is kept. While it is not mended it goes on.
 type finding struct {
-	domain pki.Domain
-	kind   string
+	witness.Finding
+	Mended bool `json:"mended,omitempty"`
 }
 
 // openFindings reads what is in the folder. What nobody can read is begun anew: it is found again
-// while it is so.
+// while it is so. Of a kind that is not known here nothing is taken.
 func openFindings(dir string) (*findings, error) {
-	f := &findings{path: filepath.Join(dir, findingsFile), open: make(map[finding]bool)}
+	f := &findings{path: filepath.Join(dir, findingsFile)}
 	info, err := os.Stat(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
@@ -56,51 +56,77 @@ func openFindings(dir string) (*findings, error) {
 	if err == nil {
 		err = json.Unmarshal(raw, &f.all)
 	}
-	for _, x := range f.all {
-		if x.Kind != witness.Rollback && x.Kind != witness.Omission && x.Kind != witness.Stale && err == nil {
-			err = fmt.Errorf("%q is no kind of finding", x.Kind)
-		}
-	}
 	if err != nil {
 		f.all = nil
 		return f, fmt.Errorf("node: reading %s: %w", f.path, err)
 	}
+	f.all = slices.DeleteFunc(f.all, func(x finding) bool {
+		strange := !slices.Contains(witness.Kinds(), x.Kind)
+		if strange {
+			err = fmt.Errorf("node: reading %s: %q is no kind of finding", f.path, x.Kind)
+		}
+		return strange
+	})
 	f.all = f.all[max(0, len(f.all)-maxFindings):]
-	for _, x := range f.all {
-		f.open[finding{x.Domain, x.Kind}] = true
-	}
-	return f, nil
+	return f, err
+}
+
+// at is where the finding of a domain and kind is; -1: nowhere.
+func (f *findings) at(domain pki.Domain, kind string) int {
+	return slices.IndexFunc(f.all, func(x finding) bool { return x.Domain == domain && x.Kind == kind })
 }
 
 // add keeps a finding, unless one of its domain and kind goes on.
 func (f *findings) add(x witness.Finding) (fresh bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	of := finding{x.Domain, x.Kind}
-	if f.open[of] {
+	i := f.at(x.Domain, x.Kind)
+	if i >= 0 && !f.all[i].Mended {
 		return false, nil
 	}
-	all := slices.DeleteFunc(slices.Clone(f.all), func(y witness.Finding) bool { return y.Domain == x.Domain && y.Kind == x.Kind })
-	all = append(all[max(0, len(all)-maxFindings+1):], x)
-	f.open[of], f.all = true, all
-	raw, err := json.Marshal(all)
-	if err == nil {
-		err = writeFile(f.path, raw)
+	if i >= 0 {
+		f.all = slices.Delete(f.all, i, i+1)
 	}
-	return true, err
+	f.all = append(f.all[max(0, len(f.all)-maxFindings+1):], finding{Finding: x}) // one that is forgotten for others is told again
+	return true, f.write()
 }
 
 // mended says that a domain has nothing of a kind any more.
-func (f *findings) mended(domain pki.Domain, kind string) {
+func (f *findings) mended(domain pki.Domain, kind string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.open, finding{domain, kind})
+	i := f.at(domain, kind)
+	if i < 0 || f.all[i].Mended {
+		return nil
+	}
+	f.all[i].Mended = true
+	return f.write()
+}
+
+func (f *findings) write() error {
+	raw, err := json.Marshal(f.all)
+	if err == nil {
+		err = writeFile(f.path, raw)
+	}
+	return err
 }
 
 func (f *findings) list() []witness.Finding {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.all)
+	all := make([]witness.Finding, len(f.all))
+	for i, x := range f.all {
+		all[i] = x.Finding
+	}
+	return all
+}
+
+// goesOn reports whether a domain has something of a kind.
+func (f *findings) goesOn(domain pki.Domain, kind string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := f.at(domain, kind)
+	return i >= 0 && !f.all[i].Mended
 }
 
 // Findings are what audits found at the key servers of others, the oldest first.
@@ -114,5 +140,12 @@ func (n *Node) found(ctx context.Context, x witness.Finding) {
 	}
 	if fresh {
 		n.note(ctx, x.Domain, EventLog, x.Words)
+	}
+}
+
+// mended notes that an audit found no more of a kind at a domain.
+func (n *Node) mended(domain pki.Domain, kind string) {
+	if err := n.findings.mended(domain, kind); err != nil {
+		n.log.Error("keeping what an audit found", "err", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/internal/store"
 	"github.com/p3do/p3do/keyserver"
 	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/keyserver/witness"
@@ -199,6 +201,12 @@ func TestForkIsFoundByGossip(t *testing.T) {
 	m.forked("e.test", "x.test", "y.test", "z.test")
 	t.Logf("found everywhere after %v, with a pace of %v", time.Since(began).Round(time.Millisecond), m.nodes["x.test"].node.cfg.viewPace())
 	m.forkEvidence(t, "z.test")
+	ann := m.user("ann@z.test") // whose program judges it by itself
+	page, err := ann.client.Statements(t.Context(), 0)
+	must(t, err)
+	if !slices.ContainsFunc(page.Statements, func(raw []byte) bool { return raw[0] == byte(pki.StatementFork) }) {
+		t.Error("users are not told")
+	}
 	if _, err := m.cosigns("x.test", first.add(t, "more")); !errors.Is(err, witness.ErrUnknownLog) {
 		t.Errorf("a log that forked is cosigned: %v", err)
 	}
@@ -336,4 +344,41 @@ func (m *mesh) mirrored(domain string, leaves int64, by ...string) {
 			return err
 		})
 	}
+}
+
+// Of two proofs that come at once one is taken, and the operator is told once.
+func TestForksAtOnce(t *testing.T) {
+	m := newMesh(t, "e.test", "x.test")
+	m.federate("e.test", "x.test")
+	base := m.evilLog("e.test")
+	good, evil := base.fork().add(t, "one", "two"), base.fork().add(t, "eins", "zwei", "drei")
+	longer := good.fork().add(t, "three")
+	d, err := m.nodes["x.test"].node.directory.descriptor(t.Context(), m.nodes["e.test"].domain)
+	must(t, err)
+	head := func(l *evilLog) store.Head {
+		h, err := witness.HeadBy(d, l.head(t))
+		must(t, err)
+		return h
+	}
+	must(t, m.nodes["e.test"].end())
+	var proofs [][]byte
+	for _, h := range []store.Head{head(good), head(longer)} {
+		f, err := witness.NewFork([2]store.Head{h, head(evil)}, evil)
+		must(t, err)
+		proofs = append(proofs, f.Marshal())
+	}
+	var told atomic.Int64
+	var taking sync.WaitGroup
+	for i := range 8 {
+		taking.Go(func() {
+			if fresh, err := m.nodes["x.test"].node.acceptFork(t.Context(), proofs[i%2]); fresh && err == nil {
+				told.Add(1)
+			}
+		})
+	}
+	taking.Wait()
+	if told.Load() != 1 {
+		t.Errorf("%d are taken", told.Load())
+	}
+	m.noted("x.test", "e.test", EventForked, 1)
 }

@@ -47,7 +47,7 @@ func (n *Node) proveFork(ctx context.Context, domain pki.Domain, head store.Head
 		if reads == nil {
 			reads = witness.NewCopy(n.store, h.Origin, nil).Tree(ctx, h)
 		}
-		f, err := witness.NewFork([2]store.Head{h, head}, reads)
+		f, err := witness.NewFork([2]store.Head{h, head}, reads, n.witnessKeys()...)
 		if err != nil {
 			if !errors.Is(err, witness.ErrNoFork) {
 				failed = err
@@ -76,6 +76,8 @@ func (n *Node) acceptFork(ctx context.Context, body []byte) (fresh bool, err err
 	if err != nil {
 		return false, err
 	}
+	n.beliefs.forking.Lock()
+	defer n.beliefs.forking.Unlock()
 	if held, ok := n.beliefs.fork(f.Domain); ok && (n.frozen(f.Domain) || string(held.Marshal()) == string(body)) {
 		return false, nil
 	}

@@ -23,6 +23,10 @@ type Key struct {
 
 	Logged *keyserver.Logged `json:"logged,omitempty"` // where it is in the key log; nil: the server has shown no proof
 	Copy   *CopyOf           `json:"copy,omitempty"`   // nil: the home itself said so
+
+	// Handed is how the domain came to the key in office from the one that DNS tells still, or from
+	// the one that certified the card.
+	Handed []keyserver.HandOver `json:"handed,omitempty"`
 }
 
 // A Getter looks keys up as an operator, without a node that serves.
@@ -43,18 +47,16 @@ func NewGetter(dir, dns string, door dial.Func) (Getter, error) {
 // User gets a user's card from the key server of at, which need not be her home: any copy
 // will do, since it is verified under the home's key, whose fingerprint DNS carries.
 func (g Getter) User(ctx context.Context, name pki.Name, at pki.Domain) (Key, error) {
-	descriptor, err := g.descriptor(ctx, name.Domain(), at)
+	descriptor, way, err := g.descriptor(ctx, name.Domain(), at)
 	if err != nil {
 		return Key{}, err
 	}
 	var card pki.SignedCard
+	var before []pki.SignedSuccession
 	err = g.each(ctx, at, func(e keyserver.Endpoint) error {
 		unvouched, err := g.client.User(ctx, e, name)
-		if err == nil {
-			err = pki.CheckPin(descriptor.CA.Fingerprint(), unvouched.Issuer(), name.Domain().String())
-		}
-		if err == nil {
-			card, err = descriptor.CA.VerifyCard(unvouched.Raw(), time.Now())
+		if err == nil || errors.Is(err, keyserver.ErrWrongKey) && unvouched.Name() == name { // by a former authority
+			card, before, err = g.vouched(ctx, e, unvouched, descriptor)
 		}
 		return err
 	})
@@ -63,11 +65,32 @@ func (g Getter) User(ctx context.Context, name pki.Name, at pki.Domain) (Key, er
 	}
 	key := Key{
 		Subject: name.String(), Fingerprint: card.Certificate.Key().Fingerprint(), Signer: name.Domain(),
-		Expires: card.Certificate.NotAfter(), Server: at, Raw: card.Raw(),
+		Expires: card.Certificate.NotAfter(), Server: at, Raw: card.Raw(), Handed: keyserver.HandOvers(longer(way, before)),
 	}
-	key.Logged, err = g.logged(ctx, keyserver.Subject{Name: name}, key, descriptor)
+	key.Logged, err = g.logged(ctx, keyserver.Subject{Name: name}, key, descriptor, before)
 	key.Copy = g.copied(ctx, key, name.Domain())
 	return key, err
+}
+
+// vouched is a card that the authority in office certified, or one that handed over to it.
+func (g Getter) vouched(ctx context.Context, e keyserver.Endpoint, card pki.UnvouchedCard, home pki.SignedDescriptor) (pki.SignedCard, []pki.SignedSuccession, error) {
+	verify := home.CA.VerifyCard
+	way, err := g.client.Way(ctx, e, home.Domain, card.Issuer(), home.CA.Fingerprint())
+	if err != nil {
+		return pki.SignedCard{}, nil, fmt.Errorf("%w: %w", pki.CheckPin(home.CA.Fingerprint(), card.Issuer(), home.Domain.String()), err)
+	}
+	if len(way) > 0 {
+		verify = way[0].VerifyCard
+	}
+	signed, err := verify(card.Raw(), time.Now())
+	return signed, way, err
+}
+
+func longer(a, b []pki.SignedSuccession) []pki.SignedSuccession {
+	if len(b) > len(a) {
+		return b
+	}
+	return a
 }
 
 // Certificate gets a certificate of a user's, DER, from the key server of at: of that key, or, if
@@ -94,35 +117,42 @@ func (g Getter) Certificate(ctx context.Context, name pki.Name, key pki.Fingerpr
 
 // Server gets the descriptor of domain from the key server of at.
 func (g Getter) Server(ctx context.Context, domain, at pki.Domain) (Key, error) {
-	d, err := g.descriptor(ctx, domain, at)
+	d, way, err := g.descriptor(ctx, domain, at)
 	if err != nil {
 		return Key{}, err
 	}
 	key := Key{
 		Subject: domain.String(), Fingerprint: d.CA.Fingerprint(), Signer: domain,
-		Expires: d.Expires, Server: at, Raw: d.Raw(),
+		Expires: d.Expires, Server: at, Raw: d.Raw(), Handed: keyserver.HandOvers(way),
 	}
-	key.Logged, err = g.logged(ctx, keyserver.Subject{Domain: domain}, key, d)
+	key.Logged, err = g.logged(ctx, keyserver.Subject{Domain: domain}, key, d, nil)
 	return key, err
 }
 
-// descriptor is the one of domain that the key server of at has, under the key that DNS tells.
-func (g Getter) descriptor(ctx context.Context, domain, at pki.Domain) (d pki.SignedDescriptor, err error) {
+// descriptor is the one of domain that the key server of at has, under the key that DNS tells, or one
+// that this handed over to, and the way there: DNS may tell the former one as long as it is remembered.
+func (g Getter) descriptor(ctx context.Context, domain, at pki.Domain) (d pki.SignedDescriptor, way []pki.SignedSuccession, err error) {
 	record, err := g.resolver.Lookup(ctx, domain)
 	if err != nil {
-		return d, err
+		return d, nil, err
 	}
 	err = g.each(ctx, at, func(e keyserver.Endpoint) (err error) {
-		d, err = g.client.Server(ctx, e, domain)
+		if d, err = g.client.Server(ctx, e, domain); err != nil {
+			return err
+		}
+		if way, err = g.client.Way(ctx, e, domain, record.Fingerprint, d.CA.Fingerprint()); err != nil {
+			err = fmt.Errorf("%w: %w", pki.CheckPin(record.Fingerprint, d.CA.Fingerprint(), domain.String()), err)
+		}
 		return err
 	})
 	if err != nil {
-		return d, fmt.Errorf("node: %s at %s: %w", domain, at, err)
+		return d, nil, fmt.Errorf("node: %s at %s: %w", domain, at, err)
 	}
-	return d, pki.CheckPin(record.Fingerprint, d.CA.Fingerprint(), domain.String())
+	return d, way, nil
 }
 
-// each tries the key servers of a domain until one has an answer.
+// each tries the key servers of a domain until one has an answer, under the key that DNS tells, or
+// one that this handed over to.
 func (g Getter) each(ctx context.Context, at pki.Domain, try func(keyserver.Endpoint) error) error {
 	record, err := g.resolver.Lookup(ctx, at)
 	if err != nil {
@@ -130,7 +160,14 @@ func (g Getter) each(ctx context.Context, at pki.Domain, try func(keyserver.Endp
 	}
 	var failed error
 	for _, address := range record.KeyServers {
-		if err = try(keyserver.Endpoint{Address: address, CA: record.Fingerprint}); err == nil {
+		e := keyserver.Endpoint{Address: address, CA: record.Fingerprint}
+		if err = try(e); err == nil {
+			return nil
+		}
+		if e, _, err = g.client.Heir(ctx, e, err); err == nil {
+			err = try(e)
+		}
+		if err == nil {
 			return nil
 		}
 		failed = errors.Join(failed, err)

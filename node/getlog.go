@@ -68,9 +68,10 @@ func (g Getter) copied(ctx context.Context, k Key, home pki.Domain) *CopyOf {
 
 // logged says where what was got is in the key log of its domain, if the key server that was asked shows that,
 // and which witnesses have cosigned whose keys DNS tells. A proof that does not hold is an error;
-// that there is none is not: the log may be a moment behind, or at rest.
-func (g Getter) logged(ctx context.Context, of keyserver.Subject, k Key, home pki.SignedDescriptor) (*keyserver.Logged, error) {
-	s := keyserver.Shown{Record: k.Raw, Descriptors: []pki.SignedDescriptor{home}}
+// that there is none is not: the log may be a moment behind, or at rest. before is how its domain
+// came from the key that certified a card to the one in office.
+func (g Getter) logged(ctx context.Context, of keyserver.Subject, k Key, home pki.SignedDescriptor, before []pki.SignedSuccession) (*keyserver.Logged, error) {
+	s := keyserver.Shown{Record: k.Raw, Descriptors: []pki.SignedDescriptor{home}, Successions: before}
 	err := g.each(ctx, k.Server, func(e keyserver.Endpoint) (err error) {
 		var record []byte
 		record, s.Proof, err = g.client.Proof(ctx, e, of)
@@ -87,7 +88,7 @@ func (g Getter) logged(ctx context.Context, of keyserver.Subject, k Key, home pk
 		if domain == home.Domain || len(by.Witnesses) == maxShownWitnesses {
 			continue
 		}
-		w, err := g.descriptor(ctx, domain, k.Server)
+		w, _, err := g.descriptor(ctx, domain, k.Server)
 		if err != nil {
 			continue
 		}

@@ -46,10 +46,11 @@ func newIntake(own pki.Domain) *intake {
 }
 
 // take counts one more of a name in a domain that is known here, unless it is one too many: then it
-// costs nobody anything.
+// costs nobody anything. from is nil of what came through the mesh, whose users nobody tells apart; how much
+// that brings is bounded elsewhere.
 func (i *intake) take(from net.Addr, name pki.Name, now time.Time) bool {
 	each, of := i.buckets(name)
-	client := func() bool { return takeOwn(i.clients, from, now) }
+	client := func() bool { return from == nil || takeOwn(i.clients, from, now) }
 	domain := func() bool {
 		return of.take(now, func() bool {
 			if name.Domain() == i.own {

@@ -38,7 +38,11 @@ func (n *Node) evidence(_ context.Context, domain pki.Domain) pki.Evidence {
 	if same := wordsFor(e.Vouches, seen.DNS); !isPinned && same > 0 {
 		e.Quorum = min(e.Quorum, same)
 	}
-	return e.Follow(n.heirs(domain, p))
+	e = e.Follow(n.heirs(domain, p))
+	if e.Log.State == pki.NoLog {
+		e.Log = n.newKey(e, p, now)
+	}
+	return e
 }
 
 // peersVouches are what our peers say of a domain now.
@@ -283,6 +287,10 @@ func (b *bench) move(ctx context.Context, domain pki.Domain, was pinned, next pk
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), moveTime)
 	defer cancel()
 	descriptor, ok := b.comingOf(domain, next.Key)
+	if !ok && v.Row == pki.RowReplaced { // nobody could hand it on: it is by no heir
+		descriptor, ok = b.n.directory.shownBy(domain.String())
+		ok = ok && descriptor.CA.Fingerprint() == next.Key && descriptor.CheckTime(time.Now()) == nil
+	}
 	if !ok {
 		b.n.watcher.soon(domain) // its servers have it, or peers will
 		return nil

@@ -3,13 +3,11 @@ package node
 import (
 	"crypto/rand"
 	"crypto/subtle"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/p3do/p3do/mor"
@@ -37,16 +35,13 @@ func (e *ExposedKeyError) Error() string {
 //	labels           private key of vrf-r255, 32 bytes, which makes the labels of the key log
 //	server-PERIOD    seed of the server key of a 7-day period
 //	late-PERIOD-N    the same of one that was replaced within its period, the first N is 1
-//	context-0        id 16 | key seed 32 | hint 32 | epoch 4, and for each former key
+//	context-NAME     id 16 | key seed 32 | hint 32 | epoch 4, and for each former key
 //	                 key seed 32 | hint 32 | epoch 4 | until 8
 type keyring struct{ dir string }
 
 const (
 	authorityFile = "authority"
 	linkFile      = "link"
-	contextFile   = "context-0"
-	contextSize   = 16 + 32 + 32 + 4
-	formerSize    = 32 + 32 + 4 + 8
 
 	// maxLate is how often the server key of one period may be replaced: what was sent to each
 	// is still opened.
@@ -253,59 +248,6 @@ func (k keyring) replaceServer(now time.Time) error {
 	}
 	return fmt.Errorf("%w: the server key of this week was replaced %d times already; the next one is in use from %s on",
 		ErrInput, maxLate, period.End().Format(time.DateOnly))
-}
-
-// context returns the node's context, its hint moved on to the present and the older hints
-// gone from the disk. It is made if it is missing.
-func (k keyring) context(now time.Time) (mor.OwnContext, error) {
-	raw, err := k.read(contextFile)
-	var c mor.OwnContext
-	if errors.Is(err, fs.ErrNotExist) {
-		c, err = mor.NewContext(rand.Reader, now)
-	} else if err == nil {
-		c, err = parseContext(raw)
-	}
-	if err != nil {
-		return mor.OwnContext{}, err
-	}
-	c = c.Advance(now)
-	return c, k.writeContext(c)
-}
-
-func (k keyring) writeContext(c mor.OwnContext) error {
-	raw := slices.Concat(c.ID[:], c.Key.Seed(), c.Hint[:])
-	raw = binary.BigEndian.AppendUint32(raw, uint32(c.Epoch))
-	for _, f := range c.Former {
-		raw = append(append(raw, f.Key.Seed()...), f.Hint[:]...)
-		raw = binary.BigEndian.AppendUint32(raw, uint32(f.Epoch))
-		raw = binary.BigEndian.AppendUint64(raw, uint64(f.Until.Unix()))
-	}
-	return k.write(contextFile, raw)
-}
-
-func parseContext(raw []byte) (mor.OwnContext, error) {
-	if len(raw) < contextSize || (len(raw)-contextSize)%formerSize != 0 || len(raw) > contextSize+mor.MaxFormer*formerSize {
-		return mor.OwnContext{}, fmt.Errorf("node: the context file has %d bytes, not %d", len(raw), contextSize)
-	}
-	key, err := onion.ParseContextPrivateKey(raw[16:48])
-	if err != nil {
-		return mor.OwnContext{}, fmt.Errorf("node: context key: %w", err)
-	}
-	c := mor.OwnContext{
-		ID: mor.ContextID(raw[:16]), Key: key, Hint: onion.Hint(raw[48:80]),
-		Epoch: onion.Epoch(binary.BigEndian.Uint32(raw[80:])),
-	}
-	for raw = raw[contextSize:]; len(raw) > 0; raw = raw[formerSize:] {
-		key, err := onion.ParseContextPrivateKey(raw[:32])
-		if err != nil {
-			return mor.OwnContext{}, fmt.Errorf("node: former context key: %w", err)
-		}
-		c.Former = append(c.Former, mor.FormerKey{
-			Key: key, Hint: onion.Hint(raw[32:64]), Epoch: onion.Epoch(binary.BigEndian.Uint32(raw[64:])),
-			Until: time.Unix(int64(binary.BigEndian.Uint64(raw[68:])), 0),
-		})
-	}
-	return c, nil
 }
 
 func (k keyring) read(name string) ([]byte, error) {

@@ -109,14 +109,14 @@ func TestLinkCertificateIsRenewed(t *testing.T) {
 // A hint moves on with its epochs, on the disk too, and does not come back.
 func TestContextMovesOn(t *testing.T) {
 	k := newKeyring(t)
-	first, err := k.context(testNow)
+	first, err := k.context(FirstContext, testNow)
 	must(t, err)
-	later, err := k.context(testNow.Add(5 * onion.EpochLength))
+	later, err := k.context(FirstContext, testNow.Add(5*onion.EpochLength))
 	must(t, err)
 	if later.ID != first.ID || later.Key.Public() != first.Key.Public() || later.Epoch != first.Epoch+5 || later.Hint == first.Hint {
 		t.Errorf("epoch %d became %d", first.Epoch, later.Epoch)
 	}
-	back, err := k.context(testNow)
+	back, err := k.context(FirstContext, testNow)
 	must(t, err)
 	if back.Epoch != later.Epoch || back.Hint != later.Hint {
 		t.Error("an older hint came back")

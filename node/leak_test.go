@@ -67,7 +67,7 @@ func TestContextsStayInside(t *testing.T) {
 func (m *mesh) secretsOf(secrets map[string][]byte, domain string) {
 	m.t.Helper()
 	k := keyring{filepath.Join(m.nodes[domain].dir, keysFolder)}
-	c, err := k.context(time.Now())
+	c, err := k.context(FirstContext, time.Now())
 	must(m.t, err)
 	public := c.Key.Public().Bytes()
 	secrets["context key of "+domain] = public[:]

@@ -29,7 +29,7 @@ const (
 // speaks on. Everybody else hands it jobs.
 type loop struct {
 	router *mor.Router
-	own    mor.ContextID
+	names  map[string]mor.ContextID // of our contexts
 	links  map[pki.Domain]*peerLink
 	jobs   chan job
 
@@ -140,16 +140,19 @@ func (l *loop) doOwn(out mor.Output) {
 	}
 }
 
-// say speaks on our context: to all of its members that have a link.
+// say speaks on a context of ours: to all of its members that have a link.
 func (l *loop) say(s mor.Speech) {
 	for _, p := range l.links {
+		if p.spoken != s.On {
+			continue
+		}
 		l.count(p.conn.SendPacket(ownChannel, s.Packet.Bytes()))
 	}
 }
 
 // forward hands a packet to its owner.
 func (l *loop) forward(f mor.Forward) {
-	if p, ok := l.links[f.To]; ok {
+	if p := l.links[f.To]; p != nil && p.spoken == f.On {
 		l.count(p.conn.Forward(ownChannel, f.Packet.Bytes()))
 	} else {
 		l.wasted.NoLink++
@@ -162,16 +165,19 @@ func (l *loop) count(err error) {
 	}
 }
 
-// join makes p the link with its peer, who is a member of our context from now on. An
-// older link with it ends.
-func (l *loop) join(now time.Time, p *peerLink) {
+// join makes p the link with its peer, who is a member of one of our contexts from now on. An
+// older link with it ends. ok is false if we have no context of that name.
+func (l *loop) join(now time.Time, p *peerLink, context string) (spoken mor.ContextID, ok bool) {
+	if spoken, ok = l.names[context]; !ok {
+		return spoken, false
+	}
 	if old := l.links[p.domain]; old != nil {
 		l.leave(now, old)
 		old.end()
 	}
-	l.links[p.domain] = p
+	l.links[p.domain], p.spoken = p, spoken
 	l.router.Found(p.domain)
-	l.router.Admit(l.own, p.domain)
+	return spoken, l.router.Admit(spoken, p.domain)
 }
 
 // leave ends the memberships of both sides, unless a newer link has taken them over, and leaves
@@ -182,7 +188,7 @@ func (l *loop) leave(now time.Time, p *peerLink) {
 	}
 	delete(l.links, p.domain)
 	l.router.Lost(now, p.domain)
-	l.router.Dismiss(l.own, p.domain)
+	l.router.Dismiss(p.spoken, p.domain)
 	for _, id := range p.listening {
 		l.router.Unlisten(id)
 	}
@@ -194,7 +200,7 @@ func (l *loop) listen(p *peerLink, contexts []mor.ContextID) bool {
 		return false
 	}
 	for i, id := range contexts {
-		if l.router.Listen(p.domain, id, l.own) {
+		if l.router.Listen(p.domain, id, p.spoken) {
 			continue
 		}
 		for _, id := range contexts[:i] {

@@ -96,8 +96,21 @@ func (g gauges) Collect(out chan<- prometheus.Metric) {
 	}
 	g.links(t, status.Links)
 	g.log(ctx, t)
+	g.dns(t)
 	for _, c := range g.n.published.Counts() {
 		t.sum("keyserver_requests_total", "Requests to the key server, by what was asked for and the status of the answer.", c.Number, "route", string(c.Route), "status", strconv.Itoa(c.Status))
+	}
+}
+
+// dns is what became of what came to our own zone's server.
+func (g gauges) dns(t teller) {
+	server := g.n.publisher.served.Load()
+	if server == nil {
+		return
+	}
+	c := server.Counts()
+	for outcome, count := range map[string]uint64{"answered": c.Answered, "over": c.Over, "ignored": c.Ignored, "failed": c.Failed} {
+		t.sum("dns_queries_total", "What came to the server of the own zone: answered, over the rate of a network, no query, or not to be read.", count, "outcome", outcome)
 	}
 }
 
@@ -140,7 +153,7 @@ func (g gauges) mesh(t teller, s Status) {
 
 func (g gauges) packets(t teller, c ContextStatus) {
 	for event, count := range map[string]uint64{
-		"heard": c.Heard, "duplicate": c.Duplicates, "forwarded": c.Forwarded, "rebroadcast": c.Rebroadcast, "peeled": c.Peeled, "spoken": c.Spoken,
+		"heard": c.Heard, "duplicate": c.Duplicates, "forwarded": c.Forwarded, "rebroadcast": c.Rebroadcast, "peeled": c.Peeled, "crossed": c.Crossed, "spoken": c.Spoken,
 	} {
 		t.sum("packets_total", "What became of packets on the node's context.", count, "event", event)
 	}

@@ -42,8 +42,10 @@ type mirrors struct {
 	mu      sync.Mutex // guards what follows
 	wanted  map[pki.Domain][]store.Head
 	untold  map[pki.Domain][][]byte // heads that came too soon after others to be handed on, maxWanted at most
-	copying map[pki.Domain]bool     // now
+	copying map[pki.Domain]turn     // now
 	parted  map[pki.Domain]bool     // whose log does not go on from what we hold
+	full    map[pki.Domain]bool     // whose copy has no room, as the operator was told
+	silent  map[pki.Domain]silence  // who does not answer
 	changed chan struct{}           // has room for one: something is wanted
 }
 
@@ -54,7 +56,7 @@ func newMirrors(n *Node) *mirrors {
 	}
 	return &mirrors{
 		n: n, every: every, wanted: make(map[pki.Domain][]store.Head), untold: make(map[pki.Domain][][]byte),
-		copying: make(map[pki.Domain]bool), parted: make(map[pki.Domain]bool), changed: make(chan struct{}, 1),
+		copying: make(map[pki.Domain]turn), parted: make(map[pki.Domain]bool), full: make(map[pki.Domain]bool), silent: make(map[pki.Domain]silence), changed: make(chan struct{}, 1),
 	}
 }
 
@@ -77,6 +79,22 @@ func (m *mirrors) want(domain pki.Domain, head store.Head) error {
 	m.wanted[domain] = append(waiting, head)
 	offer(m.changed, struct{}{})
 	return nil
+}
+
+// catchUp has a peer's log copied as far as we have cosigned it, when the peer is there again: it may have gone
+// before that was copied, and it signs nothing after it has lost that before somebody has it.
+func (m *mirrors) catchUp(ctx context.Context, domain pki.Domain) {
+	cosigned, err := m.n.store.Witnessed(ctx, keylog.Origin(domain))
+	if err != nil {
+		return // none, or the disk: it is looked at again in a round
+	}
+	copied, _, err := m.n.store.Mirror(ctx, cosigned.Origin)
+	if err == nil && copied.Size >= cosigned.Size || notFoundIsNil(err) != nil {
+		return
+	}
+	if err := m.want(domain, cosigned); err != nil {
+		m.n.log.Debug("copying what was cosigned", "domain", domain, "err", err)
+	}
 }
 
 // tell has a peer's head handed on a little later. Where enough wait it is left out.
@@ -118,14 +136,17 @@ func (m *mirrors) retell(ctx context.Context) {
 
 // forget has nothing known of a log.
 func (m *mirrors) forget(domain pki.Domain) {
-	for _, kind := range []string{witness.Rollback, witness.Omission, witness.Stale} {
-		m.n.findings.mended(domain, kind)
+	for _, kind := range witness.Kinds() {
+		m.n.mended(domain, kind)
 	}
+	m.n.beliefs.setLogKey(domain, store.LogKey{})
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.wanted, domain)
 	delete(m.untold, domain)
 	delete(m.parted, domain)
+	delete(m.full, domain)
+	delete(m.silent, domain)
 }
 
 // parts reports whether it is new that a log does not go on from what we hold.
@@ -134,6 +155,15 @@ func (m *mirrors) parts(domain pki.Domain) bool {
 	defer m.mu.Unlock()
 	was := m.parted[domain]
 	m.parted[domain] = true
+	return !was
+}
+
+// fills reports whether it is new that the copy of a log has no room.
+func (m *mirrors) fills(domain pki.Domain) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was := m.full[domain]
+	m.full[domain] = true
 	return !was
 }
 
@@ -176,12 +206,13 @@ func (m *mirrors) run(ctx context.Context) error {
 		}
 		timer.Stop()
 		for _, domain := range due {
-			if !m.begin(domain) {
+			turn, ok := m.begin(ctx, domain)
+			if !ok {
 				continue
 			}
 			working.Go(func() error {
 				defer m.end(domain)
-				if err := m.copy(ctx, domain, round); err != nil && ctx.Err() == nil {
+				if err := m.copy(turn.ctx, domain, round); err != nil && turn.ctx.Err() == nil {
 					m.n.log.Info("copying a key log", "domain", domain, "err", err)
 				}
 				return nil
@@ -193,19 +224,49 @@ func (m *mirrors) run(ctx context.Context) error {
 	return working.Wait()
 }
 
+// A turn is the time in which one log is copied, or nobody may copy it.
+type turn struct {
+	ctx   context.Context
+	end   context.CancelFunc
+	ended chan struct{} // closed when it is over
+}
+
 // begin reports whether a log is not being copied already, as it is from now on.
-func (m *mirrors) begin(domain pki.Domain) bool {
+func (m *mirrors) begin(ctx context.Context, domain pki.Domain) (t turn, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	was := m.copying[domain]
-	m.copying[domain] = true
-	return !was
+	if t, ok = m.copying[domain]; ok {
+		return t, false
+	}
+	t.ended = make(chan struct{})
+	t.ctx, t.end = context.WithCancel(ctx)
+	m.copying[domain] = t
+	return t, true
+}
+
+// halt has nobody copy a log until end: who is doing so is interrupted.
+func (m *mirrors) halt(ctx context.Context, domain pki.Domain) error {
+	for {
+		t, ok := m.begin(ctx, domain)
+		if ok {
+			return nil
+		}
+		t.end()
+		select {
+		case <-t.ended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // end has what was wanted meanwhile looked at.
 func (m *mirrors) end(domain pki.Domain) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	t := m.copying[domain]
+	t.end()
+	close(t.ended)
 	delete(m.copying, domain)
 	if len(m.wanted[domain]) > 0 {
 		offer(m.changed, struct{}{})
@@ -232,30 +293,49 @@ func (m *mirrors) copy(ctx context.Context, domain pki.Domain, round bool) error
 	shown, err := m.fromHome(ctx, d)
 	failed := err
 	for _, peer := range m.others(domain) {
-		if m.n.frozen(domain) || m.has(ctx, d, wanted) {
+		if m.n.frozen(domain) || m.has(ctx, d, wanted) && !(round && failed != nil) { // they may have cosignatures that we have not
 			break
 		}
 		err = errors.Join(err, m.fromPeer(ctx, d, peer))
+	}
+	if errors.Is(err, store.ErrFull) && m.fills(domain) {
+		m.n.note(ctx, domain, EventLog, "the copy of its log has no room for more: it is cosigned all the same, and what is newer of its users is not proven here")
 	}
 	m.n.wantCopies(ctx, domain)
 	if ctx.Err() == nil {
 		err = errors.Join(err, m.seen(ctx, d, shown, failed)) // whether peers answer does not matter here
 	}
+	err = errors.Join(err, m.readKeys(ctx, domain), m.n.readNewest(ctx, keylog.Origin(domain)))
 	held, bad := m.n.heldHeads(ctx, domain) // what we cosigned may have been no part of the copy before
 	err = errors.Join(err, bad, m.compare(ctx, d, append(wanted, held...)))
-	if round && failed == nil && !m.n.frozen(domain) {
+	switch {
+	case !round || m.n.frozen(domain) || ctx.Err() != nil:
+	case failed == nil:
 		err = errors.Join(err, m.audit(ctx, d))
+	case !errors.As(failed, new(*withheldError)): // which is found
+		held, _, _ := m.n.store.Mirror(ctx, keylog.Origin(domain)) // there may be none
+		m.answers(ctx, m.n.caseOf(ctx, d, held), failed)
 	}
 	return err
 }
 
-// fromHome reads the log at the domain's own servers. What they show is handed on to others.
+// fromHome reads the log at the domain's own servers, also if they show another key than the pinned one by
+// now: it goes on under the log key that the pinned one named. What they show is handed on to others.
 func (m *mirrors) fromHome(ctx context.Context, d pki.SignedDescriptor) (shown store.Head, err error) {
 	for _, address := range d.KeyServers {
 		at := keyserver.Endpoint{Address: address, CA: d.CA.Fingerprint()}
 		if shown, err = m.from(ctx, d, at, logPrefix); err == nil {
 			m.n.sawHead(ctx, shown.Checkpoint)
 			return shown, nil
+		}
+	}
+	if other, ok := m.n.directory.shownBy(d.Domain.String()); ok && other.Log == d.Log {
+		for _, address := range other.KeyServers {
+			at := keyserver.Endpoint{Address: address, CA: other.CA.Fingerprint()}
+			if head, failed := m.from(ctx, d, at, logPrefix); failed == nil {
+				m.n.sawHead(ctx, head.Checkpoint)
+				return head, nil
+			}
 		}
 	}
 	return shown, err
@@ -267,7 +347,11 @@ func (m *mirrors) fromPeer(ctx context.Context, d pki.SignedDescriptor, peer pki
 		return notFoundIsNil(err)
 	}
 	for _, address := range by.KeyServers {
-		_, err = m.from(ctx, d, keyserver.Endpoint{Address: address, CA: by.CA.Fingerprint()}, witness.Mirror(d.Domain))
+		var head store.Head
+		head, err = m.from(ctx, d, keyserver.Endpoint{Address: address, CA: by.CA.Fingerprint()}, witness.Mirror(d.Domain))
+		if err == nil && m.n.copied(ctx, head) {
+			m.n.sawHead(ctx, head.Checkpoint)
+		}
 		if err == nil || errors.Is(err, keyserver.ErrNotFound) {
 			return nil
 		}
@@ -311,7 +395,7 @@ func (m *mirrors) cosigned(ctx context.Context, checkpoint []byte, head store.He
 	if notFoundIsNil(err) != nil {
 		return nil, err
 	}
-	return witness.Cosigned(checkpoint, held.Checkpoint, head, m.n.witnessKeys())
+	return witness.Cosigned(checkpoint, held.Checkpoint, head, m.n.witnessesOf(checkpoint))
 }
 
 // others are our other peers, in an order by chance.
@@ -363,7 +447,7 @@ func (m *mirrors) seen(ctx context.Context, d pki.SignedDescriptor, shown store.
 	case failed != nil || held.Size == 0 || shown.Origin == "":
 		return nil
 	case shown.Size >= held.Size:
-		m.n.findings.mended(d.Domain, witness.Rollback)
+		m.n.mended(d.Domain, witness.Rollback)
 		return nil
 	default:
 		x, err = is.Rollback(shown)
@@ -372,6 +456,21 @@ func (m *mirrors) seen(ctx context.Context, d pki.SignedDescriptor, shown store.
 		m.n.found(ctx, x)
 	}
 	return err
+}
+
+// witnessesOf are those whose cosignatures are kept under the copy of a checkpoint: our peers, ourselves, and whom
+// else it names. Those are no word to us, but to somebody who asks for the copy, and whose peers they are.
+func (n *Node) witnessesOf(checkpoint []byte) []witness.Peer {
+	keys := n.witnessKeys()
+	for _, domain := range keylog.CosignersOf(checkpoint) {
+		is, ok := n.directory.find(domain)
+		v, err := keylog.WitnessVerifier(domain, is.witness)
+		if !ok || err != nil || slices.ContainsFunc(keys, func(p witness.Peer) bool { return p.Verifier.Name() == v.Name() }) {
+			continue
+		}
+		keys = append(keys, witness.Peer{Verifier: v})
+	}
+	return keys
 }
 
 // witnessKeys are those of our peers, and our own.

@@ -61,12 +61,11 @@ type Node struct {
 	mirrors   *mirrors
 	findings  *findings
 	cosigned  cosigners       // of our own log
+	ownLog    ownLog          // its newest head, and what of it is not here
 	logPaused context.Context // ends when nothing more is to be signed in it
 	pauseLog  context.CancelFunc
-	logBehind chan struct{} // has room for one: somebody has more of it than we
-	logPeer   chan struct{} // the same: somebody who may is linked
-	newest    *newest
-	showing   sync.Mutex        // for who replaces the file with its newest head
+	logBehind chan struct{}     // has room for one: somebody has more of it than we
+	logPeer   chan struct{}     // the same: somebody who may is linked
 	moved     paces[[32]byte]   // what moves leave
 	swept     paces[pki.Domain] // to which moves were dropped to make room
 	resolver  dnstxt.Resolver
@@ -78,9 +77,10 @@ type Node struct {
 	visitors  *meter             // what others' do
 	clients   *keyserver.Clients // who ask for new names
 	endings   *intake            // of revocations that are handed in
-	objecting *intake            // of challenges
+	objecting objections         // what challenges are taken by
 	carded    *meter             // counts the cards of our own users
-	movings   *intake            // the same of moves
+	readers   logReaders
+	movings   *intake // the same of moves
 	lobby     lobby
 	lookups   *turnstile // at the homes of users
 	copies    *turnstile // at peers that may have a copy
@@ -136,8 +136,8 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 		clients:   keyserver.NewClients(1/newcomerEachEvery.Seconds(), newcomersEach),
 		newcomers: bucket{atOnce: newcomersAtOnce, every: newcomerEvery},
 		endings:   newIntake(cfg.Domain),
-		objecting: newIntake(cfg.Domain),
-		carded:    newMeter(maxMetered, maxMetered),
+		objecting: newObjections(cfg.Domain),
+		carded:    newMeter(maxMetered, maxMetered), readers: newLogReaders(),
 		movings:   newIntake(cfg.Domain),
 		keys:      keyring{filepath.Join(dir, keysFolder)},
 		spooled:   make(chan mor.Delivery, maxSpooling),
@@ -146,9 +146,8 @@ func Open(ctx context.Context, dir string, o Options) (*Node, error) {
 		succeeded: make(chan struct{}, 1),
 		logBehind: make(chan struct{}, 1),
 		logPeer:   make(chan struct{}, 1),
-		newest:    newNewest(),
 	}
-	n.publisher = &publisher{n, make(chan struct{}, 1)}
+	n.publisher = &publisher{n: n, wake: make(chan struct{}, 1)}
 	if err := n.open(ctx, time.Now()); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -294,7 +293,7 @@ func (n *Node) newLoop(ctx context.Context, now time.Time) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := n.keys.context(now)
+	own, names, err := n.keys.contexts(now)
 	if err != nil {
 		return nil, err
 	}
@@ -304,13 +303,13 @@ func (n *Node) newLoop(ctx context.Context, now time.Time) (*loop, error) {
 	}
 	router, err := mor.NewRouter(mor.Config{
 		Domain: n.cfg.Domain, Rand: cryptorand.Reader, Sign: n.signStatement,
-		Servers: servers, Contexts: []mor.OwnContext{own}, Marks: marks, ExtraHops: n.cfg.Routing.ExtraHops,
+		Servers: servers, Contexts: own, Marks: marks, ExtraHops: n.cfg.Routing.ExtraHops,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &loop{
-		router: router, own: own.ID, entries: make(chan entry, maxEntries), spooled: n.spooled, log: n.log,
+		router: router, names: names, entries: make(chan entry, maxEntries), spooled: n.spooled, log: n.log,
 		jobs: make(chan job, maxJobs), links: make(map[pki.Domain]*peerLink),
 	}, nil
 }

@@ -86,8 +86,8 @@ func (n *Node) checkOwn(ctx context.Context, head store.Head) error {
 // keepShown writes down that a head is about to be shown. An older one than what was shown is
 // errLogBehind.
 func (n *Node) keepShown(head store.Head) error {
-	n.showing.Lock()
-	defer n.showing.Unlock()
+	n.ownLog.showing.Lock()
+	defer n.ownLog.showing.Unlock()
 	return n.raiseShown(head)
 }
 
@@ -96,7 +96,7 @@ func (n *Node) raiseShown(head store.Head) error {
 	if err != nil || was.Size == head.Size && was.Root == head.Root {
 		return err
 	}
-	if was.Size > head.Size {
+	if was.Size >= head.Size { // of as many leaves it is another history
 		return errLogBehind
 	}
 	return writeFile(filepath.Join(n.dir, headFile), head.Checkpoint)
@@ -104,40 +104,65 @@ func (n *Node) raiseShown(head store.Head) error {
 
 // seeOwn looks at a head of our own log that a peer handed on. One that the database does not have
 // shows that this is an older copy, or that somebody else signs with our key.
-func (n *Node) seeOwn(ctx context.Context, signed []byte) error {
+func (n *Node) seeOwn(ctx context.Context, signed []byte) {
 	head := n.ownHead(signed)
-	if head.Size == 0 {
+	if head.Size > 0 && n.checkOwn(ctx, head) != nil {
+		n.seeOwnHead(ctx, head)
+	}
+}
+
+// seeOwnHead has nothing more signed until the database has a head of our log that somebody else
+// has: it is kept, and the log is looked for at peers. If that cannot be found out now, because the disk does not
+// read or write, nothing is signed either, and it is tried again.
+func (n *Node) seeOwnHead(ctx context.Context, head store.Head) {
+	err := n.judgeOwnHead(ctx, head)
+	if err == nil {
+		return
+	}
+	n.ownLog.doubted.Store(&head)
+	offer(n.logBehind, struct{}{})
+	n.log.Error("comparing a head of our own log; nothing more is signed in it before that is done", "err", err, "again_in", sealAgain)
+}
+
+// settleDoubt compares again what could not be compared.
+func (n *Node) settleDoubt(ctx context.Context) error {
+	head := n.ownLog.doubted.Load()
+	if head == nil {
 		return nil
 	}
-	err := n.checkOwn(ctx, head)
-	if errors.Is(err, errLogBehind) {
-		n.seeOwnHead(ctx, head)
-		return nil
+	err := n.judgeOwnHead(ctx, *head)
+	if err == nil {
+		n.ownLog.doubted.CompareAndSwap(head, nil)
 	}
 	return err
 }
 
-// seeOwnHead has nothing more signed until the database has a head of our log that somebody else
-// has: it is kept, and the log is looked for at peers. If it is no longer than what we have shown,
+// judgeOwnHead keeps a head that the database has not. If it is no longer than what we have shown,
 // there are two histories, and nothing is signed as long as the node runs.
-func (n *Node) seeOwnHead(ctx context.Context, head store.Head) {
-	n.showing.Lock()
-	defer n.showing.Unlock()
-	if n.checkOwn(ctx, head) == nil {
-		return // regained by now
+func (n *Node) judgeOwnHead(ctx context.Context, head store.Head) error {
+	n.ownLog.showing.Lock()
+	defer n.ownLog.showing.Unlock()
+	if err := n.checkOwn(ctx, head); !errors.Is(err, errLogBehind) {
+		return err // nil: regained by now
 	}
 	lost := n.checkShown(ctx)
-	shown, err := n.shownHead()
-	if err == nil && head.Size > shown.Size {
-		err = n.raiseShown(head)
-		offer(n.logBehind, struct{}{})
-	} else if lost == nil || err != nil {
-		n.pauseLog()
+	if lost != nil && !errors.Is(lost, errLogBehind) {
+		return lost
 	}
+	shown, err := n.shownHead()
 	if err != nil {
-		n.log.Error("keeping the head of our log", "err", err)
+		return err
+	}
+	if head.Size > shown.Size {
+		if err := n.raiseShown(head); err != nil {
+			return err
+		}
+		offer(n.logBehind, struct{}{})
+	} else if lost == nil {
+		n.pauseLog()
 	}
 	if lost == nil {
 		n.note(ctx, n.cfg.Domain, EventLog, fmt.Sprintf("a peer has a head of our own log, leaves: %d, that we have not; nothing more is signed in it until it is taken from a peer's copy", head.Size))
 	}
+	return nil
 }

@@ -70,6 +70,7 @@ type peerLink struct {
 
 	heard     []mor.ContextID // the places of the peer's contexts by channel; the reader's, nil before the hello
 	listening []mor.ContextID // the same; the loop's
+	spoken    mor.ContextID   // which of ours the peer hears; the loop's
 
 	// What the reader hands to the second goroutine. Each has room for one; what comes while
 	// it is full is dropped: news are told already, and nobody asked for a second answer.
@@ -112,6 +113,7 @@ func (n *Node) servePeer(ctx context.Context, domain pki.Domain, conn *link.Conn
 	beside.Go(func() { p.serveCopies(living) })
 	n.log.Info("linked", "peer", domain)
 	n.cosignBy(domain)
+	n.mirrors.catchUp(ctx, domain)
 	err := p.greet(ctx)
 	if err == nil {
 		err = p.read(living)
@@ -148,18 +150,26 @@ func (p *peerLink) part(living context.Context) {
 
 // greet makes the link the one on which the loop speaks to the peer, and says hello.
 func (p *peerLink) greet(ctx context.Context) error {
-	err := p.n.loop.do(ctx, func(l *loop, now time.Time) (mor.Output, bool) {
-		l.join(now, p)
-		return mor.Output{}, false
+	type place struct {
+		id mor.ContextID
+		ok bool
+	}
+	name := p.n.peers.context(p.domain)
+	on, err := ask(ctx, p.n.loop, func(l *loop, now time.Time) (at place) {
+		at.id, at.ok = l.join(now, p, name)
+		return at
 	})
 	if err != nil {
 		return err
+	}
+	if !on.ok {
+		return fmt.Errorf("node: %s hears a context that is not there: %s", p.domain, name)
 	}
 	cross, ok := p.n.peers.crossOf(p.domain)
 	if !ok { // it was dropped between being judged and now, and whoever did so has not seen this link
 		return fmt.Errorf("node: %s is no peer any more", p.domain)
 	}
-	return p.send(peerMessage{Hello: &hello{Contexts: []contextID{contextID(p.n.loop.own)}, Cross: cross.DER()}})
+	return p.send(peerMessage{Hello: &hello{Contexts: []contextID{contextID(on.id)}, Cross: cross.DER()}})
 }
 
 // read hears what the peer says until the link ends.
@@ -337,7 +347,7 @@ func (p *peerLink) ask(ctx context.Context, on contextID) error {
 	defer timer.Stop()
 	select {
 	case a := <-p.answers:
-		return p.learn(ctx, a.Records)
+		return p.learn(ctx, place(p.domain, on), a.Records)
 	case <-timer.C:
 		return fmt.Errorf("node: %s does not answer an Ask", p.domain)
 	case <-ctx.Done():
@@ -345,9 +355,9 @@ func (p *peerLink) ask(ctx context.Context, on contextID) error {
 	}
 }
 
-// learn takes the records of an answer. If contexts have come or gone by it, or are nearer or
+// learn takes the records of an answer to what was asked on a context of the peer. If contexts have come or gone by it, or are nearer or
 // farther, our own members hear of it.
-func (p *peerLink) learn(ctx context.Context, raw []byte) error {
+func (p *peerLink) learn(ctx context.Context, heard mor.ContextID, raw []byte) error {
 	records, err := mor.ParseAnswer(raw)
 	if err != nil {
 		return err
@@ -361,7 +371,7 @@ func (p *peerLink) learn(ctx context.Context, raw []byte) error {
 	}
 	learnt, err := ask(ctx, p.n.loop, func(l *loop, now time.Time) (r result) {
 		if l.links[p.domain] == p { // else it is of no use to believe what it says
-			r.Learnt, r.err = l.router.Learn(now, p.domain, records, p.n.directory.authority)
+			r.Learnt, r.err = l.router.Learn(now, heard, records, p.n.directory.authority)
 		}
 		return r
 	})

@@ -30,12 +30,13 @@ type peers struct {
 	mu     sync.Mutex // guards what follows; held for a map's access only
 	cross  map[pki.Domain]pki.CrossCert
 	former map[pki.Domain]pki.CrossCert // over keys that handed over while links under them go on
+	hears  map[pki.Domain]string        // the name of our context that it hears, if that is not the first
 }
 
 func openPeers(ctx context.Context, n *Node) (*peers, error) {
 	p := &peers{
 		n: n, changed: make(chan pki.Domain),
-		cross: make(map[pki.Domain]pki.CrossCert), former: make(map[pki.Domain]pki.CrossCert),
+		cross: make(map[pki.Domain]pki.CrossCert), former: make(map[pki.Domain]pki.CrossCert), hears: make(map[pki.Domain]string),
 	}
 	rows, err := n.store.Peers(ctx)
 	if err != nil {
@@ -46,7 +47,7 @@ func openPeers(ctx context.Context, n *Node) (*peers, error) {
 		if err != nil {
 			return nil, fmt.Errorf("node: countersignature of %s: %w", row.Domain, err)
 		}
-		p.cross[cross.Domain()] = cross
+		p.cross[cross.Domain()], p.hears[cross.Domain()] = cross, row.Context
 		if err := p.openFormer(ctx, cross.Domain()); err != nil {
 			return nil, err
 		}
@@ -221,6 +222,7 @@ func (p *peers) drop(ctx context.Context, domain pki.Domain) error {
 	p.mu.Lock()
 	delete(p.cross, domain)
 	delete(p.former, domain)
+	delete(p.hears, domain)
 	p.mu.Unlock()
 	p.n.beliefs.unlook(domain)
 	p.n.note(ctx, domain, EventPeer, "it was dropped as a peer, and the countersignature of its key withdrawn")
@@ -280,7 +282,7 @@ func (p *peers) keep(ctx context.Context, domain pki.Domain, ca pki.CACert, cros
 	if err := p.n.published.PublishCross(ctx, cross); err != nil {
 		return fmt.Errorf("node: keeping the countersignature: %w", err)
 	}
-	row := store.Peer{Domain: domain.String(), CA: ca.DER(), Given: cross.DER(), Since: time.Now()}
+	row := store.Peer{Domain: domain.String(), CA: ca.DER(), Given: cross.DER(), Since: time.Now(), Context: p.context(domain)}
 	if old, err := p.n.store.Peer(ctx, domain.String()); err == nil {
 		row.Received, row.Since = old.Received, old.Since
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/p3do/p3do/mor"
 )
 
-// ownChannel is the number that our one context has on every link.
+// ownChannel is the number that the one of our contexts that a peer hears has on the link with it.
 const ownChannel = 0
 
 // maxContexts is how many contexts a peer may speak on over one link.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/p3do/p3do/dnstxt"
@@ -147,6 +148,8 @@ func PublishRecord(ctx context.Context, dir string, u DNSUpdate, door dial.Func)
 
 // A publisher keeps the record in our name server what it should be, without the operator.
 type publisher struct {
+	served atomic.Pointer[dnstxt.Nameserver] // the server of our own zone; nil: there is none
+
 	n    *Node
 	wake chan struct{} // has room for one: the record is another
 }

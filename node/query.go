@@ -94,13 +94,10 @@ func (n *Node) query(ctx context.Context, d mor.Delivery) error {
 		n.queries.malformed.Add(1)
 		return nil
 	}
-	var finding mor.Finding
-	if finding.Card, err = n.held(ctx, q); err != nil {
+	finding, err := n.finding(ctx, q)
+	if err != nil {
 		n.queries.unsent.Add(1)
 		return err
-	}
-	if proof := n.published.HeldProof(ctx, q.Name, q.Key, finding.Card, mor.MaxProofSize); len(proof) > 0 {
-		finding.Proof = mor.Proof{Kind: mor.ProofOfLog, Bytes: proof}
 	}
 	payload, err := finding.Marshal()
 	if err == nil {
@@ -115,6 +112,21 @@ func (n *Node) query(ctx context.Context, d mor.Delivery) error {
 		return nil
 	}
 	return err
+}
+
+// finding is the answer to a query: a card and its proof, or the challenge that is held of who hands one in.
+func (n *Node) finding(ctx context.Context, q mor.Query) (f mor.Finding, err error) {
+	if len(q.Challenge) > 0 {
+		f.Card, err = n.objected(ctx, q.Challenge)
+		return f, err
+	}
+	if f.Card, err = n.held(ctx, q); err != nil {
+		return f, err
+	}
+	if proof := n.published.HeldProof(ctx, q.Name, q.Key, f.Card, mor.MaxProofSize); len(proof) > 0 {
+		f.Proof = mor.Proof{Kind: mor.ProofOfLog, Bytes: proof}
+	}
+	return f, nil
 }
 
 // held is the card that is asked for; none if there is none here.

@@ -60,34 +60,43 @@ func (n *Node) rotateServer(ctx context.Context) (Rotated, error) {
 	return Rotated{Domain: n.cfg.Domain, Key: RoleServer}, nil
 }
 
-// rotateContext gives our context another key and hint at once. What is on its way to those
+// rotateContext gives our contexts other keys and hints at once. What is on its way to those
 // before is still peeled, and may be until no record of them holds.
 func (n *Node) rotateContext(ctx context.Context) (Rotated, error) {
 	n.office.busy.Lock()
 	defer n.office.busy.Unlock()
 	now := time.Now()
-	fresh, err := mor.NewContext(rand.Reader, now)
+	own, err := ask(ctx, n.loop, func(l *loop, _ time.Time) map[string]mor.OwnContext { return l.contexts(now) })
 	if err != nil {
 		return Rotated{}, err
 	}
-	own, err := ask(ctx, n.loop, func(l *loop, _ time.Time) mor.OwnContext { return l.router.Contexts()[0].Advance(now) })
-	if err != nil {
-		return Rotated{}, err
+	for _, c := range own {
+		if len(c.Former) == mor.MaxFormer {
+			return Rotated{}, fmt.Errorf("%w: the context key was replaced %d times within a day; the oldest is needed until %s",
+				ErrInput, mor.MaxFormer, c.Former[mor.MaxFormer-1].Until.Format(time.RFC3339))
+		}
 	}
-	if len(own.Former) == mor.MaxFormer {
-		return Rotated{}, fmt.Errorf("%w: the context key was replaced %d times within a day; the oldest is needed until %s",
-			ErrInput, mor.MaxFormer, own.Former[mor.MaxFormer-1].Until.Format(time.RFC3339))
-	}
-	own = own.Rekey(now, fresh)
-	if err := n.keys.writeContext(own); err != nil { // first: it must be known after a crash
-		return Rotated{}, err
-	}
-	if _, err := ask(ctx, n.loop, func(l *loop, _ time.Time) bool { return l.router.SetContext(own) }); err != nil {
-		return Rotated{}, err
+	for name, c := range own {
+		if err := n.rekey(ctx, name, c, now); err != nil {
+			return Rotated{}, err
+		}
 	}
 	n.tell()
 	n.note(ctx, n.cfg.Domain, EventRotated, "the key of its context was replaced")
 	return Rotated{Domain: n.cfg.Domain, Key: RoleContext}, nil
+}
+
+func (n *Node) rekey(ctx context.Context, name string, c mor.OwnContext, now time.Time) error {
+	fresh, err := mor.NewContext(rand.Reader, now)
+	if err != nil {
+		return err
+	}
+	c = c.Rekey(now, fresh)
+	if err := n.keys.writeContext(name, c); err != nil { // first: it must be known after a crash
+		return err
+	}
+	_, err = ask(ctx, n.loop, func(l *loop, _ time.Time) bool { return l.router.SetContext(c) })
+	return err
 }
 
 // A handOver is what the operator's command hands in: another authority, and the word by which

@@ -446,7 +446,7 @@ func TestRotateContext(t *testing.T) {
 	}
 	_, err := m.rotate("a.test", RoleContext)
 	wantErr(t, err, ErrInput)
-	kept, err := keyring{filepath.Join(a.dir, keysFolder)}.context(time.Now())
+	kept, err := keyring{filepath.Join(a.dir, keysFolder)}.context(FirstContext, time.Now())
 	must(t, err)
 	if len(kept.Former) != mor.MaxFormer || kept.Former[mor.MaxFormer-1].Key.Public() != first.Key.Public() || kept.Key.Public() != contexts().Key.Public() {
 		t.Errorf("%d former keys on the disk", len(kept.Former))

@@ -24,11 +24,13 @@ type Status struct {
 	Wasted    Wasted          `json:"wasted"`
 	Lookups   Lookups         `json:"lookups"` // that came through the mesh
 	Listening Running         `json:"listening"`
+	LogAwaits string          `json:"log_awaits,omitempty"` // what is signed in our log only when it is here; empty: nothing
 }
 
 // A ContextStatus counts what became of the packets on one of our contexts.
 type ContextStatus struct {
-	ID          string            `json:"id"` // mor.ContextID: 22 characters
+	Name        string            `json:"name"` // of its file, which nobody else sees
+	ID          string            `json:"id"`   // mor.ContextID: 22 characters
 	Listeners   int               `json:"listeners"`
 	Members     int               `json:"members"`
 	Heard       uint64            `json:"heard"`
@@ -36,6 +38,7 @@ type ContextStatus struct {
 	Forwarded   uint64            `json:"forwarded"`
 	Rebroadcast uint64            `json:"rebroadcast"`
 	Peeled      uint64            `json:"peeled"`
+	Crossed     uint64            `json:"crossed"`
 	Spoken      uint64            `json:"spoken"`
 	Dropped     map[string]uint64 `json:"dropped"`
 }
@@ -54,6 +57,7 @@ type PeerStatus struct {
 	Linked   bool       `json:"linked"`
 	State    string     `json:"state"` // "mutual", or whom it waits for
 	Since    time.Time  `json:"since"`
+	Context  string     `json:"context"` // the name of ours that it hears
 }
 
 // Status returns the state of the node.
@@ -69,14 +73,19 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 			vouched++
 		}
 	}
+	awaits := ""
+	if more := n.ownLog.awaits.first(); more != nil {
+		awaits = more.Error()
+	}
 	return ask(ctx, n.loop, func(l *loop, _ time.Time) Status {
 		s := Status{
-			Domain: n.cfg.Domain, Servers: len(servers), Confirmed: len(pins), Vouched: vouched, Wasted: l.wasted, Listening: n.addresses,
+			LogAwaits: awaits,
+			Domain:    n.cfg.Domain, Servers: len(servers), Confirmed: len(pins), Vouched: vouched, Wasted: l.wasted, Listening: n.addresses,
 		}
 		var own []mor.ContextStatus
 		own, s.Known = l.router.Status()
 		for _, c := range own {
-			s.Contexts = append(s.Contexts, contextStatus(c))
+			s.Contexts = append(s.Contexts, contextStatus(l.nameOf(c.ID), c))
 		}
 		s.Wasted.Refused, s.Lookups = n.refused.Load(), n.queries.counts()
 		for _, p := range l.links {
@@ -98,11 +107,11 @@ func (n *Node) isVouched(domain pki.Domain, key pki.Fingerprint) bool {
 	return count >= max(1, min(enoughPeers, n.peers.countBut(domain)))
 }
 
-func contextStatus(c mor.ContextStatus) ContextStatus {
+func contextStatus(name string, c mor.ContextStatus) ContextStatus {
 	return ContextStatus{
-		ID: c.ID.String(), Listeners: c.Listeners, Members: c.Members,
+		Name: name, ID: c.ID.String(), Listeners: c.Listeners, Members: c.Members,
 		Heard: c.Counters.Heard, Duplicates: c.Counters.Duplicates, Forwarded: c.Counters.Forwarded,
-		Rebroadcast: c.Counters.Rebroadcast, Peeled: c.Counters.Peeled, Spoken: c.Counters.Spoken,
+		Rebroadcast: c.Counters.Rebroadcast, Peeled: c.Counters.Peeled, Crossed: c.Counters.Crossed, Spoken: c.Counters.Spoken,
 		Dropped: c.Counters.DropsByReason(),
 	}
 }
@@ -137,7 +146,7 @@ func (n *Node) Peers(ctx context.Context) ([]PeerStatus, error) {
 		peers[i] = PeerStatus{
 			Domain: domain, Given: len(row.Given) > 0,
 			Received: n.countersigns(domain, row.Received, linked[domain], time.Now()),
-			Linked:   linked[domain], State: "mutual", Since: row.Since,
+			Linked:   linked[domain], State: "mutual", Since: row.Since, Context: n.peers.context(domain),
 		}
 		if !peers[i].Received {
 			peers[i].State = "waiting for " + row.Domain

@@ -40,23 +40,24 @@ func (n *Node) tendOnce(ctx context.Context, now time.Time, listener *link.Liste
 		n.peers.renew(ctx, now),
 		n.directory.publishOwn(ctx, now),
 		n.stateView(ctx, now),
+		n.sweepChallenges(ctx),
 		dropped,
 	)
 }
 
-// turn gives the router the server keys of now, and writes down its context with the hint
-// of now: the older hint is then gone for good.
+// turn gives the router the server keys of now, and writes down its contexts with the hints
+// of now: the older hints are then gone for good.
 func (n *Node) turn(ctx context.Context, now time.Time) error {
 	servers, err := n.keys.openers(now)
 	if err != nil {
 		return err
 	}
-	own, err := ask(ctx, n.loop, func(l *loop, _ time.Time) mor.OwnContext {
+	own, err := ask(ctx, n.loop, func(l *loop, _ time.Time) map[string]mor.OwnContext {
 		l.router.SetServers(servers)
-		return l.router.Contexts()[0].Advance(now)
+		return l.contexts(now)
 	})
-	if err != nil {
-		return err
+	for name, c := range own {
+		err = errors.Join(err, n.keys.writeContext(name, c))
 	}
-	return n.keys.writeContext(own)
+	return err
 }

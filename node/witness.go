@@ -62,19 +62,41 @@ func originOf(checkpoint []byte) string {
 	return origin
 }
 
+// Under these numbers two heads of a domain's log are kept to be handed on: the greatest that it signed, and, if
+// that is beyond our copy, the head of our copy. So one that claims more leaves than there are silences nothing.
+var headIDs = [2][32]byte{{}, {1}}
+
+// toldHeads are those of a domain, in that order; zero: there is none.
+func (n *Node) toldHeads(ctx context.Context, domain pki.Domain) (told [2]store.Statement, err error) {
+	for i, id := range headIDs {
+		told[i], err = n.store.Statement(ctx, uint8(pki.StatementHead), domain.String(), id)
+		if notFoundIsNil(err) != nil {
+			return told, err
+		}
+	}
+	return told, nil
+}
+
+// copied reports whether a head is that of our copy.
+func (n *Node) copied(ctx context.Context, head store.Head) bool {
+	is, _, err := n.store.Mirror(ctx, head.Origin)
+	return err == nil && is.Size == head.Size && is.Root == head.Root
+}
+
 // acceptHead compares a head that a log has signed with all that we hold of that log, and keeps
-// it if it is the greatest.
+// it if it is the greatest, or, among smaller ones than that, the greatest of our copy.
 func (n *Node) acceptHead(ctx context.Context, body []byte) (fresh bool, err error) {
 	domain, err := witness.DomainOf(originOf(body))
 	if err != nil {
 		return false, err
 	}
 	if domain == n.cfg.Domain {
-		return false, n.seeOwn(ctx, body)
+		n.seeOwn(ctx, body)
+		return false, nil
 	}
-	old, err := n.store.Statement(ctx, uint8(pki.StatementHead), domain.String(), [32]byte{})
-	if err == nil && string(old.Raw) == string(body) || notFoundIsNil(err) != nil {
-		return false, notFoundIsNil(err)
+	told, err := n.toldHeads(ctx, domain)
+	if err != nil || string(told[0].Raw) == string(body) || string(told[1].Raw) == string(body) {
+		return false, err
 	}
 	head, err := n.headOf(ctx, domain, body)
 	if err != nil {
@@ -86,15 +108,18 @@ func (n *Node) acceptHead(ctx context.Context, body []byte) (fresh bool, err err
 	if err := n.compareHead(ctx, domain, head); err != nil {
 		return false, err
 	}
-	if head.Size <= int64(old.Serial) && len(old.Raw) > 0 {
-		return false, nil
+	place := 0
+	if head.Size <= int64(told[0].Serial) && len(told[0].Raw) > 0 {
+		if place = 1; head.Size <= int64(told[1].Serial) || head.Size == int64(told[0].Serial) || !n.copied(ctx, head) {
+			return false, nil
+		}
 	}
 	if left := n.headed.take(domain, time.Now(), n.cfg.viewPace()); left > 0 {
 		return false, &tooSoonError{"a head of the log of " + domain.String(), left}
 	}
 	return n.store.AddStatement(ctx, store.Statement{
-		Kind: uint8(pki.StatementHead), Issuer: domain.String(), Serial: uint64(head.Size), Raw: body,
-	}, n.room(domain, 1, maxHeadBytes))
+		Kind: uint8(pki.StatementHead), Issuer: domain.String(), ID: headIDs[place], Serial: uint64(head.Size), Raw: body,
+	}, n.room(domain, len(headIDs), maxHeadBytes))
 }
 
 // headOf verifies a head by the newest descriptor of its domain. By another key it may be judged
@@ -159,11 +184,13 @@ func (n *Node) heldHeads(ctx context.Context, domain pki.Domain) (held []store.H
 	copied, _, err := n.store.Mirror(ctx, keylog.Origin(domain))
 	add(copied, err)
 	add(n.store.Witnessed(ctx, keylog.Origin(domain)))
-	told, err := n.store.Statement(ctx, uint8(pki.StatementHead), domain.String(), [32]byte{})
-	if err == nil {
-		add(witness.HeadBy(d, told.Raw))
+	told, err := n.toldHeads(ctx, domain)
+	for _, t := range told {
+		if len(t.Raw) > 0 {
+			add(witness.HeadBy(d, t.Raw))
+		}
 	}
-	return held, nil
+	return held, err
 }
 
 // compareTree compares a head with the beginning of our copy, which has as many leaves or more.

@@ -119,6 +119,7 @@ func (n *Node) listenZone() (*dnstxt.Nameserver, error) {
 		return nil, fmt.Errorf("node: listening for DNS: %w", err)
 	}
 	n.addresses.DNS = server.Addr()
+	n.publisher.served.Store(server)
 	return server, nil
 }
 

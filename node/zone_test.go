@@ -50,6 +50,9 @@ func TestNodeServesItsZone(t *testing.T) {
 			t.Errorf("%s: %v", name, answer)
 		}
 	}
+	if got := a.node.publisher.served.Load().Counts(); got.Answered < 3 || got.Failed > 0 {
+		t.Errorf("%+v", got)
+	}
 	_, err = m.rotate("a.test", RoleCA)
 	must(t, err)
 	if after := said(); after == before {

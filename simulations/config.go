@@ -21,6 +21,9 @@ type Config struct {
 	Degree int
 	// Edges, if not nil, are the neighbours instead.
 	Edges [][2]int
+	// Cells are how many parts the nodes are split into evenly, each a mesh of its own. The first node of each is the
+	// gateway to the next one: there it speaks on a second context, to its first Degree nodes. Default 1.
+	Cells int
 	Start time.Time // virtual; default Beginning
 
 	Latency time.Duration // of every link, one way; default 10 ms
@@ -42,7 +45,12 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Latency == 0 {
 		c.Latency = 10 * time.Millisecond
 	}
+	if c.Cells == 0 {
+		c.Cells = 1
+	}
 	switch {
+	case c.Cells < 1 || c.Nodes%c.Cells != 0 || c.Cells > 1 && c.Edges != nil:
+		return c, errors.New("simulations: the nodes cannot be split evenly into cells, or their edges are given")
 	case c.Nodes < 1:
 		return c, errors.New("simulations: a world wants a node at least")
 	case c.Loss < 0 || c.Loss > 1 || c.Latency < 0 || c.Jitter < 0 || c.Degree < 0:
@@ -60,6 +68,30 @@ func (c Config) withDefaults() (Config, error) {
 func stream(seed uint64, label string, index int) *rand.ChaCha8 {
 	b := binary.BigEndian.AppendUint64([]byte(label), seed)
 	return rand.NewChaCha8(sha256.Sum256(binary.BigEndian.AppendUint64(b, uint64(index))))
+}
+
+// An end of an edge is a node and which of its contexts it speaks on there.
+type end struct{ node, context int }
+
+// links returns which nodes are neighbours, and on which of their contexts.
+func (c Config) links(random *rand.Rand) (links [][2]end) {
+	size := c.Nodes / c.Cells
+	for cell := range c.Cells {
+		edges := c.Edges
+		if edges == nil {
+			edges = mesh(random, size, c.Degree)
+		}
+		for _, e := range edges {
+			links = append(links, [2]end{{cell*size + e[0], 0}, {cell*size + e[1], 0}})
+		}
+	}
+	for cell := 0; cell < c.Cells && c.Cells > 1; cell++ {
+		next := (cell + 1) % c.Cells * size
+		for i := range min(size, c.Degree) {
+			links = append(links, [2]end{{cell * size, 1}, {next + i, 0}})
+		}
+	}
+	return links
 }
 
 // mesh returns the edges of a ring of n nodes with chords, about degree to a node.
@@ -95,7 +127,8 @@ func (w *World) Diameter() int {
 			n := queue[0]
 			queue = queue[1:]
 			diameter = max(diameter, far[n])
-			for _, next := range n.neighbours {
+			for _, to := range n.neighbours {
+				next := to.Node
 				if _, seen := far[next]; !seen {
 					far[next] = far[n] + 1
 					queue = append(queue, next)

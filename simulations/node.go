@@ -19,9 +19,9 @@ type Node struct {
 	index      int
 	random     io.Reader
 	authority  *pki.Authority
-	context    mor.ContextID
+	contexts   []mor.ContextID // the first one is that of its cell
 	servers    []mor.ServerKey
-	neighbours []*Node
+	neighbours []neighbour
 	users      []*User
 	behave     Behaviour
 
@@ -29,6 +29,13 @@ type Node struct {
 	spool []stored
 	down  bool
 	wake  time.Time // when the next Tick is planned for; zero: none
+}
+
+// A neighbour is a node at the other end of a link.
+type neighbour struct {
+	*Node
+	spoken mor.ContextID // ours, that it hears
+	heard  mor.ContextID // its own, that we hear
 }
 
 // stored is a letter that waits for its reader.
@@ -51,20 +58,26 @@ func newNode(w *World, index int) (*Node, error) {
 		return nil, err
 	}
 	n.servers = []mor.ServerKey{{Period: pki.PeriodAt(w.now), Private: key}}
-	own, err := mor.NewContext(n.random, w.now)
-	if err != nil {
-		return nil, err
+	var own []mor.OwnContext
+	for range min(w.cfg.Cells, 2) {
+		c, err := mor.NewContext(n.random, w.now)
+		if err != nil {
+			return nil, err
+		}
+		own, n.contexts = append(own, c), append(n.contexts, c.ID)
+		if index%(w.cfg.Nodes/w.cfg.Cells) != 0 {
+			break // no gateway
+		}
 	}
-	n.context = own.ID
 	return n, n.boot(own)
 }
 
 // boot starts a router from what is durable.
-func (n *Node) boot(own mor.OwnContext) (err error) {
+func (n *Node) boot(own []mor.OwnContext) (err error) {
 	cfg := n.world.cfg
 	n.Router, err = mor.NewRouter(mor.Config{
 		Domain: n.authority.Domain(), Rand: n.random, Sign: n.authority.Sign,
-		Servers: n.servers, Contexts: []mor.OwnContext{own}, Marks: n.marks,
+		Servers: n.servers, Contexts: own, Marks: n.marks,
 		ExtraHops: cfg.ExtraHops, Delay: cfg.Delay, PeelDelay: cfg.PeelDelay,
 	})
 	return err
@@ -73,8 +86,8 @@ func (n *Node) boot(own mor.OwnContext) (err error) {
 // Domain returns the domain that the node answers for.
 func (n *Node) Domain() pki.Domain { return n.authority.Domain() }
 
-// Context returns the ID of the context that the node speaks on.
-func (n *Node) Context() mor.ContextID { return n.context }
+// Context returns the ID of the context that the node speaks on in its cell.
+func (n *Node) Context() mor.ContextID { return n.contexts[0] }
 
 // Behave has the node treat what it says from now on in another way.
 func (n *Node) Behave(b Behaviour) { n.behave = b }
@@ -93,13 +106,13 @@ func (n *Node) Kill() error {
 // Restart starts the node again, with its keys, marks and spool, and has it ask its
 // neighbours.
 func (n *Node) Restart() error {
-	if err := n.boot(n.Router.Contexts()[0]); err != nil {
+	if err := n.boot(n.Router.Contexts()); err != nil {
 		return err
 	}
 	n.down, n.wake = false, time.Time{}
-	for _, peer := range n.neighbours {
-		n.Router.Admit(n.context, peer.Domain())
-		n.Router.Listen(peer.Domain(), peer.context, n.context)
+	for _, to := range n.neighbours {
+		n.Router.Admit(to.spoken, to.Domain())
+		n.Router.Listen(to.Domain(), to.heard, to.spoken)
 	}
 	return n.world.askAll()
 }
@@ -129,14 +142,16 @@ func (n *Node) carryOut(out mor.Output) {
 	n.marks = append(n.marks, out.Remember...)
 	for _, s := range out.Broadcast {
 		for _, to := range n.neighbours {
-			n.say(to, s.On, s.Packet)
+			if to.spoken == s.On {
+				n.say(to.Node, s.On, s.Packet)
+			}
 		}
 	}
 	for _, f := range out.Forward {
-		i := slices.IndexFunc(n.neighbours, func(to *Node) bool { return to.Domain() == f.To })
+		i := slices.IndexFunc(n.neighbours, func(to neighbour) bool { return to.Domain() == f.To && to.spoken == f.On })
 		if i >= 0 {
 			n.world.counts.Forwarded++
-			n.say(n.neighbours[i], f.On, f.Packet)
+			n.say(n.neighbours[i].Node, f.On, f.Packet)
 		}
 	}
 	n.plan(out.Wake)

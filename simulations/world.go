@@ -26,7 +26,7 @@ type World struct {
 	random  *rand.Rand // the network's
 	nodes   []*Node
 	users   []*User
-	edges   [][2]int
+	edges   [][2]end
 	servers []mor.Server // what users draw routes from
 
 	counts Counts
@@ -54,11 +54,9 @@ func NewWorld(cfg Config) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &World{cfg: cfg, now: cfg.Start, trace: sha256.New(), edges: cfg.Edges}
+	w := &World{cfg: cfg, now: cfg.Start, trace: sha256.New()}
 	w.random = rand.New(stream(cfg.Seed, "network", 0))
-	if w.edges == nil {
-		w.edges = mesh(w.random, cfg.Nodes, cfg.Degree)
-	}
+	w.edges = cfg.links(w.random)
 	for i := range cfg.Nodes {
 		n, err := newNode(w, i)
 		if err != nil {
@@ -79,11 +77,11 @@ func NewWorld(cfg Config) (*World, error) {
 }
 
 // join makes listener a member of the context of speaker.
-func (w *World) join(speaker, listener int) {
-	s, l := w.nodes[speaker], w.nodes[listener]
-	s.neighbours = append(s.neighbours, l)
-	s.Router.Admit(s.context, l.Domain())
-	l.Router.Listen(s.Domain(), s.context, l.context)
+func (w *World) join(speaker, listener end) {
+	s, l := w.nodes[speaker.node], w.nodes[listener.node]
+	s.neighbours = append(s.neighbours, neighbour{l, s.contexts[speaker.context], l.contexts[listener.context]})
+	s.Router.Admit(s.contexts[speaker.context], l.Domain())
+	s.Router.Listen(l.Domain(), l.contexts[listener.context], s.contexts[speaker.context])
 }
 
 // askAll has all neighbours ask each other until nobody learns anything new. The error is
@@ -91,9 +89,9 @@ func (w *World) join(speaker, listener int) {
 func (w *World) askAll() (err error) {
 	for news := true; news; {
 		news = false
-		for _, e := range w.edges {
-			for _, pair := range [...][2]int{e, {e[1], e[0]}} {
-				learnt, bad := w.Ask(pair[0], pair[1])
+		for _, n := range w.nodes {
+			for _, to := range n.neighbours {
+				learnt, bad := w.ask(n, to)
 				if bad != nil {
 					err = bad
 				}
@@ -104,17 +102,16 @@ func (w *World) askAll() (err error) {
 	return err
 }
 
-// Ask has one node ask another on its context. Nodes that are down, and strangers, get no
+// ask has a node ask a neighbour on its context. Nodes that are down get no
 // answer; what a node that is down has told is forgotten.
-func (w *World) Ask(asker, asked int) (mor.Learnt, error) {
-	a, b := w.nodes[asker], w.nodes[asked]
+func (w *World) ask(a *Node, b neighbour) (mor.Learnt, error) {
 	switch {
 	case a.down:
 		return mor.Learnt{}, nil
 	case b.down:
 		return mor.Learnt{News: a.Router.Forget(b.Domain())}, nil
 	}
-	answer, _ := b.Router.Ask(w.now, b.context, a.Domain())
+	answer, _ := b.Router.Ask(w.now, b.heard, a.Domain())
 	raw, err := mor.MarshalAnswer(answer)
 	if err != nil {
 		return mor.Learnt{}, err
@@ -122,7 +119,7 @@ func (w *World) Ask(asker, asked int) (mor.Learnt, error) {
 	if answer, err = mor.ParseAnswer(raw); err != nil {
 		return mor.Learnt{}, err
 	}
-	return a.Router.Learn(w.now, b.Domain(), answer, w.authority)
+	return a.Router.Learn(w.now, b.heard, answer, w.authority)
 }
 
 // refresh asks again, now and then. A record that has run out meanwhile is refused; its

@@ -77,9 +77,19 @@ func Main(ctx context.Context, root *cobra.Command, args []string, s Streams) in
 	}
 	fmt.Fprintf(s.Err, "%s: error: %s\n", root.Name(), oneLine(failure.Text))
 	if failure.Hint != "" {
-		fmt.Fprintf(s.Err, "%s: hint: %s\n", root.Name(), failure.Hint)
+		fmt.Fprintf(s.Err, "%s: hint: %s\n", root.Name(), Pasteable(failure.Hint))
 	}
 	return failure.Status
+}
+
+// Pasteable is a hint as it is shown: a remark behind a command, "CMD   (remark)", is a comment of the shell, so
+// that the whole line can be pasted.
+func Pasteable(hint string) string {
+	command, remark, ok := strings.Cut(hint, "   (")
+	if remark, closed := strings.CutSuffix(remark, ")"); ok && closed {
+		return command + "   # " + remark
+	}
+	return hint
 }
 
 // oneLine is text in one line: joined errors come in several, those of servers with a

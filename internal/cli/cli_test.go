@@ -27,3 +27,18 @@ func TestOneLineEach(t *testing.T) {
 		}
 	}
 }
+
+// A remark behind a command is a comment of the shell.
+func TestPasteable(t *testing.T) {
+	for hint, want := range map[string]string{
+		"x again":                     "x again",
+		"x again   (when it is (so))": "x again   # when it is (so)",
+		"x again (at once)":           "x again (at once)",
+		"x   (open":                   "x   (open",
+		"":                            "",
+	} {
+		if got := Pasteable(hint); got != want {
+			t.Errorf("%q is shown as %q", hint, got)
+		}
+	}
+}

@@ -11,7 +11,7 @@ import (
 func TestMisuse(t *testing.T) {
 	for args, want := range map[string]string{
 		"frob":                "x: error: unknown command \"frob\".\nx: hint: x help\n",
-		"sned":                "x: error: unknown command \"sned\".\nx: hint: x help   (perhaps you meant send)\n",
+		"sned":                "x: error: unknown command \"sned\".\nx: hint: x help   # perhaps you meant send\n",
 		"peer frob":           "x: error: unknown command \"frob\".\nx: hint: x help peer\n",
 		"send":                "x: error: x send takes NAME [TEXT]; you gave none.\nx: hint: x help send\n",
 		"send a b c":          "x: error: x send takes NAME [TEXT]; you gave 3.\nx: hint: x help send\n",

@@ -48,7 +48,7 @@ const (
 	MaxConfirmed = 64
 	// MaxEntries is how many entries of a key log one answer holds, and EntrySize how many bytes each has.
 	MaxEntries = 4096
-	EntrySize  = 73
+	EntrySize  = 105
 	// MaxText is how long the sentence of an error is, in bytes.
 	MaxText = 400
 	// LoginTime is how long a link is kept on which nobody logs in.

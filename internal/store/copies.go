@@ -67,39 +67,76 @@ func copyOf(c db.Copy) Copy {
 	return Copy{c.Domain, c.Number, fp32(c.NameID), fp32(c.KeyID), c.Sealed}
 }
 
+// CopiesBeside returns the numbers of the copies that a domain gave that are not among some, ascending.
+func (s *Store) CopiesBeside(ctx context.Context, domain string, numbers []int64) (others []int64, err error) {
+	rows, err := s.read.CopyNumbers(ctx, domain)
+	if err != nil {
+		return nil, fmt.Errorf("store: reading copies: %w", err)
+	}
+	return beside(rows, numbers), nil
+}
+
+// beside are those of some numbers in order that are not among others.
+func beside(numbers, others []int64) (rest []int64) {
+	others = slices.Sorted(slices.Values(others))
+	for _, n := range numbers {
+		if _, ok := slices.BinarySearch(others, n); !ok {
+			rest = append(rest, n)
+		}
+	}
+	return rest
+}
+
 // KeepCopies drops the copies that a domain gave and whose numbers are not among those, and returns
 // those of which there is none, ascending.
 func (s *Store) KeepCopies(ctx context.Context, domain string, numbers []int64) (missing []int64, err error) {
-	wanted := make(map[int64]bool, len(numbers))
-	for _, n := range numbers {
-		wanted[n] = true
+	held, err := s.read.CopyNumbers(ctx, domain) // not where others wait to write
+	if err != nil {
+		return nil, fmt.Errorf("store: reading copies: %w", err)
 	}
-	err = s.write(ctx, func(ctx context.Context, q *db.Queries) error {
-		rows, err := q.CopyNumbers(ctx, domain)
-		has := make(map[int64]bool, len(rows))
-		for i := 0; err == nil && i < len(rows); i++ {
-			if has[rows[i].Number] = wanted[rows[i].Number]; !wanted[rows[i].Number] {
-				err = dropCopy(ctx, q, domain, rows[i].Number, rows[i].Size)
+	missing = beside(slices.Sorted(slices.Values(numbers)), held)
+	gone := beside(held, numbers)
+	if len(gone) == 0 {
+		return missing, nil
+	}
+	return missing, s.write(ctx, func(ctx context.Context, q *db.Queries) error {
+		for _, number := range gone {
+			if err := dropCopy(ctx, q, domain, number); err != nil {
+				return err
 			}
 		}
-		missing = slices.DeleteFunc(slices.Sorted(slices.Values(numbers)), func(n int64) bool { return has[n] })
-		return err
+		return nil
 	})
-	return missing, err
 }
 
-func dropCopy(ctx context.Context, q *db.Queries, domain string, number, size int64) error {
-	if err := q.DropCopy(ctx, db.DropCopyParams{Domain: domain, Number: number}); err != nil {
+// dropCopy drops a copy, if it is there.
+func dropCopy(ctx context.Context, q *db.Queries, domain string, number int64) error {
+	size, err := q.DropCopy(ctx, db.DropCopyParams{Domain: domain, Number: number})
+	if err != nil {
+		return noRowsIsNil(err)
+	}
+	return countCopies(ctx, q, domain, -1, -size)
+}
+
+// countCopies counts what a domain has given more, and all domains together.
+func countCopies(ctx context.Context, q *db.Queries, domain string, copies, bytes int64) error {
+	if err := q.CountGiven(ctx, db.CountGivenParams{Domain: domain, Copies: copies, Bytes: bytes}); err != nil {
 		return err
 	}
-	return count(ctx, q, countCopyBytes, -size, MaxCopyBytes)
+	return count(ctx, q, countCopyBytes, bytes, MaxCopyBytes)
 }
 
 // dropCopiesOf drops all that a domain gave.
 func dropCopiesOf(ctx context.Context, q *db.Queries, domain string) error {
-	rows, err := q.CopyNumbers(ctx, domain)
-	for i := 0; err == nil && i < len(rows); i++ {
-		err = dropCopy(ctx, q, domain, rows[i].Number, rows[i].Size)
+	has, err := q.Given(ctx, domain)
+	if err != nil {
+		return noRowsIsNil(err)
+	}
+	if err = q.DropCopiesOf(ctx, domain); err == nil {
+		err = q.DropGiven(ctx, domain)
+	}
+	if err == nil {
+		err = count(ctx, q, countCopyBytes, -has.Bytes, MaxCopyBytes)
 	}
 	return err
 }
@@ -113,7 +150,7 @@ func (s *Store) DropCopies(ctx context.Context, key [32]byte, name *[32]byte) er
 	return s.write(ctx, func(ctx context.Context, q *db.Queries) error {
 		rows, err := q.CopiesToDrop(ctx, under)
 		for i := 0; err == nil && i < len(rows); i++ {
-			err = dropCopy(ctx, q, rows[i].Domain, rows[i].Number, rows[i].Size)
+			err = dropCopy(ctx, q, rows[i].Domain, rows[i].Number)
 		}
 		return err
 	})
@@ -121,7 +158,7 @@ func (s *Store) DropCopies(ctx context.Context, key [32]byte, name *[32]byte) er
 
 // PutCopies keeps copies that a domain gave, each if there is none of its number. A domain has room for
 // [MaxCopiesEach] of [MaxCopyBytesEach] together, all domains for [MaxCopyBytes]: then it is [ErrFull], and none
-// of these is kept.
+// of these is kept; nor of a domain that is no peer (any more), [ErrNotFound].
 func (s *Store) PutCopies(ctx context.Context, domain string, copies []Copy) error {
 	return s.putCopies(ctx, domain, copies, MaxCopiesEach, MaxCopyBytesEach)
 }
@@ -136,37 +173,28 @@ func (s *Store) putCopies(ctx context.Context, domain string, copies []Copy, mos
 		}
 	}
 	return s.write(ctx, func(ctx context.Context, q *db.Queries) error {
-		rows, err := q.CopyNumbers(ctx, domain)
-		if err != nil {
+		if _, err := q.Peer(ctx, domain); err != nil {
+			return notFound(err)
+		}
+		has, err := q.Given(ctx, domain)
+		if noRowsIsNil(err) != nil {
 			return err
 		}
-		bytes, n := int64(0), len(rows)
-		has := make(map[int64]bool, n)
-		for _, r := range rows {
-			bytes, has[r.Number] = bytes+r.Size, true
-		}
 		for _, c := range copies {
-			if has[c.Number] {
-				continue
+			n, err := q.PutCopy(ctx, db.PutCopyParams{Domain: domain, Number: c.Number, NameID: c.NameID[:], KeyID: c.KeyID[:], Sealed: c.Sealed})
+			if err == nil && n > 0 {
+				has.Copies, has.Bytes = has.Copies+1, has.Bytes+int64(len(c.Sealed))
+				err = countCopies(ctx, q, domain, 1, int64(len(c.Sealed)))
 			}
-			bytes += int64(len(c.Sealed))
-			if n++; n > most || bytes > mostBytes {
-				return ErrFull
+			if err == nil && (has.Copies > int64(most) || has.Bytes > mostBytes) {
+				err = ErrFull
 			}
-			if err := putCopy(ctx, q, domain, c); err != nil {
+			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-}
-
-func putCopy(ctx context.Context, q *db.Queries, domain string, c Copy) error {
-	n, err := q.PutCopy(ctx, db.PutCopyParams{Domain: domain, Number: c.Number, NameID: c.NameID[:], KeyID: c.KeyID[:], Sealed: c.Sealed})
-	if err != nil || n == 0 {
-		return err
-	}
-	return count(ctx, q, countCopyBytes, int64(len(c.Sealed)), MaxCopyBytes)
 }
 
 // CosignMirror puts a checkpoint with more cosignatures in the place of the one of a log's copy, if the copy has

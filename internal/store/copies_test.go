@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 )
@@ -13,12 +14,24 @@ func copiesOf(key byte, numbers ...int64) (all []Copy) {
 	return all
 }
 
+// peer makes domains peers.
+func peer(t *testing.T, s *Store, domains ...string) {
+	t.Helper()
+	for _, domain := range domains {
+		must(t, s.PutPeer(t.Context(), Peer{Domain: domain, CA: []byte("ca"), Since: noon}))
+	}
+}
+
 // What a domain has no more goes, what is missing is told, and no domain takes another's room or place.
 func TestCopies(t *testing.T) {
 	ctx := t.Context()
 	s, err := Open(ctx, t.TempDir()+"/node.db")
 	must(t, err)
 	defer s.Close()
+	if err := s.PutCopies(ctx, "a.test", copiesOf(1, 1)); !errors.Is(err, ErrNotFound) {
+		t.Errorf("of no peer: %v", err)
+	}
+	peer(t, s, "a.test", "b.test")
 	must(t, s.PutCopies(ctx, "a.test", copiesOf(1, 1, 2, 3)))
 	must(t, s.PutCopies(ctx, "b.test", append(copiesOf(1, 3), copiesOf(2, 9)...)))
 	missing, err := s.KeepCopies(ctx, "a.test", []int64{1, 3, 4, 7})
@@ -55,5 +68,26 @@ func TestCopies(t *testing.T) {
 	must(t, s.readDB.QueryRow("SELECT value FROM counters WHERE name = 'copy bytes'").Scan(&n))
 	if want := len("sealed"); n != want { // b.test's other
 		t.Errorf("%d bytes counted, and %d are there", n, want)
+	}
+}
+
+// What a copy costs to put does not depend on how many there are.
+func BenchmarkPutCopies(b *testing.B) {
+	for _, held := range []int64{10, 10_000} {
+		b.Run(fmt.Sprint(held), func(b *testing.B) {
+			s := open(b)
+			must(b, s.PutPeer(b.Context(), Peer{Domain: "a.test", CA: []byte("ca")}))
+			one := func(n int64) Copy {
+				return Copy{Number: n, NameID: [32]byte{byte(n), byte(n >> 8), 1}, KeyID: [32]byte{byte(n), byte(n >> 8), 2}, Sealed: make([]byte, 1500)}
+			}
+			var all []Copy
+			for n := range held {
+				all = append(all, one(n))
+			}
+			must(b, s.PutCopies(b.Context(), "a.test", all))
+			for n := held; b.Loop(); n++ {
+				must(b, s.PutCopies(b.Context(), "a.test", []Copy{one(n)}))
+			}
+		})
 	}
 }

@@ -45,18 +45,19 @@ type Peer struct {
 	Given    []byte // the cross-certificate that we made for the peer
 	Received []byte // the one that the peer made for us; empty while we wait for it
 	Since    time.Time
+	Context  string // the name of ours that it hears; empty: the first one
 }
 
 // PutPeer writes the whole row of a peer, over an older one if there is one.
 // The table takes [MaxPeers], then [ErrFull].
 func (s *Store) PutPeer(ctx context.Context, p Peer) error {
-	if err := checkRecord(p.Domain, 0, p.CA, p.Given, p.Received); err != nil {
+	if err := checkRecord(p.Domain+p.Context, 0, p.CA, p.Given, p.Received); err != nil {
 		return err
 	}
 	return s.write(ctx, func(ctx context.Context, q *db.Queries) error {
 		n, err := q.AddPeer(ctx, db.AddPeerParams{
 			Domain: p.Domain, CA: p.CA, Given: notNil(p.Given),
-			Received: notNil(p.Received), Since: p.Since.Unix(),
+			Received: notNil(p.Received), Since: p.Since.Unix(), Context: p.Context,
 		})
 		if err != nil {
 			return err
@@ -66,7 +67,7 @@ func (s *Store) PutPeer(ctx context.Context, p Peer) error {
 		}
 		return q.ReplacePeer(ctx, db.ReplacePeerParams{
 			CA: p.CA, Given: notNil(p.Given), Received: notNil(p.Received),
-			Since: p.Since.Unix(), Domain: p.Domain,
+			Since: p.Since.Unix(), Context: p.Context, Domain: p.Domain,
 		})
 	})
 }
@@ -106,5 +107,5 @@ func (s *Store) Peers(ctx context.Context) ([]Peer, error) {
 }
 
 func peerOf(p db.Peer) Peer {
-	return Peer{Domain: p.Domain, CA: p.CA, Given: p.Given, Received: p.Received, Since: time.Unix(p.Since, 0)}
+	return Peer{Domain: p.Domain, CA: p.CA, Given: p.Given, Received: p.Received, Since: time.Unix(p.Since, 0), Context: p.Context}
 }

@@ -48,6 +48,8 @@ func (v Statement) check() error {
 type Room struct {
 	Each int   // of one issuer
 	All  int64 // bytes of all issuers together; 0: that does not count for this one
+
+	Shared *Shared // with other issuers; nil: nothing
 }
 
 // AddStatement keeps a verified statement and numbers it; v.Seq is ignored. fresh is false,
@@ -91,6 +93,9 @@ func addStatement(ctx context.Context, q *db.Queries, v Statement, room Room) (f
 		n, err := q.CountStatements(ctx, db.CountStatementsParams{Kind: kind, Issuer: v.Issuer})
 		if err == nil && n >= int64(room.Each) {
 			err = ErrFull
+		}
+		if err == nil && room.Shared != nil {
+			err = room.Shared.makeRoom(ctx, q, v, n)
 		}
 		if err != nil {
 			return false, err
@@ -189,6 +194,15 @@ func (s *Store) Statements(ctx context.Context, kind uint8) ([]Statement, error)
 // StatementsOf returns those of one issuer.
 func (s *Store) StatementsOf(ctx context.Context, kind uint8, issuer string) ([]Statement, error) {
 	rows, err := s.read.StatementsOf(ctx, db.StatementsOfParams{Kind: int64(kind), First: issuer, Last: issuer})
+	return statementsOf(rows, err)
+}
+
+// StatementsFrom returns at most so many of a kind, in the order of issuer and ID, that come after those of
+// another one; from the zero one on all.
+func (s *Store) StatementsFrom(ctx context.Context, kind uint8, after Statement, most int) ([]Statement, error) {
+	rows, err := s.read.StatementsFrom(ctx, db.StatementsFromParams{
+		Kind: int64(kind), Issuer: after.Issuer, ID: after.ID[:], Most: int32(min(max(most, 0), MaxPage)),
+	})
 	return statementsOf(rows, err)
 }
 

@@ -89,31 +89,42 @@ func headOf(v db.Witnessed) Head {
 // blob is never nil, which would be NULL.
 func blob(raw []byte) []byte { return append([]byte{}, raw...) }
 
-// ForgetLog forgets what was cosigned of a log, and the copy of it.
-func (s *Store) ForgetLog(ctx context.Context, origin string) error {
+// ForgetLog forgets what was cosigned of a domain's log, the copy of it, and the copies of cards that the domain gave,
+// whose numbers are of that log.
+func (s *Store) ForgetLog(ctx context.Context, origin, domain string) error {
 	return s.write(ctx, func(ctx context.Context, q *db.Queries) error {
 		n, err := q.DropWitnessed(ctx, origin)
 		if err == nil {
 			err = count(ctx, q, countWitnessed, -n, MaxWitnessed)
 		}
-		if err != nil {
-			return err
-		}
-		v, err := q.Mirror(ctx, origin)
-		if err != nil {
-			return noRowsIsNil(err)
-		}
-		if _, err = q.DropMirror(ctx, origin); err == nil {
-			err = q.DropMirrorTiles(ctx, origin)
+		if err == nil {
+			err = dropCopiesOf(ctx, q, domain)
 		}
 		if err == nil {
-			err = count(ctx, q, countMirrors, -1, MaxWitnessed)
-		}
-		if err == nil {
-			err = count(ctx, q, countMirrorBytes, -v.Bytes, MaxMirrorBytes)
+			err = dropMirror(ctx, q, origin)
 		}
 		return err
 	})
+}
+
+func dropMirror(ctx context.Context, q *db.Queries, origin string) error {
+	v, err := q.Mirror(ctx, origin)
+	if err != nil {
+		return noRowsIsNil(err)
+	}
+	if _, err = q.DropMirror(ctx, origin); err == nil {
+		err = q.DropMirrorTiles(ctx, origin)
+	}
+	if err == nil {
+		err = q.DropNewest(ctx, origin)
+	}
+	if err == nil {
+		err = count(ctx, q, countMirrors, -1, MaxWitnessed)
+	}
+	if err == nil {
+		err = count(ctx, q, countMirrorBytes, -v.Bytes, MaxMirrorBytes)
+	}
+	return err
 }
 
 func noRowsIsNil(err error) error {

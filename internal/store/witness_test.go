@@ -11,8 +11,12 @@ func TestForgetLog(t *testing.T) {
 	s := open(t)
 	h := Head{Origin: "a.test/p3do/log", Size: 3, Root: [32]byte{1}, Checkpoint: []byte("three"), Descriptor: []byte("by whom")}
 	tile := Tile{Level: 0, Width: 1, Data: make([]byte, 32)}
+	peer(t, s, "a.test", "b.test")
 	for range 2 {
 		if err := errors.Join(s.AdvanceWitnessed(t.Context(), Head{}, h), s.PutTiles(t.Context(), h.Origin, []Tile{tile}, 32), s.SetMirror(t.Context(), h)); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(s.PutCopies(t.Context(), "a.test", []Copy{{Number: 1, Sealed: []byte("card")}}), s.PutCopies(t.Context(), "b.test", []Copy{{Number: 1, Sealed: []byte("card")}})); err != nil {
 			t.Fatal(err)
 		}
 		other := Head{Origin: "b.test/p3do/log", Checkpoint: []byte("none")}
@@ -25,7 +29,7 @@ func TestForgetLog(t *testing.T) {
 			t.Fatalf("%+v, %+v, %v, %v", was, copied, err, failed)
 		}
 		for range 2 { // the second time there is nothing
-			if err := s.ForgetLog(t.Context(), h.Origin); err != nil {
+			if err := s.ForgetLog(t.Context(), h.Origin, "a.test"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -33,6 +37,10 @@ func TestForgetLog(t *testing.T) {
 		_, _, failed = s.Mirror(t.Context(), h.Origin)
 		if _, gone := s.MirrorTile(t.Context(), h.Origin, 0, 0); !errors.Is(err, ErrNotFound) || !errors.Is(failed, ErrNotFound) || !errors.Is(gone, ErrNotFound) {
 			t.Fatal(err, failed, gone)
+		}
+		_, gone := s.CopyOfName(t.Context(), "a.test", [32]byte{})
+		if _, err := s.CopyOfName(t.Context(), "b.test", [32]byte{}); err != nil || !errors.Is(gone, ErrNotFound) {
+			t.Error("copies of cards:", err, gone)
 		}
 		if _, _, err := s.Mirror(t.Context(), other.Origin); err != nil {
 			t.Error("another log was forgotten, too:", err)

@@ -4,7 +4,7 @@
 //
 // The nouns:
 //
-//   - leaf: 73 bytes that commit to one record, and say nothing about whose it is.
+//   - leaf: 105 bytes that commit to one record, and say nothing about whose it is.
 //   - label: what stands in a leaf for a name. It comes out of a verifiable random function
 //     (vrf-r255), so only the domain can make it, there is one for each name, and who
 //     knows the name can be shown that it is hers. Without that proof no name can be tested

@@ -40,7 +40,7 @@ func (k Kind) String() string {
 func (k Kind) known() bool { return k >= Card && k <= Ended }
 
 // LeafSize is the length of a leaf in bytes.
-const LeafSize = 1 + 8 + LabelSize + 32
+const LeafSize = 1 + 8 + LabelSize + 32 + 32
 
 // maxTime is where the time of a leaf ends: the year 9999.
 const maxTime = 253402300799
@@ -53,9 +53,10 @@ type Leaf struct {
 	Time   time.Time // when it was added, in seconds: what the domain says
 	Label  Label
 	Record [32]byte // SHA-256 of the record
+	Labels [32]byte // public key under which the label is the subject's (vrf-r255): so a log says to all by which keys its labels are
 }
 
-// Bytes returns the 73 bytes that are hashed into the tree. A time out of bounds is written as the
+// Bytes returns the 105 bytes that are hashed into the tree. A time out of bounds is written as the
 // nearest good one.
 func (l Leaf) Bytes() []byte {
 	var b cryptobyte.Builder
@@ -63,6 +64,7 @@ func (l Leaf) Bytes() []byte {
 	b.AddUint64(uint64(min(max(l.Time.Unix(), 0), maxTime)))
 	b.AddBytes(l.Label[:])
 	b.AddBytes(l.Record[:])
+	b.AddBytes(l.Labels[:])
 	return b.BytesOrPanic() // fixed lengths
 }
 
@@ -75,7 +77,7 @@ func ParseLeaf(raw []byte) (l Leaf, err error) {
 	var seconds uint64
 	if !input.ReadUint8((*uint8)(&l.Kind)) || !l.Kind.known() ||
 		!input.ReadUint64(&seconds) || seconds > maxTime ||
-		!input.CopyBytes(l.Label[:]) || !input.CopyBytes(l.Record[:]) || !input.Empty() {
+		!input.CopyBytes(l.Label[:]) || !input.CopyBytes(l.Record[:]) || !input.CopyBytes(l.Labels[:]) || !input.Empty() {
 		return Leaf{}, errLeaf
 	}
 	l.Time = time.Unix(int64(seconds), 0).UTC()

@@ -88,7 +88,7 @@ func (l Log) Verify(proof []byte, claim Claim, witnesses torchwood.Policy) (Incl
 	if err != nil {
 		return Inclusion{}, fmt.Errorf("%w: %w", ErrProof, err)
 	}
-	leaf := Leaf{Kind: p.extra.kind, Time: time.Unix(int64(p.extra.time), 0).UTC(), Label: label, Record: claim.Record}
+	leaf := Leaf{Kind: p.extra.kind, Time: time.Unix(int64(p.extra.time), 0).UTC(), Label: label, Record: claim.Record, Labels: l.Labels}
 	if err := tlog.CheckRecord(p.way, head.N, head.Hash, p.index, leaf.Hash()); err != nil {
 		return Inclusion{}, fmt.Errorf("%w: no such leaf in the tree", ErrProof)
 	}
@@ -146,7 +146,12 @@ func Cosigners(proof []byte) (domains []pki.Domain) {
 	if err != nil {
 		return nil
 	}
-	_, sigs, _ := strings.Cut(string(p.signed), "\n\n")
+	return CosignersOf(p.signed)
+}
+
+// CosignersOf are the domains that a checkpoint says have cosigned it, as Cosigners.
+func CosignersOf(checkpoint []byte) (domains []pki.Domain) {
+	_, sigs, _ := strings.Cut(string(checkpoint), "\n\n")
 	for line := range strings.Lines(sigs) {
 		name, _, _ := strings.Cut(strings.TrimPrefix(line, "— "), " ")
 		of, ok := strings.CutSuffix(name, "/p3do/witness")

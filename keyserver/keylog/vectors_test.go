@@ -195,7 +195,7 @@ func (f *fixture) leafVectors() (rows []vector) {
 		hash := sha256.Sum256(append([]byte{0}, raw...)) // RFC 6962
 		rows = append(rows, vector{
 			Comment: "a leaf: " + kind.String(), Kind: "leaf", Expect: "accept", Leaf: raw, LeafKind: uint8(kind),
-			Time: l.Time.Unix(), Label: l.Label[:], Record: l.Record[:], Hash: hash[:],
+			Time: l.Time.Unix(), Label: l.Label[:], Record: l.Record[:], Labels: l.Labels[:], Hash: hash[:],
 		})
 	}
 	good := f.leaves[0].Bytes()
@@ -258,7 +258,7 @@ func (v vector) judge(t *testing.T) (reason string, err error) {
 			return "malformed", err
 		}
 		hash := l.Hash()
-		return "", same(l, Leaf{Kind(v.LeafKind), time.Unix(v.Time, 0).UTC(), Label(v.Label), [32]byte(v.Record)}, bytes.Equal(hash[:], v.Hash))
+		return "", same(l, Leaf{Kind(v.LeafKind), time.Unix(v.Time, 0).UTC(), Label(v.Label), [32]byte(v.Record), [32]byte(v.Labels)}, bytes.Equal(hash[:], v.Hash))
 	case "label":
 		label, err := VerifyLabel([32]byte(v.Labels), v.Subject, LabelProof(v.LabelProof))
 		if err != nil {

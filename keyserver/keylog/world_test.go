@@ -74,7 +74,7 @@ func labelKey(t testing.TB, r *rand.ChaCha8) LabelKey {
 func (w *world) add(t testing.TB, kind Kind, subject string, record []byte) {
 	t.Helper()
 	label, _ := w.labels.Label(subject)
-	leaf := Leaf{kind, now.Add(time.Duration(len(w.leaves)) * time.Second), label, sha256.Sum256(record)}
+	leaf := Leaf{kind, now.Add(time.Duration(len(w.leaves)) * time.Second), label, sha256.Sum256(record), w.labels.Public()}
 	more, err := tlog.StoredHashesForRecordHash(int64(len(w.leaves)), leaf.Hash(), w.reader())
 	must(t, err)
 	w.leaves, w.hashes = append(w.leaves, leaf), append(w.hashes, more...)

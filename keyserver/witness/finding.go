@@ -19,7 +19,11 @@ const (
 	Rollback = "rollback" // an older head than one that was signed
 	Omission = "omission" // a record that nothing shows to be in the log, or a head without its leaves
 	Stale    = "stale"    // a record that gave way to another
+	Silent   = "silent"   // nothing, for long, while the domain's node is there
 )
+
+// Kinds returns all of them.
+func Kinds() []string { return []string{Rollback, Omission, Stale, Silent} }
 
 // A Finding is what a key server showed that is not what its log says, and is no fork. What its
 // files prove, and for what there is the finder's word alone, is in their README.txt.
@@ -57,7 +61,9 @@ func (c Case) finding(kind, words, what, shows string, files ...File) (Finding, 
 	if err != nil {
 		return Finding{}, err
 	}
-	files = append(append(files, by...), File{"newest.checkpoint", c.Held.Checkpoint})
+	if files = append(files, by...); c.Held.Size > 0 {
+		files = append(files, File{"newest.checkpoint", c.Held.Checkpoint})
+	}
 	if before, err := pki.ParseDescriptor(c.Held.Descriptor); err == nil && before.Log != d.Log {
 		if by, err = signedBy("newest", before); err != nil {
 			return Finding{}, err
@@ -111,6 +117,14 @@ newest.checkpoint is what of it was copied.
 `, shown.Size, c.at(), why),
 		`The files prove that the domain signed that head, and so has those leaves to show. That it did not is the word of whoever
 wrote this: nobody signs that he is silent.`, File{"shown.checkpoint", shown.Checkpoint})
+}
+
+// Silence is that audits have had no answer since a time, which is the finder's word alone.
+func (c Case) Silence(since time.Time, why error) (Finding, error) {
+	words := fmt.Sprintf("its key server has not answered audits since %s, and its node is there", since.UTC().Format(time.RFC3339))
+	return c.finding(Silent, words,
+		fmt.Sprintf("%s. At %s: %v.\nnewest.checkpoint, if it is here, is what of its log was copied.\n", words, c.at(), why),
+		`The files prove nothing of that: it is the word of whoever wrote this. Who else gets answers may know more.`)
 }
 
 // Unproven is that a record was answered which nothing shows to be in the log; proof is what came

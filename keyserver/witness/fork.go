@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/p3do/p3do/internal/store"
@@ -40,14 +42,18 @@ type Fork struct {
 
 // NewFork proves that two heads of one log, each with its descriptor, contradict each other, by
 // the tree of the one with more leaves; tree is not read if they have as many. If they do not it
-// is ErrNoFork.
-func NewFork(heads [2]store.Head, tree tlog.HashReader) (f Fork, err error) {
+// is ErrNoFork. Of more cosignatures than a fork has room for those stay that convince whose peers
+// are first: theirs, of a time when the descriptor was valid.
+func NewFork(heads [2]store.Head, tree tlog.HashReader, first ...Peer) (f Fork, err error) {
 	if heads[0].Size > heads[1].Size {
 		heads[0], heads[1] = heads[1], heads[0]
 	}
 	f.Heads = heads
 	for i, h := range heads {
 		if f.Descriptors[i], err = pki.ParseDescriptor(h.Descriptor); err != nil {
+			return Fork{}, fmt.Errorf("%w: %w", ErrNoFork, err)
+		}
+		if f.Heads[i].Checkpoint, err = evident(f.Descriptors[i], h.Checkpoint, first); err != nil {
 			return Fork{}, fmt.Errorf("%w: %w", ErrNoFork, err)
 		}
 	}
@@ -166,6 +172,27 @@ func headWith(d pki.SignedDescriptor, checkpoint []byte) (store.Head, error) {
 	}
 	h.Checkpoint = bytes.Clone(checkpoint)
 	return h, nil
+}
+
+// evident is a checkpoint with the log's signature, then the cosignatures of some witnesses while the
+// descriptor was valid, then others, as many as a fork has room for.
+func evident(d pki.SignedDescriptor, checkpoint []byte, first []Peer) ([]byte, error) {
+	h, err := HeadBy(d, checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	n, err := unverified(checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	others := slices.DeleteFunc(n.UnverifiedSigs, func(s note.Signature) bool { return s.Name == h.Origin })
+	counts := slices.DeleteFunc(goodBy(n.Text, others, first), func(s note.Signature) bool {
+		at, ok := keylog.CosignedAt(s)
+		return !ok || d.CheckTime(at) != nil
+	})
+	others = slices.DeleteFunc(others, func(s note.Signature) bool { return slices.Contains(counts, s) })
+	sigs := slices.Concat(counts, others)
+	return Merge(h.Checkpoint, sigs[:min(len(sigs), keylog.MaxCosignatures)]...)
 }
 
 // HeadBy verifies a checkpoint by the key that a descriptor names for its domain's log. What it

@@ -3,6 +3,7 @@ package witness
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/p3do/p3do/internal/store"
+	"github.com/p3do/p3do/keyserver/keylog"
 )
 
 // maxTries is how often one witness is asked about one head: it may say where it is, and another
@@ -84,46 +86,72 @@ func verifyLines(checkpoint, lines []byte, by note.Verifier) (note.Signature, er
 }
 
 // Merge puts signatures under a checkpoint, each in the place of one by the same key. What was
-// under it stays, be it verified or not.
+// under it stays, be it verified or not. Signatures for which MaxCheckpoint bytes leave no room are left out.
 func Merge(checkpoint []byte, sigs ...note.Signature) ([]byte, error) {
-	signed, err := note.Open(checkpoint, note.VerifierList())
-	var unverified *note.UnverifiedNoteError
-	if errors.As(err, &unverified) {
-		signed, err = unverified.Note, nil
-	}
+	n, err := unverified(checkpoint)
 	if err != nil {
-		return nil, fmt.Errorf("witness: merging signatures: %w", err)
+		return nil, err
 	}
-	all := slices.Concat(signed.Sigs, signed.UnverifiedSigs)
+	all := n.UnverifiedSigs
 	for _, sig := range sigs {
 		all = slices.DeleteFunc(all, func(s note.Signature) bool { return s.Name == sig.Name && s.Hash == sig.Hash })
 		all = append(all, sig)
 	}
-	return note.Sign(&note.Note{Text: signed.Text, Sigs: all})
+	return note.Sign(&note.Note{Text: n.Text, Sigs: fitting(n.Text, all)})
 }
 
-// MaxCosignatures is how many signatures of witnesses are kept under one checkpoint.
-const MaxCosignatures = 64
+// unverified reads a note without asking who signed it.
+func unverified(checkpoint []byte) (*note.Note, error) {
+	_, err := note.Open(checkpoint, note.VerifierList())
+	var is *note.UnverifiedNoteError
+	if errors.As(err, &is) {
+		return is.Note, nil
+	}
+	return nil, fmt.Errorf("witness: reading signatures: %w", err)
+}
+
+// fitting leaves out what would make a checkpoint longer than MaxCheckpoint.
+func fitting(text string, sigs []note.Signature) (all []note.Signature) {
+	room := MaxCheckpoint - len(text) - len("\n")
+	for _, sig := range sigs {
+		if line := len("— ") + len(sig.Name) + len(" ") + len(sig.Base64) + len("\n"); line <= room {
+			room -= line
+			all = append(all, sig)
+		}
+	}
+	return all
+}
 
 // Cosigned is a checkpoint with no signatures but that of the log, which head has, and those that
-// are good of some witnesses, the first MaxCosignatures of them. Those under a copy that was held
-// of the same text come after: none is lost because the log shows it no more.
+// are good of some witnesses, in their order: the first [keylog.MaxCosignatures] of them, as many as
+// a [Fork] may carry, as far as MaxCheckpoint bytes go. Those under a copy that was held of the same text count, too: none is lost because the log shows it no more.
 func Cosigned(checkpoint, held []byte, head store.Head, by []Peer) ([]byte, error) {
-	text, _, _ := bytes.Cut(head.Checkpoint, []byte("\n\n"))
-	if was, lines, _ := bytes.Cut(held, []byte("\n\n")); bytes.Equal(was, text) {
-		checkpoint = slices.Concat(checkpoint, lines)
-	}
-	var verifiers []note.Verifier
-	for _, p := range by {
-		verifiers = append(verifiers, p.Verifier)
-	}
-	signed, err := note.Open(checkpoint, note.VerifierList(verifiers...))
-	var unverified *note.UnverifiedNoteError
-	if errors.As(err, &unverified) {
-		return head.Checkpoint, nil
-	}
+	shown, err := unverified(checkpoint)
 	if err != nil {
-		return nil, fmt.Errorf("witness: %w", err)
+		return nil, err
 	}
-	return Merge(head.Checkpoint, signed.Sigs[:min(len(signed.Sigs), MaxCosignatures)]...)
+	sigs := shown.UnverifiedSigs
+	if was, err := unverified(held); err == nil && was.Text == shown.Text {
+		sigs = slices.Concat(sigs, was.UnverifiedSigs)
+	}
+	good := goodBy(shown.Text, sigs, by)
+	return Merge(head.Checkpoint, good[:min(len(good), keylog.MaxCosignatures)]...)
+}
+
+// goodBy is one good signature of each peer that has one, in the order of the peers.
+func goodBy(text string, sigs []note.Signature, by []Peer) (good []note.Signature) {
+	for _, p := range by {
+		for _, sig := range sigs {
+			if sig.Name == p.Verifier.Name() && sig.Hash == p.Verifier.KeyHash() && verifies(text, sig, p.Verifier) {
+				good = append(good, sig)
+				break
+			}
+		}
+	}
+	return good
+}
+
+func verifies(text string, sig note.Signature, by note.Verifier) bool {
+	raw, err := base64.StdEncoding.DecodeString(sig.Base64)
+	return err == nil && len(raw) > 4 && by.Verify([]byte(text), raw[4:])
 }

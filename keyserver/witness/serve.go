@@ -80,8 +80,20 @@ func statusOf(err error) int {
 	return http.StatusServiceUnavailable
 }
 
+// SetLater says when to ask again, of an answer that says that there is too much to do (RFC 9110, section 10.2.3): a
+// client's rate has room for one more in a second, and a disk may take longer.
+func SetLater(h http.Header, status int) {
+	switch status {
+	case http.StatusTooManyRequests:
+		h.Set("Retry-After", "1")
+	case http.StatusServiceUnavailable:
+		h.Set("Retry-After", "5")
+	}
+}
+
 func say(out http.ResponseWriter, status int, contentType, body string) {
 	h := out.Header()
+	SetLater(h, status)
 	h["Date"] = nil
 	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-store")

@@ -47,8 +47,8 @@ type Config struct {
 	// witnessed.
 	Log func(ctx context.Context, origin string) (pki.SignedDescriptor, bool)
 
-	// Seen, if it is not nil, is told of each checkpoint that a log has signed, whether it is
-	// cosigned or not: one that is not may prove a fork.
+	// Seen, if it is not nil, is told of each checkpoint of a leaf or more that a log has signed, when it is judged,
+	// whether it is cosigned or not: one that is not may prove a fork.
 	Seen func(ctx context.Context, checkpoint []byte)
 }
 
@@ -74,17 +74,18 @@ func (w *Witness) Add(ctx context.Context, body []byte) (lines []byte, err error
 	if r.Old > head.Size || r.Old == 0 && len(r.Proof) > 0 {
 		return nil, ErrMalformed
 	}
-	if w.config.Seen != nil {
-		w.config.Seen(ctx, head.Checkpoint)
-	}
 	if lines, err = w.cosign(text); err != nil {
 		return nil, err
 	}
-	head.Checkpoint = slices.Concat(head.Checkpoint, lines) // what it is worth if the log's key changes
-	if err := w.advance(ctx, r, head); err != nil {
-		return nil, err
+	signed := head.Checkpoint
+	head.Checkpoint = slices.Concat(signed, lines) // what it is worth if the log's key changes
+	if err = w.advance(ctx, r, head); err != nil {
+		lines = nil
 	}
-	return lines, nil
+	if w.config.Seen != nil && head.Size > 0 {
+		w.config.Seen(ctx, signed)
+	}
+	return lines, err
 }
 
 // open verifies a checkpoint, and keeps no signature but that of the log.

@@ -2,6 +2,7 @@ package witness
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -235,6 +236,29 @@ func TestManyAtOnce(t *testing.T) {
 	asking.Wait()
 	if h := must(s.Witnessed(t.Context(), "a.test/p3do/log")); h.Size != 40 || most != 40 {
 		t.Errorf("%d leaves are written down, %d cosigned", h.Size, most)
+	}
+}
+
+// Others are told of a head when it is judged: of one that is cosigned when that is on the disk, of one that is
+// refused too, and of nothing that the log did not sign.
+func TestSeenAfterJudged(t *testing.T) {
+	log := newTree("a.test", 1)
+	log.add(9, "a")
+	w, s := newWitness(t, log)
+	var seen []int64
+	w.config.Seen = func(ctx context.Context, checkpoint []byte) {
+		h, _, err := OpenHead(checkpoint, log.verifier())
+		held, _ := s.Witnessed(ctx, h.Origin)
+		if err != nil || !bytes.Equal(checkpoint, h.Checkpoint) {
+			t.Errorf("%v:\n%s", err, checkpoint)
+		}
+		seen = append(seen, h.Size, held.Size)
+	}
+	for _, body := range [][]byte{log.request(0, 4), log.request(4, 6), log.request(4, 9), []byte("old 6\n\n"), log.request(6, 6)} {
+		_, _ = w.Add(t.Context(), body)
+	}
+	if want := []int64{4, 4, 6, 6, 9, 6, 6, 6}; !slices.Equal(seen, want) {
+		t.Errorf("seen, and written down by then: %v, want %v", seen, want)
 	}
 }
 

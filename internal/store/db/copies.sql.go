@@ -129,7 +129,7 @@ func (q *Queries) CopiesOfKey(ctx context.Context, keyID []byte) ([]Copy, error)
 }
 
 const copiesToDrop = `-- name: CopiesToDrop :many
-SELECT domain, number, CAST(LENGTH(sealed) AS BIGINT) AS size FROM copies WHERE key_id = $1 AND (name_id = $2 OR CAST($3 AS BIGINT) = 1)
+SELECT domain, number FROM copies WHERE key_id = $1 AND (name_id = $2 OR CAST($3 AS BIGINT) = 1)
 `
 
 type CopiesToDropParams struct {
@@ -141,7 +141,6 @@ type CopiesToDropParams struct {
 type CopiesToDropRow struct {
 	Domain string
 	Number int64
-	Size   int64
 }
 
 func (q *Queries) CopiesToDrop(ctx context.Context, arg CopiesToDropParams) ([]CopiesToDropRow, error) {
@@ -153,7 +152,7 @@ func (q *Queries) CopiesToDrop(ctx context.Context, arg CopiesToDropParams) ([]C
 	var items []CopiesToDropRow
 	for rows.Next() {
 		var i CopiesToDropRow
-		if err := rows.Scan(&i.Domain, &i.Number, &i.Size); err != nil {
+		if err := rows.Scan(&i.Domain, &i.Number); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -168,27 +167,22 @@ func (q *Queries) CopiesToDrop(ctx context.Context, arg CopiesToDropParams) ([]C
 }
 
 const copyNumbers = `-- name: CopyNumbers :many
-SELECT number, CAST(LENGTH(sealed) AS BIGINT) AS size FROM copies WHERE domain = $1 ORDER BY number
+SELECT number FROM copies WHERE domain = $1 ORDER BY number
 `
 
-type CopyNumbersRow struct {
-	Number int64
-	Size   int64
-}
-
-func (q *Queries) CopyNumbers(ctx context.Context, domain string) ([]CopyNumbersRow, error) {
+func (q *Queries) CopyNumbers(ctx context.Context, domain string) ([]int64, error) {
 	rows, err := q.query(ctx, q.copyNumbersStmt, copyNumbers, domain)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []CopyNumbersRow
+	var items []int64
 	for rows.Next() {
-		var i CopyNumbersRow
-		if err := rows.Scan(&i.Number, &i.Size); err != nil {
+		var number int64
+		if err := rows.Scan(&number); err != nil {
 			return nil, err
 		}
-		items = append(items, i)
+		items = append(items, number)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -245,8 +239,33 @@ func (q *Queries) CosignMirror(ctx context.Context, arg CosignMirrorParams) (int
 	return result.RowsAffected()
 }
 
-const dropCopy = `-- name: DropCopy :exec
-DELETE FROM copies WHERE domain = $1 AND number = $2
+const countGiven = `-- name: CountGiven :exec
+INSERT INTO given (domain, copies, bytes) VALUES ($1, $2, $3)
+ON CONFLICT (domain) DO UPDATE SET copies = given.copies + excluded.copies, bytes = given.bytes + excluded.bytes
+`
+
+type CountGivenParams struct {
+	Domain string
+	Copies int64
+	Bytes  int64
+}
+
+func (q *Queries) CountGiven(ctx context.Context, arg CountGivenParams) error {
+	_, err := q.exec(ctx, q.countGivenStmt, countGiven, arg.Domain, arg.Copies, arg.Bytes)
+	return err
+}
+
+const dropCopiesOf = `-- name: DropCopiesOf :exec
+DELETE FROM copies WHERE domain = $1
+`
+
+func (q *Queries) DropCopiesOf(ctx context.Context, domain string) error {
+	_, err := q.exec(ctx, q.dropCopiesOfStmt, dropCopiesOf, domain)
+	return err
+}
+
+const dropCopy = `-- name: DropCopy :one
+DELETE FROM copies WHERE domain = $1 AND number = $2 RETURNING CAST(LENGTH(sealed) AS BIGINT) AS size
 `
 
 type DropCopyParams struct {
@@ -254,9 +273,36 @@ type DropCopyParams struct {
 	Number int64
 }
 
-func (q *Queries) DropCopy(ctx context.Context, arg DropCopyParams) error {
-	_, err := q.exec(ctx, q.dropCopyStmt, dropCopy, arg.Domain, arg.Number)
+func (q *Queries) DropCopy(ctx context.Context, arg DropCopyParams) (int64, error) {
+	row := q.queryRow(ctx, q.dropCopyStmt, dropCopy, arg.Domain, arg.Number)
+	var size int64
+	err := row.Scan(&size)
+	return size, err
+}
+
+const dropGiven = `-- name: DropGiven :exec
+DELETE FROM given WHERE domain = $1
+`
+
+func (q *Queries) DropGiven(ctx context.Context, domain string) error {
+	_, err := q.exec(ctx, q.dropGivenStmt, dropGiven, domain)
 	return err
+}
+
+const given = `-- name: Given :one
+SELECT copies, bytes FROM given WHERE domain = $1
+`
+
+type GivenRow struct {
+	Copies int64
+	Bytes  int64
+}
+
+func (q *Queries) Given(ctx context.Context, domain string) (GivenRow, error) {
+	row := q.queryRow(ctx, q.givenStmt, given, domain)
+	var i GivenRow
+	err := row.Scan(&i.Copies, &i.Bytes)
+	return i, err
 }
 
 const putCopy = `-- name: PutCopy :execrows

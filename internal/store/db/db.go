@@ -126,17 +126,26 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countDevicesStmt, err = db.PrepareContext(ctx, countDevices); err != nil {
 		return nil, fmt.Errorf("error preparing query CountDevices: %w", err)
 	}
+	if q.countGivenStmt, err = db.PrepareContext(ctx, countGiven); err != nil {
+		return nil, fmt.Errorf("error preparing query CountGiven: %w", err)
+	}
 	if q.countItemsStmt, err = db.PrepareContext(ctx, countItems); err != nil {
 		return nil, fmt.Errorf("error preparing query CountItems: %w", err)
 	}
 	if q.countStatementsStmt, err = db.PrepareContext(ctx, countStatements); err != nil {
 		return nil, fmt.Errorf("error preparing query CountStatements: %w", err)
 	}
+	if q.countStatementsWithinStmt, err = db.PrepareContext(ctx, countStatementsWithin); err != nil {
+		return nil, fmt.Errorf("error preparing query CountStatementsWithin: %w", err)
+	}
 	if q.countVisitorsStmt, err = db.PrepareContext(ctx, countVisitors); err != nil {
 		return nil, fmt.Errorf("error preparing query CountVisitors: %w", err)
 	}
 	if q.countVisitorsOfStmt, err = db.PrepareContext(ctx, countVisitorsOf); err != nil {
 		return nil, fmt.Errorf("error preparing query CountVisitorsOf: %w", err)
+	}
+	if q.crowdedIssuerStmt, err = db.PrepareContext(ctx, crowdedIssuer); err != nil {
+		return nil, fmt.Errorf("error preparing query CrowdedIssuer: %w", err)
 	}
 	if q.cutLeavesStmt, err = db.PrepareContext(ctx, cutLeaves); err != nil {
 		return nil, fmt.Errorf("error preparing query CutLeaves: %w", err)
@@ -158,6 +167,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.dropCertificatesStmt, err = db.PrepareContext(ctx, dropCertificates); err != nil {
 		return nil, fmt.Errorf("error preparing query DropCertificates: %w", err)
+	}
+	if q.dropCopiesOfStmt, err = db.PrepareContext(ctx, dropCopiesOf); err != nil {
+		return nil, fmt.Errorf("error preparing query DropCopiesOf: %w", err)
 	}
 	if q.dropCopyStmt, err = db.PrepareContext(ctx, dropCopy); err != nil {
 		return nil, fmt.Errorf("error preparing query DropCopy: %w", err)
@@ -189,6 +201,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.dropForgottenOfStmt, err = db.PrepareContext(ctx, dropForgottenOf); err != nil {
 		return nil, fmt.Errorf("error preparing query DropForgottenOf: %w", err)
 	}
+	if q.dropGivenStmt, err = db.PrepareContext(ctx, dropGiven); err != nil {
+		return nil, fmt.Errorf("error preparing query DropGiven: %w", err)
+	}
 	if q.dropInvitationsStmt, err = db.PrepareContext(ctx, dropInvitations); err != nil {
 		return nil, fmt.Errorf("error preparing query DropInvitations: %w", err)
 	}
@@ -218,6 +233,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.dropMirrorTilesStmt, err = db.PrepareContext(ctx, dropMirrorTiles); err != nil {
 		return nil, fmt.Errorf("error preparing query DropMirrorTiles: %w", err)
+	}
+	if q.dropNewestStmt, err = db.PrepareContext(ctx, dropNewest); err != nil {
+		return nil, fmt.Errorf("error preparing query DropNewest: %w", err)
 	}
 	if q.dropOlderDevicesStmt, err = db.PrepareContext(ctx, dropOlderDevices); err != nil {
 		return nil, fmt.Errorf("error preparing query DropOlderDevices: %w", err)
@@ -273,6 +291,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.formerOfStmt, err = db.PrepareContext(ctx, formerOf); err != nil {
 		return nil, fmt.Errorf("error preparing query FormerOf: %w", err)
 	}
+	if q.givenStmt, err = db.PrepareContext(ctx, given); err != nil {
+		return nil, fmt.Errorf("error preparing query Given: %w", err)
+	}
 	if q.growMirrorStmt, err = db.PrepareContext(ctx, growMirror); err != nil {
 		return nil, fmt.Errorf("error preparing query GrowMirror: %w", err)
 	}
@@ -303,6 +324,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.logHeadStmt, err = db.PrepareContext(ctx, logHead); err != nil {
 		return nil, fmt.Errorf("error preparing query LogHead: %w", err)
 	}
+	if q.logKeysStmt, err = db.PrepareContext(ctx, logKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query LogKeys: %w", err)
+	}
 	if q.logSizeStmt, err = db.PrepareContext(ctx, logSize); err != nil {
 		return nil, fmt.Errorf("error preparing query LogSize: %w", err)
 	}
@@ -327,8 +351,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.movePinStmt, err = db.PrepareContext(ctx, movePin); err != nil {
 		return nil, fmt.Errorf("error preparing query MovePin: %w", err)
 	}
+	if q.newestStmt, err = db.PrepareContext(ctx, newest); err != nil {
+		return nil, fmt.Errorf("error preparing query Newest: %w", err)
+	}
 	if q.newestCardOfStmt, err = db.PrepareContext(ctx, newestCardOf); err != nil {
 		return nil, fmt.Errorf("error preparing query NewestCardOf: %w", err)
+	}
+	if q.newestReadStmt, err = db.PrepareContext(ctx, newestRead); err != nil {
+		return nil, fmt.Errorf("error preparing query NewestRead: %w", err)
 	}
 	if q.nextItemStmt, err = db.PrepareContext(ctx, nextItem); err != nil {
 		return nil, fmt.Errorf("error preparing query NextItem: %w", err)
@@ -344,6 +374,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.oldestForgottenStmt, err = db.PrepareContext(ctx, oldestForgotten); err != nil {
 		return nil, fmt.Errorf("error preparing query OldestForgotten: %w", err)
+	}
+	if q.oldestStatementWithinStmt, err = db.PrepareContext(ctx, oldestStatementWithin); err != nil {
+		return nil, fmt.Errorf("error preparing query OldestStatementWithin: %w", err)
 	}
 	if q.onlyInRingStmt, err = db.PrepareContext(ctx, onlyInRing); err != nil {
 		return nil, fmt.Errorf("error preparing query OnlyInRing: %w", err)
@@ -386,6 +419,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.putMirrorTileStmt, err = db.PrepareContext(ctx, putMirrorTile); err != nil {
 		return nil, fmt.Errorf("error preparing query PutMirrorTile: %w", err)
+	}
+	if q.putNewestStmt, err = db.PrepareContext(ctx, putNewest); err != nil {
+		return nil, fmt.Errorf("error preparing query PutNewest: %w", err)
 	}
 	if q.putPinStmt, err = db.PrepareContext(ctx, putPin); err != nil {
 		return nil, fmt.Errorf("error preparing query PutPin: %w", err)
@@ -432,8 +468,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.serversNotInRingStmt, err = db.PrepareContext(ctx, serversNotInRing); err != nil {
 		return nil, fmt.Errorf("error preparing query ServersNotInRing: %w", err)
 	}
+	if q.setLogKeyStmt, err = db.PrepareContext(ctx, setLogKey); err != nil {
+		return nil, fmt.Errorf("error preparing query SetLogKey: %w", err)
+	}
 	if q.setMirrorStmt, err = db.PrepareContext(ctx, setMirror); err != nil {
 		return nil, fmt.Errorf("error preparing query SetMirror: %w", err)
+	}
+	if q.setNewestReadStmt, err = db.PrepareContext(ctx, setNewestRead); err != nil {
+		return nil, fmt.Errorf("error preparing query SetNewestRead: %w", err)
 	}
 	if q.setReceivedStmt, err = db.PrepareContext(ctx, setReceived); err != nil {
 		return nil, fmt.Errorf("error preparing query SetReceived: %w", err)
@@ -452,6 +494,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.statementsAfterStmt, err = db.PrepareContext(ctx, statementsAfter); err != nil {
 		return nil, fmt.Errorf("error preparing query StatementsAfter: %w", err)
+	}
+	if q.statementsFromStmt, err = db.PrepareContext(ctx, statementsFrom); err != nil {
+		return nil, fmt.Errorf("error preparing query StatementsFrom: %w", err)
 	}
 	if q.statementsOfStmt, err = db.PrepareContext(ctx, statementsOf); err != nil {
 		return nil, fmt.Errorf("error preparing query StatementsOf: %w", err)
@@ -649,6 +694,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countDevicesStmt: %w", cerr)
 		}
 	}
+	if q.countGivenStmt != nil {
+		if cerr := q.countGivenStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countGivenStmt: %w", cerr)
+		}
+	}
 	if q.countItemsStmt != nil {
 		if cerr := q.countItemsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countItemsStmt: %w", cerr)
@@ -659,6 +709,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countStatementsStmt: %w", cerr)
 		}
 	}
+	if q.countStatementsWithinStmt != nil {
+		if cerr := q.countStatementsWithinStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countStatementsWithinStmt: %w", cerr)
+		}
+	}
 	if q.countVisitorsStmt != nil {
 		if cerr := q.countVisitorsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countVisitorsStmt: %w", cerr)
@@ -667,6 +722,11 @@ func (q *Queries) Close() error {
 	if q.countVisitorsOfStmt != nil {
 		if cerr := q.countVisitorsOfStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countVisitorsOfStmt: %w", cerr)
+		}
+	}
+	if q.crowdedIssuerStmt != nil {
+		if cerr := q.crowdedIssuerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing crowdedIssuerStmt: %w", cerr)
 		}
 	}
 	if q.cutLeavesStmt != nil {
@@ -702,6 +762,11 @@ func (q *Queries) Close() error {
 	if q.dropCertificatesStmt != nil {
 		if cerr := q.dropCertificatesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropCertificatesStmt: %w", cerr)
+		}
+	}
+	if q.dropCopiesOfStmt != nil {
+		if cerr := q.dropCopiesOfStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropCopiesOfStmt: %w", cerr)
 		}
 	}
 	if q.dropCopyStmt != nil {
@@ -754,6 +819,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing dropForgottenOfStmt: %w", cerr)
 		}
 	}
+	if q.dropGivenStmt != nil {
+		if cerr := q.dropGivenStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropGivenStmt: %w", cerr)
+		}
+	}
 	if q.dropInvitationsStmt != nil {
 		if cerr := q.dropInvitationsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropInvitationsStmt: %w", cerr)
@@ -802,6 +872,11 @@ func (q *Queries) Close() error {
 	if q.dropMirrorTilesStmt != nil {
 		if cerr := q.dropMirrorTilesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dropMirrorTilesStmt: %w", cerr)
+		}
+	}
+	if q.dropNewestStmt != nil {
+		if cerr := q.dropNewestStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropNewestStmt: %w", cerr)
 		}
 	}
 	if q.dropOlderDevicesStmt != nil {
@@ -894,6 +969,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing formerOfStmt: %w", cerr)
 		}
 	}
+	if q.givenStmt != nil {
+		if cerr := q.givenStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing givenStmt: %w", cerr)
+		}
+	}
 	if q.growMirrorStmt != nil {
 		if cerr := q.growMirrorStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing growMirrorStmt: %w", cerr)
@@ -944,6 +1024,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing logHeadStmt: %w", cerr)
 		}
 	}
+	if q.logKeysStmt != nil {
+		if cerr := q.logKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing logKeysStmt: %w", cerr)
+		}
+	}
 	if q.logSizeStmt != nil {
 		if cerr := q.logSizeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing logSizeStmt: %w", cerr)
@@ -984,9 +1069,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing movePinStmt: %w", cerr)
 		}
 	}
+	if q.newestStmt != nil {
+		if cerr := q.newestStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing newestStmt: %w", cerr)
+		}
+	}
 	if q.newestCardOfStmt != nil {
 		if cerr := q.newestCardOfStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing newestCardOfStmt: %w", cerr)
+		}
+	}
+	if q.newestReadStmt != nil {
+		if cerr := q.newestReadStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing newestReadStmt: %w", cerr)
 		}
 	}
 	if q.nextItemStmt != nil {
@@ -1012,6 +1107,11 @@ func (q *Queries) Close() error {
 	if q.oldestForgottenStmt != nil {
 		if cerr := q.oldestForgottenStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing oldestForgottenStmt: %w", cerr)
+		}
+	}
+	if q.oldestStatementWithinStmt != nil {
+		if cerr := q.oldestStatementWithinStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing oldestStatementWithinStmt: %w", cerr)
 		}
 	}
 	if q.onlyInRingStmt != nil {
@@ -1082,6 +1182,11 @@ func (q *Queries) Close() error {
 	if q.putMirrorTileStmt != nil {
 		if cerr := q.putMirrorTileStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing putMirrorTileStmt: %w", cerr)
+		}
+	}
+	if q.putNewestStmt != nil {
+		if cerr := q.putNewestStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing putNewestStmt: %w", cerr)
 		}
 	}
 	if q.putPinStmt != nil {
@@ -1159,9 +1264,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing serversNotInRingStmt: %w", cerr)
 		}
 	}
+	if q.setLogKeyStmt != nil {
+		if cerr := q.setLogKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setLogKeyStmt: %w", cerr)
+		}
+	}
 	if q.setMirrorStmt != nil {
 		if cerr := q.setMirrorStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing setMirrorStmt: %w", cerr)
+		}
+	}
+	if q.setNewestReadStmt != nil {
+		if cerr := q.setNewestReadStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setNewestReadStmt: %w", cerr)
 		}
 	}
 	if q.setReceivedStmt != nil {
@@ -1192,6 +1307,11 @@ func (q *Queries) Close() error {
 	if q.statementsAfterStmt != nil {
 		if cerr := q.statementsAfterStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing statementsAfterStmt: %w", cerr)
+		}
+	}
+	if q.statementsFromStmt != nil {
+		if cerr := q.statementsFromStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing statementsFromStmt: %w", cerr)
 		}
 	}
 	if q.statementsOfStmt != nil {
@@ -1302,10 +1422,13 @@ type Queries struct {
 	countStmt                    *sql.Stmt
 	countAddressesStmt           *sql.Stmt
 	countDevicesStmt             *sql.Stmt
+	countGivenStmt               *sql.Stmt
 	countItemsStmt               *sql.Stmt
 	countStatementsStmt          *sql.Stmt
+	countStatementsWithinStmt    *sql.Stmt
 	countVisitorsStmt            *sql.Stmt
 	countVisitorsOfStmt          *sql.Stmt
+	crowdedIssuerStmt            *sql.Stmt
 	cutLeavesStmt                *sql.Stmt
 	cutLogHashesStmt             *sql.Stmt
 	deliveredOthersStmt          *sql.Stmt
@@ -1313,6 +1436,7 @@ type Queries struct {
 	devicesStmt                  *sql.Stmt
 	dropAllReadStmt              *sql.Stmt
 	dropCertificatesStmt         *sql.Stmt
+	dropCopiesOfStmt             *sql.Stmt
 	dropCopyStmt                 *sql.Stmt
 	dropDeliveredStmt            *sql.Stmt
 	dropDevicesStmt              *sql.Stmt
@@ -1323,6 +1447,7 @@ type Queries struct {
 	dropForgottenStmt            *sql.Stmt
 	dropForgottenItemStmt        *sql.Stmt
 	dropForgottenOfStmt          *sql.Stmt
+	dropGivenStmt                *sql.Stmt
 	dropInvitationsStmt          *sql.Stmt
 	dropItemsStmt                *sql.Stmt
 	dropItemsOfStmt              *sql.Stmt
@@ -1333,6 +1458,7 @@ type Queries struct {
 	dropMarksStmt                *sql.Stmt
 	dropMirrorStmt               *sql.Stmt
 	dropMirrorTilesStmt          *sql.Stmt
+	dropNewestStmt               *sql.Stmt
 	dropOlderDevicesStmt         *sql.Stmt
 	dropOldestCachedUserStmt     *sql.Stmt
 	dropOldestDeviceListStmt     *sql.Stmt
@@ -1351,6 +1477,7 @@ type Queries struct {
 	extendMailboxStmt            *sql.Stmt
 	forgetItemStmt               *sql.Stmt
 	formerOfStmt                 *sql.Stmt
+	givenStmt                    *sql.Stmt
 	growMirrorStmt               *sql.Stmt
 	invitationStmt               *sql.Stmt
 	invitationsStmt              *sql.Stmt
@@ -1361,6 +1488,7 @@ type Queries struct {
 	logHashStmt                  *sql.Stmt
 	logHashesStmt                *sql.Stmt
 	logHeadStmt                  *sql.Stmt
+	logKeysStmt                  *sql.Stmt
 	logSizeStmt                  *sql.Stmt
 	loggedStmt                   *sql.Stmt
 	mailboxStmt                  *sql.Stmt
@@ -1369,12 +1497,15 @@ type Queries struct {
 	mirrorTileStmt               *sql.Stmt
 	moveLoggedStmt               *sql.Stmt
 	movePinStmt                  *sql.Stmt
+	newestStmt                   *sql.Stmt
 	newestCardOfStmt             *sql.Stmt
+	newestReadStmt               *sql.Stmt
 	nextItemStmt                 *sql.Stmt
 	nextNumberStmt               *sql.Stmt
 	numberStmt                   *sql.Stmt
 	oldEventStmt                 *sql.Stmt
 	oldestForgottenStmt          *sql.Stmt
+	oldestStatementWithinStmt    *sql.Stmt
 	onlyInRingStmt               *sql.Stmt
 	ownUsersAfterStmt            *sql.Stmt
 	peerStmt                     *sql.Stmt
@@ -1389,6 +1520,7 @@ type Queries struct {
 	putLogHeadStmt               *sql.Stmt
 	putLoggedStmt                *sql.Stmt
 	putMirrorTileStmt            *sql.Stmt
+	putNewestStmt                *sql.Stmt
 	putPinStmt                   *sql.Stmt
 	putQuotaStmt                 *sql.Stmt
 	putRingStmt                  *sql.Stmt
@@ -1404,13 +1536,16 @@ type Queries struct {
 	serverStmt                   *sql.Stmt
 	serversAfterStmt             *sql.Stmt
 	serversNotInRingStmt         *sql.Stmt
+	setLogKeyStmt                *sql.Stmt
 	setMirrorStmt                *sql.Stmt
+	setNewestReadStmt            *sql.Stmt
 	setReceivedStmt              *sql.Stmt
 	sightingsStmt                *sql.Stmt
 	signedSizeStmt               *sql.Stmt
 	statementStmt                *sql.Stmt
 	statementByIDStmt            *sql.Stmt
 	statementsAfterStmt          *sql.Stmt
+	statementsFromStmt           *sql.Stmt
 	statementsOfStmt             *sql.Stmt
 	useInvitationStmt            *sql.Stmt
 	userStmt                     *sql.Stmt
@@ -1458,10 +1593,13 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countStmt:                    q.countStmt,
 		countAddressesStmt:           q.countAddressesStmt,
 		countDevicesStmt:             q.countDevicesStmt,
+		countGivenStmt:               q.countGivenStmt,
 		countItemsStmt:               q.countItemsStmt,
 		countStatementsStmt:          q.countStatementsStmt,
+		countStatementsWithinStmt:    q.countStatementsWithinStmt,
 		countVisitorsStmt:            q.countVisitorsStmt,
 		countVisitorsOfStmt:          q.countVisitorsOfStmt,
+		crowdedIssuerStmt:            q.crowdedIssuerStmt,
 		cutLeavesStmt:                q.cutLeavesStmt,
 		cutLogHashesStmt:             q.cutLogHashesStmt,
 		deliveredOthersStmt:          q.deliveredOthersStmt,
@@ -1469,6 +1607,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		devicesStmt:                  q.devicesStmt,
 		dropAllReadStmt:              q.dropAllReadStmt,
 		dropCertificatesStmt:         q.dropCertificatesStmt,
+		dropCopiesOfStmt:             q.dropCopiesOfStmt,
 		dropCopyStmt:                 q.dropCopyStmt,
 		dropDeliveredStmt:            q.dropDeliveredStmt,
 		dropDevicesStmt:              q.dropDevicesStmt,
@@ -1479,6 +1618,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		dropForgottenStmt:            q.dropForgottenStmt,
 		dropForgottenItemStmt:        q.dropForgottenItemStmt,
 		dropForgottenOfStmt:          q.dropForgottenOfStmt,
+		dropGivenStmt:                q.dropGivenStmt,
 		dropInvitationsStmt:          q.dropInvitationsStmt,
 		dropItemsStmt:                q.dropItemsStmt,
 		dropItemsOfStmt:              q.dropItemsOfStmt,
@@ -1489,6 +1629,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		dropMarksStmt:                q.dropMarksStmt,
 		dropMirrorStmt:               q.dropMirrorStmt,
 		dropMirrorTilesStmt:          q.dropMirrorTilesStmt,
+		dropNewestStmt:               q.dropNewestStmt,
 		dropOlderDevicesStmt:         q.dropOlderDevicesStmt,
 		dropOldestCachedUserStmt:     q.dropOldestCachedUserStmt,
 		dropOldestDeviceListStmt:     q.dropOldestDeviceListStmt,
@@ -1507,6 +1648,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		extendMailboxStmt:            q.extendMailboxStmt,
 		forgetItemStmt:               q.forgetItemStmt,
 		formerOfStmt:                 q.formerOfStmt,
+		givenStmt:                    q.givenStmt,
 		growMirrorStmt:               q.growMirrorStmt,
 		invitationStmt:               q.invitationStmt,
 		invitationsStmt:              q.invitationsStmt,
@@ -1517,6 +1659,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		logHashStmt:                  q.logHashStmt,
 		logHashesStmt:                q.logHashesStmt,
 		logHeadStmt:                  q.logHeadStmt,
+		logKeysStmt:                  q.logKeysStmt,
 		logSizeStmt:                  q.logSizeStmt,
 		loggedStmt:                   q.loggedStmt,
 		mailboxStmt:                  q.mailboxStmt,
@@ -1525,12 +1668,15 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		mirrorTileStmt:               q.mirrorTileStmt,
 		moveLoggedStmt:               q.moveLoggedStmt,
 		movePinStmt:                  q.movePinStmt,
+		newestStmt:                   q.newestStmt,
 		newestCardOfStmt:             q.newestCardOfStmt,
+		newestReadStmt:               q.newestReadStmt,
 		nextItemStmt:                 q.nextItemStmt,
 		nextNumberStmt:               q.nextNumberStmt,
 		numberStmt:                   q.numberStmt,
 		oldEventStmt:                 q.oldEventStmt,
 		oldestForgottenStmt:          q.oldestForgottenStmt,
+		oldestStatementWithinStmt:    q.oldestStatementWithinStmt,
 		onlyInRingStmt:               q.onlyInRingStmt,
 		ownUsersAfterStmt:            q.ownUsersAfterStmt,
 		peerStmt:                     q.peerStmt,
@@ -1545,6 +1691,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		putLogHeadStmt:               q.putLogHeadStmt,
 		putLoggedStmt:                q.putLoggedStmt,
 		putMirrorTileStmt:            q.putMirrorTileStmt,
+		putNewestStmt:                q.putNewestStmt,
 		putPinStmt:                   q.putPinStmt,
 		putQuotaStmt:                 q.putQuotaStmt,
 		putRingStmt:                  q.putRingStmt,
@@ -1560,13 +1707,16 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		serverStmt:                   q.serverStmt,
 		serversAfterStmt:             q.serversAfterStmt,
 		serversNotInRingStmt:         q.serversNotInRingStmt,
+		setLogKeyStmt:                q.setLogKeyStmt,
 		setMirrorStmt:                q.setMirrorStmt,
+		setNewestReadStmt:            q.setNewestReadStmt,
 		setReceivedStmt:              q.setReceivedStmt,
 		sightingsStmt:                q.sightingsStmt,
 		signedSizeStmt:               q.signedSizeStmt,
 		statementStmt:                q.statementStmt,
 		statementByIDStmt:            q.statementByIDStmt,
 		statementsAfterStmt:          q.statementsAfterStmt,
+		statementsFromStmt:           q.statementsFromStmt,
 		statementsOfStmt:             q.statementsOfStmt,
 		useInvitationStmt:            q.useInvitationStmt,
 		userStmt:                     q.userStmt,

@@ -65,6 +65,12 @@ type Former struct {
 	CA          []byte
 }
 
+type Given struct {
+	Domain string
+	Copies int64
+	Bytes  int64
+}
+
 type Invitation struct {
 	Hash    []byte
 	Name    string
@@ -134,6 +140,11 @@ type Mirror struct {
 	Checkpoint []byte
 	Bytes      int64
 	Descriptor []byte
+	KeyRead    int64
+	Key        []byte
+	KeySince   int64
+	KeySeen    int64
+	NewestRead int64
 }
 
 type MirrorTile struct {
@@ -142,6 +153,12 @@ type MirrorTile struct {
 	Number int64
 	Width  int64
 	Data   []byte
+}
+
+type Newest struct {
+	Origin string
+	Label  []byte
+	Number int64
 }
 
 type Owner struct {
@@ -156,6 +173,7 @@ type Peer struct {
 	Given    []byte
 	Received []byte
 	Since    int64
+	Context  string
 }
 
 type Pin struct {

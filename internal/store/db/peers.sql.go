@@ -10,7 +10,7 @@ import (
 )
 
 const addPeer = `-- name: AddPeer :execrows
-INSERT INTO peers (domain, ca, given, received, since) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO peers (domain, ca, given, received, since, context) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (domain) DO NOTHING
 `
 
@@ -20,6 +20,7 @@ type AddPeerParams struct {
 	Given    []byte
 	Received []byte
 	Since    int64
+	Context  string
 }
 
 func (q *Queries) AddPeer(ctx context.Context, arg AddPeerParams) (int64, error) {
@@ -29,6 +30,7 @@ func (q *Queries) AddPeer(ctx context.Context, arg AddPeerParams) (int64, error)
 		arg.Given,
 		arg.Received,
 		arg.Since,
+		arg.Context,
 	)
 	if err != nil {
 		return 0, err
@@ -66,7 +68,7 @@ func (q *Queries) NextItem(ctx context.Context) (int64, error) {
 }
 
 const peer = `-- name: Peer :one
-SELECT domain, ca, given, received, since FROM peers WHERE domain = $1
+SELECT domain, ca, given, received, since, context FROM peers WHERE domain = $1
 `
 
 func (q *Queries) Peer(ctx context.Context, domain string) (Peer, error) {
@@ -78,12 +80,13 @@ func (q *Queries) Peer(ctx context.Context, domain string) (Peer, error) {
 		&i.Given,
 		&i.Received,
 		&i.Since,
+		&i.Context,
 	)
 	return i, err
 }
 
 const peers = `-- name: Peers :many
-SELECT domain, ca, given, received, since FROM peers ORDER BY domain
+SELECT domain, ca, given, received, since, context FROM peers ORDER BY domain
 `
 
 func (q *Queries) Peers(ctx context.Context) ([]Peer, error) {
@@ -101,6 +104,7 @@ func (q *Queries) Peers(ctx context.Context) ([]Peer, error) {
 			&i.Given,
 			&i.Received,
 			&i.Since,
+			&i.Context,
 		); err != nil {
 			return nil, err
 		}
@@ -151,7 +155,7 @@ func (q *Queries) PutPin(ctx context.Context, arg PutPinParams) (int64, error) {
 }
 
 const replacePeer = `-- name: ReplacePeer :exec
-UPDATE peers SET ca = $1, given = $2, received = $3, since = $4 WHERE domain = $5
+UPDATE peers SET ca = $1, given = $2, received = $3, since = $4, context = $5 WHERE domain = $6
 `
 
 type ReplacePeerParams struct {
@@ -159,6 +163,7 @@ type ReplacePeerParams struct {
 	Given    []byte
 	Received []byte
 	Since    int64
+	Context  string
 	Domain   string
 }
 
@@ -168,6 +173,7 @@ func (q *Queries) ReplacePeer(ctx context.Context, arg ReplacePeerParams) error 
 		arg.Given,
 		arg.Received,
 		arg.Since,
+		arg.Context,
 		arg.Domain,
 	)
 	return err

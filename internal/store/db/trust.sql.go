@@ -99,6 +99,48 @@ func (q *Queries) CountStatements(ctx context.Context, arg CountStatementsParams
 	return count, err
 }
 
+const countStatementsWithin = `-- name: CountStatementsWithin :one
+SELECT COUNT(*) FROM statements
+WHERE kind = $1 AND issuer >= $2 AND issuer < $3
+`
+
+type CountStatementsWithinParams struct {
+	Kind  int64
+	First string
+	Last  string
+}
+
+func (q *Queries) CountStatementsWithin(ctx context.Context, arg CountStatementsWithinParams) (int64, error) {
+	row := q.queryRow(ctx, q.countStatementsWithinStmt, countStatementsWithin, arg.Kind, arg.First, arg.Last)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const crowdedIssuer = `-- name: CrowdedIssuer :one
+SELECT issuer, COUNT(*) AS held FROM statements
+WHERE kind = $1 AND issuer >= $2 AND issuer < $3
+GROUP BY issuer ORDER BY COUNT(*) DESC, issuer LIMIT 1
+`
+
+type CrowdedIssuerParams struct {
+	Kind  int64
+	First string
+	Last  string
+}
+
+type CrowdedIssuerRow struct {
+	Issuer string
+	Held   int64
+}
+
+func (q *Queries) CrowdedIssuer(ctx context.Context, arg CrowdedIssuerParams) (CrowdedIssuerRow, error) {
+	row := q.queryRow(ctx, q.crowdedIssuerStmt, crowdedIssuer, arg.Kind, arg.First, arg.Last)
+	var i CrowdedIssuerRow
+	err := row.Scan(&i.Issuer, &i.Held)
+	return i, err
+}
+
 const dropCertificates = `-- name: DropCertificates :execrows
 DELETE FROM certificates WHERE kind = $1 AND subject = $2
 `
@@ -406,6 +448,32 @@ func (q *Queries) OldEvent(ctx context.Context, arg OldEventParams) (int64, erro
 	return seq, err
 }
 
+const oldestStatementWithin = `-- name: OldestStatementWithin :one
+SELECT seq, kind, issuer, id, serial, ends, raw FROM statements
+WHERE kind = $1 AND issuer >= $2 AND issuer < $3 ORDER BY seq LIMIT 1
+`
+
+type OldestStatementWithinParams struct {
+	Kind  int64
+	First string
+	Last  string
+}
+
+func (q *Queries) OldestStatementWithin(ctx context.Context, arg OldestStatementWithinParams) (Statement, error) {
+	row := q.queryRow(ctx, q.oldestStatementWithinStmt, oldestStatementWithin, arg.Kind, arg.First, arg.Last)
+	var i Statement
+	err := row.Scan(
+		&i.Seq,
+		&i.Kind,
+		&i.Issuer,
+		&i.ID,
+		&i.Serial,
+		&i.Ends,
+		&i.Raw,
+	)
+	return i, err
+}
+
 const pins = `-- name: Pins :many
 SELECT kind, subject, fingerprint, trust, since, former, successor, root FROM pins WHERE kind = $1 ORDER BY subject
 `
@@ -601,6 +669,55 @@ type StatementsAfterParams struct {
 
 func (q *Queries) StatementsAfter(ctx context.Context, arg StatementsAfterParams) ([]Statement, error) {
 	rows, err := q.query(ctx, q.statementsAfterStmt, statementsAfter, arg.Seq, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Statement
+	for rows.Next() {
+		var i Statement
+		if err := rows.Scan(
+			&i.Seq,
+			&i.Kind,
+			&i.Issuer,
+			&i.ID,
+			&i.Serial,
+			&i.Ends,
+			&i.Raw,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const statementsFrom = `-- name: StatementsFrom :many
+SELECT seq, kind, issuer, id, serial, ends, raw FROM statements
+WHERE kind = $1 AND (issuer, id) > ($2, CAST($3 AS BLOB))
+ORDER BY issuer, id LIMIT $4
+`
+
+type StatementsFromParams struct {
+	Kind   int64
+	Issuer string
+	ID     []byte
+	Most   int32
+}
+
+func (q *Queries) StatementsFrom(ctx context.Context, arg StatementsFromParams) ([]Statement, error) {
+	rows, err := q.query(ctx, q.statementsFromStmt, statementsFrom,
+		arg.Kind,
+		arg.Issuer,
+		arg.ID,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}

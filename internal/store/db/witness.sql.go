@@ -135,6 +135,15 @@ func (q *Queries) DropMirrorTiles(ctx context.Context, origin string) error {
 	return err
 }
 
+const dropNewest = `-- name: DropNewest :exec
+DELETE FROM newest WHERE origin = $1
+`
+
+func (q *Queries) DropNewest(ctx context.Context, origin string) error {
+	_, err := q.exec(ctx, q.dropNewestStmt, dropNewest, origin)
+	return err
+}
+
 const dropWitnessed = `-- name: DropWitnessed :execrows
 DELETE FROM witnessed WHERE origin = $1
 `
@@ -165,13 +174,63 @@ func (q *Queries) GrowMirror(ctx context.Context, arg GrowMirrorParams) (int64, 
 	return result.RowsAffected()
 }
 
+const logKeys = `-- name: LogKeys :many
+SELECT origin, key_read, key, key_since, key_seen FROM mirrors ORDER BY origin
+`
+
+type LogKeysRow struct {
+	Origin   string
+	KeyRead  int64
+	Key      []byte
+	KeySince int64
+	KeySeen  int64
+}
+
+func (q *Queries) LogKeys(ctx context.Context) ([]LogKeysRow, error) {
+	rows, err := q.query(ctx, q.logKeysStmt, logKeys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LogKeysRow
+	for rows.Next() {
+		var i LogKeysRow
+		if err := rows.Scan(
+			&i.Origin,
+			&i.KeyRead,
+			&i.Key,
+			&i.KeySince,
+			&i.KeySeen,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const mirror = `-- name: Mirror :one
 SELECT origin, size, root, checkpoint, bytes, descriptor FROM mirrors WHERE origin = $1
 `
 
-func (q *Queries) Mirror(ctx context.Context, origin string) (Mirror, error) {
+type MirrorRow struct {
+	Origin     string
+	Size       int64
+	Root       []byte
+	Checkpoint []byte
+	Bytes      int64
+	Descriptor []byte
+}
+
+func (q *Queries) Mirror(ctx context.Context, origin string) (MirrorRow, error) {
 	row := q.queryRow(ctx, q.mirrorStmt, mirror, origin)
-	var i Mirror
+	var i MirrorRow
 	err := row.Scan(
 		&i.Origin,
 		&i.Size,
@@ -205,6 +264,33 @@ func (q *Queries) MirrorTile(ctx context.Context, arg MirrorTileParams) (MirrorT
 	return i, err
 }
 
+const newest = `-- name: Newest :one
+SELECT number FROM newest WHERE origin = $1 AND label = $2
+`
+
+type NewestParams struct {
+	Origin string
+	Label  []byte
+}
+
+func (q *Queries) Newest(ctx context.Context, arg NewestParams) (int64, error) {
+	row := q.queryRow(ctx, q.newestStmt, newest, arg.Origin, arg.Label)
+	var number int64
+	err := row.Scan(&number)
+	return number, err
+}
+
+const newestRead = `-- name: NewestRead :one
+SELECT newest_read FROM mirrors WHERE origin = $1
+`
+
+func (q *Queries) NewestRead(ctx context.Context, origin string) (int64, error) {
+	row := q.queryRow(ctx, q.newestReadStmt, newestRead, origin)
+	var newest_read int64
+	err := row.Scan(&newest_read)
+	return newest_read, err
+}
+
 const putMirrorTile = `-- name: PutMirrorTile :exec
 INSERT INTO mirror_tiles (origin, level, number, width, data) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (origin, level, number) DO UPDATE SET width = excluded.width, data = excluded.data
@@ -229,6 +315,48 @@ func (q *Queries) PutMirrorTile(ctx context.Context, arg PutMirrorTileParams) er
 	return err
 }
 
+const putNewest = `-- name: PutNewest :exec
+INSERT INTO newest (origin, label, number) VALUES ($1, $2, $3)
+ON CONFLICT (origin, label) DO UPDATE SET number = excluded.number
+`
+
+type PutNewestParams struct {
+	Origin string
+	Label  []byte
+	Number int64
+}
+
+func (q *Queries) PutNewest(ctx context.Context, arg PutNewestParams) error {
+	_, err := q.exec(ctx, q.putNewestStmt, putNewest, arg.Origin, arg.Label, arg.Number)
+	return err
+}
+
+const setLogKey = `-- name: SetLogKey :execrows
+UPDATE mirrors SET key_read = $1, key = $2, key_since = $3, key_seen = $4 WHERE origin = $5
+`
+
+type SetLogKeyParams struct {
+	KeyRead  int64
+	Key      []byte
+	KeySince int64
+	KeySeen  int64
+	Origin   string
+}
+
+func (q *Queries) SetLogKey(ctx context.Context, arg SetLogKeyParams) (int64, error) {
+	result, err := q.exec(ctx, q.setLogKeyStmt, setLogKey,
+		arg.KeyRead,
+		arg.Key,
+		arg.KeySince,
+		arg.KeySeen,
+		arg.Origin,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const setMirror = `-- name: SetMirror :exec
 UPDATE mirrors SET size = $1, root = $2, checkpoint = $3, descriptor = $4 WHERE origin = $5
 `
@@ -250,6 +378,24 @@ func (q *Queries) SetMirror(ctx context.Context, arg SetMirrorParams) error {
 		arg.Origin,
 	)
 	return err
+}
+
+const setNewestRead = `-- name: SetNewestRead :execrows
+UPDATE mirrors SET newest_read = $1 WHERE origin = $2 AND newest_read = $3
+`
+
+type SetNewestReadParams struct {
+	Next   int64
+	Origin string
+	Was    int64
+}
+
+func (q *Queries) SetNewestRead(ctx context.Context, arg SetNewestReadParams) (int64, error) {
+	result, err := q.exec(ctx, q.setNewestReadStmt, setNewestRead, arg.Next, arg.Origin, arg.Was)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const witnessed = `-- name: Witnessed :one

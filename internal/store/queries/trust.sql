@@ -23,6 +23,24 @@ WHERE kind = sqlc.arg(kind) AND issuer >= sqlc.arg(first) AND issuer <= sqlc.arg
 -- name: CountStatements :one
 SELECT COUNT(*) FROM statements WHERE kind = $1 AND issuer = $2;
 
+-- name: CountStatementsWithin :one
+SELECT COUNT(*) FROM statements
+WHERE kind = sqlc.arg(kind) AND issuer >= sqlc.arg(first) AND issuer < sqlc.arg(last);
+
+-- name: OldestStatementWithin :one
+SELECT seq, kind, issuer, id, serial, ends, raw FROM statements
+WHERE kind = sqlc.arg(kind) AND issuer >= sqlc.arg(first) AND issuer < sqlc.arg(last) ORDER BY seq LIMIT 1;
+
+-- name: StatementsFrom :many
+SELECT seq, kind, issuer, id, serial, ends, raw FROM statements
+WHERE kind = sqlc.arg(kind) AND (issuer, id) > (sqlc.arg(issuer), CAST(sqlc.arg(id) AS BLOB))
+ORDER BY issuer, id LIMIT sqlc.arg(most);
+
+-- name: CrowdedIssuer :one
+SELECT issuer, COUNT(*) AS held FROM statements
+WHERE kind = sqlc.arg(kind) AND issuer >= sqlc.arg(first) AND issuer < sqlc.arg(last)
+GROUP BY issuer ORDER BY COUNT(*) DESC, issuer LIMIT 1;
+
 -- name: EndedStatements :many
 SELECT kind, CAST(SUM(LENGTH(raw)) AS BIGINT) AS size FROM statements
 WHERE ends > 0 AND ends <= $1 GROUP BY kind;

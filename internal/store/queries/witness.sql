@@ -41,3 +41,25 @@ DELETE FROM mirrors WHERE origin = $1;
 
 -- name: DropMirrorTiles :exec
 DELETE FROM mirror_tiles WHERE origin = $1;
+
+-- name: LogKeys :many
+SELECT origin, key_read, key, key_since, key_seen FROM mirrors ORDER BY origin;
+
+-- name: SetLogKey :execrows
+UPDATE mirrors SET key_read = $1, key = $2, key_since = $3, key_seen = $4 WHERE origin = $5;
+
+-- name: NewestRead :one
+SELECT newest_read FROM mirrors WHERE origin = $1;
+
+-- name: SetNewestRead :execrows
+UPDATE mirrors SET newest_read = sqlc.arg(next) WHERE origin = sqlc.arg(origin) AND newest_read = sqlc.arg(was);
+
+-- name: PutNewest :exec
+INSERT INTO newest (origin, label, number) VALUES ($1, $2, $3)
+ON CONFLICT (origin, label) DO UPDATE SET number = excluded.number;
+
+-- name: Newest :one
+SELECT number FROM newest WHERE origin = $1 AND label = $2;
+
+-- name: DropNewest :exec
+DELETE FROM newest WHERE origin = $1;

@@ -30,15 +30,22 @@ func queries() ([]vector, error) {
 	}
 	byName := mor.Query{Name: name, SURB: surb}.Marshal()
 	byKey := mor.Query{Key: pki.Fingerprint{0xab, 31: 0xcd}, SURB: surb}.Marshal()
+	empty := mor.Query{SURB: surb}.Marshal()
+	empty[1], empty[askedAt+1] = 3, 0 // of a key of zeros
+	long4097 := bytes.Clone(empty)
+	long4097[askedAt], long4097[askedAt+1] = 0x10, 0x01
 	address := mor.QueryMailbox()
 	return []vector{
 		{Kind: "query mailbox", Comment: "the address that stands for look-ups", Expect: accept, In: map[string]string{}, Out: map[string]string{"mailbox": hex.EncodeToString(address[:])}},
 		query(accept, "bob@b.test", byName),
 		query(accept, "a long name", mor.Query{Name: long, SURB: surb}.Marshal()),
 		query(accept, "an identity key", byKey),
+		query(accept, "a challenge", mor.Query{Challenge: []byte("signed, unjudged"), SURB: surb}.Marshal()),
+		query(refuse, "an empty challenge", empty),
+		query(refuse, "a challenge of 4097", long4097),
 		query(refuse, "another version", set(byName, 0, 2)),
 		query(refuse, "kind 0", set(byName, 1, 0)),
-		query(refuse, "kind 3", set(byName, 1, 3)),
+		query(refuse, "kind 4", set(byName, 1, 4)),
 		query(refuse, "a name as a key", set(byName, 1, 2)),
 		query(refuse, "a key as a name", set(byKey, 1, 1)),
 		query(refuse, "a name with a capital", set(byName, askedAt+2, 'B')),
@@ -54,7 +61,7 @@ func queries() ([]vector, error) {
 func query(expect, comment string, payload []byte) vector {
 	v := vector{Kind: "query", Comment: comment, Expect: expect, In: shortAt(payload, askedAt)}
 	if q, err := mor.ParseQuery(payload); err == nil {
-		v.Out = map[string]string{"name": q.Name.String(), "key": hex.EncodeToString(q.Key[:])}
+		v.Out = map[string]string{"name": q.Name.String(), "key": hex.EncodeToString(q.Key[:]), "challenge": hex.EncodeToString(q.Challenge)}
 	}
 	return v
 }
