@@ -111,11 +111,20 @@ func disagreement(problem error, s agent.Subject) error {
 	if errors.As(problem, &altered) {
 		return cli.Fail(cli.KeyChanged, fmt.Sprintf("p3do check %s --why   (what you send goes under the old key; tell whoever runs %s)", s, altered.Domain), "%v.", altered)
 	}
+	var forked *agent.ForkedError
+	if errors.As(problem, &forked) {
+		return cli.Fail(cli.KeyChanged, forkHint(forked), "%v.", forked)
+	}
 	var trust *agent.TrustError
 	if errors.As(problem, &trust) {
 		return cli.Fail(cli.KeyChanged, trustHint(trust), "%v.", trust)
 	}
 	return problem
+}
+
+// forkHint is the way back of a domain that is frozen.
+func forkHint(e *agent.ForkedError) string {
+	return fmt.Sprintf("p3do check %s --accept \"WORDS\"   (of its next key, when whoever runs it has told you by another way that there is one)", e.Domain)
 }
 
 // summary is what a check comes to in one line:
@@ -136,8 +145,14 @@ func summary(s agent.Subject, r agent.Report) string {
 	if said := inLog(r.Log); said != "" {
 		parts = append(parts, said)
 	}
+	if r.Home.Row == pki.RowForked {
+		parts = append(parts, "the key log of "+s.Domain.String()+" contradicts itself: nothing new is believed of it")
+	}
 	if r.Offline {
 		parts = append(parts, "home offline")
+	}
+	if r.Denied {
+		parts = append(parts, s.Domain.String()+" itself says that there is nobody of that name")
 	}
 	if devices := r.DevicesText(); devices != "" {
 		parts = append(parts, devices)
@@ -238,11 +253,14 @@ func saidBy(said agent.Said, domain pki.Domain) string {
 // next is what to do about a verdict.
 func next(s agent.Subject, r agent.Report) string {
 	var altered *agent.DNSAlteredError
+	var forked *agent.ForkedError
 	switch {
 	case r.Problem() == nil && r.Trust == agent.Verified:
 		return "nothing"
 	case r.Problem() == nil:
 		return fmt.Sprintf("p3do check %s --accept \"WORDS\"   (with the 12 words that its owner tells you; not needed to write)", s)
+	case errors.As(r.Problem(), &forked):
+		return forkHint(forked)
 	case errors.As(r.Problem(), &altered):
 		return "tell whoever runs " + s.Domain.String() + " that DNS names another key"
 	case slices.Contains([]agent.Trust{agent.Unconfirmed}, r.Trust):

@@ -49,6 +49,8 @@ func TestCheckInOneLine(t *testing.T) {
 			"bob@b.test", agent.Report{Trust: agent.Changed, Key: key, Home: home(same)}},
 		"b.test: CHANGED: b.test shows another key than the known one; b.test known by the key first seen, which nobody else confirms. Not yet verified by you.": {
 			"b.test", agent.Report{Trust: agent.Changed, Key: key, Shown: pki.Fingerprint{2}, Home: home(func(r *agent.DomainReport) { r.Confirmed = nil })}},
+		"bob@b.test: vouched by b.test; b.test confirmed by a.test, c.test since 3 Oct; DNS agrees; the key log of b.test contradicts itself: nothing new is believed of it. Not yet verified by you.": {
+			"bob@b.test", agent.Report{Trust: agent.Vouched, Key: key, Home: home(func(r *agent.DomainReport) { r.Row = pki.RowForked })}},
 		"b.test: unconfirmed (only DNS names this key so far); DNS agrees. Not yet verified by you.": {
 			"b.test", agent.Report{Trust: agent.Unconfirmed, Home: home(func(r *agent.DomainReport) {
 				r.Key, r.Confirmed, r.Reason = pki.Fingerprint{}, nil, "only DNS names this key so far"
@@ -56,6 +58,28 @@ func TestCheckInOneLine(t *testing.T) {
 	} {
 		if got := summary(subject(t, c.of), c.report); got != want {
 			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+}
+
+// A domain whose log has two histories is told of as a changed key is, with the way back.
+func TestForkedInWords(t *testing.T) {
+	bob := subject(t, "bob@b.test")
+	forked := &agent.ForkedError{Domain: bob.Domain, Says: "b.test signed two logs of 4 leaves"}
+	var f *cli.Failure
+	if err := disagreement(forked, bob); !errors.As(err, &f) || f.Status != cli.KeyChanged || !strings.HasPrefix(f.Hint, "p3do check b.test --accept \"WORDS\"") ||
+		f.Text != "b.test signed two logs of 4 leaves: no new key is believed of b.test, and whom you know there is written to by the key that you know." {
+		t.Errorf("%+v", f)
+	}
+	for hint, err := range map[string]error{
+		"p3do check b.test --why": forked,
+		"p3do check b.test --why   (ask whoever runs it; p3do new NAME@OTHER.SERVER --move leaves it)":                                                   &agent.UnreadLogError{Domain: bob.Domain},
+		"p3do challenge   (ask whoever runs the home what became of its key of labels; if nothing did, somebody may be shown another key for your name)": &agent.UnshownLabelsError{Domain: bob.Domain},
+		"p3do challenge   (only if no other folder of yours has your key: a device's has not)":                                                           &agent.UnsureEntryError{Name: bob.Name},
+		"": &agent.OwnKeyError{Name: bob.Name},
+	} {
+		if got := warningHint(err); got != hint {
+			t.Errorf("%v: hint %q, want %q", err, got, hint)
 		}
 	}
 }

@@ -25,7 +25,9 @@ perhaps shown before. The word behind a name says what is known of the key:
   verified      you were told its words by its owner (p3do check NAME --accept)
   vouched       by its server, which others confirm
   first seen    it came with the name from the start; nobody else confirms it
-  unconfirmed   nobody but its own server says so: do not rely on it
+  unconfirmed   nobody but its own server says so: do not rely on it. So is each
+                writer whom you do not know, until you look her up (p3do check NAME,
+                p3do add NAME, or an answer)
   CHANGED       another key is shown now (p3do check NAME --why)
   revoked       its owner has ended it: it may be a thief who writes
 
@@ -160,7 +162,7 @@ func (b *box) note(a *agent.Agent) error {
 	}
 	switch {
 	case b.requests && !b.last.IsZero():
-		fmt.Fprintf(b.stderr, "p3do: hint: p3do add %s   (if you want to hear more; p3do read --requests --drop %s forgets all of it)\n", b.last, b.last)
+		fmt.Fprintf(b.stderr, "p3do: hint: p3do add %s   # if you want to hear more; p3do read --requests --drop %s forgets all of it\n", b.last, b.last)
 	case !b.requests && n > 0:
 		fmt.Fprintf(b.stderr, "p3do: %s in requests: p3do read --requests\n", waits(n))
 	default:

@@ -27,7 +27,10 @@ const revokeHelp = `End your key, for good, if somebody else has it
 
 There is no way back. Within seconds no server lets anybody in with that key, what
 waits for it is deleted, and whoever knows you is told not to write to it any more.
-What you have read stays in your folder. It asks once, or not at all with --yes.`
+What you have read stays in your folder. It asks once, or not at all with --yes.
+
+Up to three servers are connected to for it, and see from where you do this; with
+--via or --key one alone.`
 
 func (c *command) revokeCommand() *cobra.Command {
 	var key, server string

@@ -216,4 +216,26 @@ func (c *command) warn(err error) {
 		word = "note" // nothing is wrong
 	}
 	fmt.Fprintf(c.stderr, "p3do: %s: %v\n", word, err) // nobody is left to tell if this fails
+	if hint := warningHint(err); hint != "" {
+		fmt.Fprintf(c.stderr, "p3do: hint: %s\n", cli.Pasteable(hint))
+	}
+}
+
+// warningHint is what to do about a warning; empty if it says so itself.
+func warningHint(err error) string {
+	var unread *agent.UnreadLogError
+	var unsure *agent.UnsureEntryError
+	var unshown *agent.UnshownLabelsError
+	var forked *agent.ForkedError
+	switch {
+	case errors.As(err, &unshown):
+		return "p3do challenge   (ask whoever runs the home what became of its key of labels; if nothing did, somebody may be shown another key for your name)"
+	case errors.As(err, &forked):
+		return fmt.Sprintf("p3do check %s --why", forked.Domain)
+	case errors.As(err, &unread):
+		return fmt.Sprintf("p3do check %s --why   (ask whoever runs it; p3do new NAME@OTHER.SERVER --move leaves it)", unread.Domain)
+	case errors.As(err, &unsure):
+		return "p3do challenge   (only if no other folder of yours has your key: a device's has not)"
+	}
+	return ""
 }

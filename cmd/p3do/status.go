@@ -91,6 +91,9 @@ func (c *command) all(ctx context.Context, a *agent.Agent) error {
 	if s.Asked > 0 {
 		fmt.Fprintf(&text, "\n%s in requests: p3do read --requests", waits(s.Asked))
 	}
+	if s.Log != "" {
+		fmt.Fprintf(&text, "\n%s", s.Log)
+	}
 	c.warnAll(a)
 	return errors.Join(c.print(s, text.String()), trouble, errors.Join(a.Trouble()...))
 }

@@ -22,7 +22,7 @@ pinned, keys that gave way to others, DNS records and servers that show another 
 before, key logs with two histories, peers added and dropped; and what the node found at the key
 servers of its peers, all of which it audits every ten minutes or so: one that shows an older log
 than it has signed (rollback), a record that is not in its log or a log without its leaves
-(omission), or a record that gave way to another (stale).
+(omission), a record that gave way to another (stale), or nothing for long (silent).
 
 --evidence DIR writes down what proves that: plain signed notes, keys, proofs and policies that
 other tools read too, with a README.txt in each folder that says what they prove, and what not.`

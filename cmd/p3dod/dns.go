@@ -160,16 +160,16 @@ var publishHints = []struct {
 	reason error
 	hint   string
 }{
-	{dnstxt.ErrBadKey, "tsig-keygen NAME   (or keymgr -t NAME: write it into --tsig-file and into the server's configuration, under the same name and algorithm, and reload that)"},
-	{dnstxt.ErrBadSecret, "copy algorithm and secret of the key from the server's configuration into the file"},
+	{dnstxt.ErrBadKey, "tsig-keygen NAME   (or keymgr -t NAME; write it into --tsig-file and into the server's configuration, under the same name and algorithm, and reload that)"},
+	{dnstxt.ErrBadSecret, "copy algorithm and secret of the key from the configuration of the server into the file"},
 	{dnstxt.ErrBadTime, "timedatectl set-ntp true   (on whichever machine has the wrong time)"},
-	{dnstxt.ErrRefused, "allow the key to update TXT at _p3do.DOMAIN: update-policy (BIND) or an acl with update-owner-name (Knot), see docs/operating.md"},
-	{dnstxt.ErrNotAuthoritative, "--server IP:PORT of the zone's primary server   (dig +short SOA DOMAIN names it first), and --zone if the zone is another"},
-	{dnstxt.ErrNotInZone, "--zone ZONE that holds _p3do.DOMAIN, or none: the server is asked then"},
-	{dnstxt.ErrUnsigned, "--server IP:PORT of the primary server itself   (somebody else answers there, or on the way)"},
+	{dnstxt.ErrRefused, "allow the key to update TXT at _p3do.DOMAIN   (update-policy of BIND, or an acl with update-owner-name of Knot: see docs/operating.md)"},
+	{dnstxt.ErrNotAuthoritative, "dig +short SOA DOMAIN   (names the primary server first: give that as --server IP:PORT, and --zone if the zone is another)"},
+	{dnstxt.ErrNotInZone, "p3dod dns publish --zone ZONE   (the one that holds _p3do.DOMAIN; or no --zone: the server is asked then)"},
+	{dnstxt.ErrUnsigned, "p3dod dns publish --server IP:PORT   (of the primary server itself: somebody else answers there, or on the way)"},
 	{dnstxt.ErrOccupied, "remove the other records at _p3do.DOMAIN from the zone"},
 	{dnstxt.ErrRaced, "p3dod dns publish   (once more, when nobody else edits the zone)"},
-	{dnstxt.ErrUnchanged, "look into the server's log"},
+	{dnstxt.ErrUnchanged, "look into the log of that server"},
 	{dnstxt.ErrKeyFile, "tsig-keygen NAME > FILE && chmod 600 FILE"},
 	{node.ErrNoUpdate, "p3dod dns publish --server IP:PORT --tsig-file FILE   (or write both under [dns.update] in p3dod.toml)"},
 }
@@ -194,7 +194,7 @@ func publishFailure(err error, dir string, u node.DNSUpdate) error {
 	case errors.Is(err, node.ErrInput), errors.Is(err, node.ErrConfig):
 		return cli.Fail(cli.Input, "p3dod dns publish --help", "%s", text)
 	}
-	return cli.Fail(cli.Network, "p3dod dns print --dir "+dir+"   (to paste it yourself), or --server of another one", "%s", text)
+	return cli.Fail(cli.Network, "p3dod dns print --dir "+dir+"   (to paste it yourself; or dns publish with the --server of another one)", "%s", text)
 }
 
 // publishStatus: what the files or flags say is wrong is one thing, what a server does another.

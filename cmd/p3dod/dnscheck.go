@@ -17,7 +17,9 @@ import (
 const dnsCheckHelp = `Ask DNS for the record of the domain, as others do, and compare it with what dns print
 says. The resolver is that of p3dod.toml, or the one that P3DO_DNS names. The server that
 dns publish updates is asked as well, or the one of --server: if that has it right and the
-resolver does not, the resolver still remembers what was there before.
+resolver does not, the resolver still remembers what was there before. So is each name server
+that the zone names, as the resolver tells (8 at most, over TCP, all within 15 s): one that has
+fallen behind answers some of those who ask.
 
 While the node serves, the key servers that the record names are asked, too.
 
@@ -70,7 +72,7 @@ func dnsCheckText(findings []node.Finding, fault int) string {
 		}
 		fmt.Fprintf(&b, "%s: %s\n", found.State, found.Text)
 		if found.Hint != "" {
-			fmt.Fprintf(&b, "hint: %s\n", found.Hint)
+			fmt.Fprintf(&b, "hint: %s\n", cli.Pasteable(found.Hint))
 		}
 	}
 	if fault < 0 {

@@ -48,7 +48,7 @@ func doctorText(findings []node.Finding) string {
 	for _, found := range findings {
 		fmt.Fprintf(&b, "%s: %s: %s\n", found.State, found.Check, found.Text)
 		if found.Hint != "" {
-			fmt.Fprintf(&b, "hint: %s\n", found.Hint)
+			fmt.Fprintf(&b, "hint: %s\n", cli.Pasteable(found.Hint))
 		}
 		if found.State == node.Wrong || found.State == node.Unknown {
 			wrong++

@@ -35,7 +35,7 @@ func TestExpiredCertificate(t *testing.T) {
 	})
 	l.p3do(0, "fresh", "new", "fresh@b.test")
 
-	says := []string{"a.test does not vouch for the key of quiet-heron@a.test now: ", "it ended at ", "hint: p3do check quiet-heron@a.test   (when they were there again"}
+	says := []string{"a.test does not vouch for the key of quiet-heron@a.test now: ", "it ended at ", "hint: p3do check quiet-heron@a.test   # when they were there again"}
 	l.until("her certificate to run out", scriptWait, func() error {
 		if text, ok := l.tries("lapwing", "check", heron); ok {
 			return errors.New(text)

@@ -34,7 +34,7 @@ func TestHomelessAreLogged(t *testing.T) {
 	l.must(err)
 	l.kill("a.test")
 	l.notLinked("b.test", "a.test")
-	if text := l.p3do(0, "ann", "challenge", "--via", "b.test"); !strings.Contains(text, "handed in at: b.test") {
+	if text := l.p3do(0, "ann", "challenge", "--direct", "--via", "b.test"); !strings.Contains(text, "confirmed by: b.test") {
 		t.Error(text)
 	}
 	l.p3do(0, "ann", "revoke", "--via", "b.test", "--yes")
@@ -52,7 +52,7 @@ func TestHomelessAreLogged(t *testing.T) {
 	l.kill("b.test")
 	l.restart("b.test")
 	want()
-	if text := l.p3do(6, "ann", "challenge", "--via", "b.test"); !ended.MatchString(text) {
+	if text := l.p3do(6, "ann", "challenge", "--direct", "--via", "b.test"); !ended.MatchString(text) {
 		t.Errorf("a challenge by a key that has ended: %s", text)
 	}
 }

@@ -45,6 +45,7 @@ func keysCommand(f *flags) *cobra.Command {
 func keyText(key node.Key) string {
 	text := fmt.Sprintf("%s\n  fingerprint: %s\n  signed by:   %s, until %s\n  said by:     %s\n",
 		key.Subject, key.Fingerprint, key.Signer, key.Expires.Format("2 Jan 2006"), key.Server)
+	text += handedText(key.Handed)
 	if key.Copy != nil {
 		text += "  home:        " + copyText(*key.Copy) + "\n"
 	}
@@ -52,6 +53,13 @@ func keyText(key node.Key) string {
 		return text + "  in its log:  not shown\n"
 	}
 	return text + loggedText(*key.Logged)
+}
+
+func handedText(all []keyserver.HandOver) (text string) {
+	for _, h := range all {
+		text += fmt.Sprintf("  handed over: %s: %s\n", h.Domain, h)
+	}
+	return text
 }
 
 func copyText(c node.CopyOf) string {
@@ -113,7 +121,16 @@ func twoKeys(err error, subject string, at pki.Domain) error {
 		return failure(err, hint)
 	}
 	return cli.Fail(cli.KeyChanged, hint+"   (and ask whoever runs "+changed.Subject+" which is theirs)",
-		"two keys of %s: DNS says %s, and the key server of %s says %s.", changed.Subject, changed.Pinned, at, changed.Shown)
+		"two keys of %s: DNS says %s, and the key server of %s says %s%s.", changed.Subject, changed.Pinned, at, changed.Shown, notHanded(err))
+}
+
+// notHanded says why the way from one key to the other does not hold.
+func notHanded(err error) string {
+	var wrong *pki.NotHandedError
+	if errors.As(err, &wrong) {
+		return ", and " + wrong.Why
+	}
+	return ""
 }
 
 // parseSubject reads a name, or a domain of which the name is then zero.

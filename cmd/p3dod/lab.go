@@ -24,6 +24,7 @@ func labCommand(f *flags) *cobra.Command {
 	var cfg lab.Config
 	c := &cobra.Command{Use: "lab", Short: "see a whole mesh on this machine", Long: labHelp, Args: cobra.NoArgs}
 	c.Flags().IntVarP(&cfg.Nodes, "nodes", "n", 5, "how many nodes")
+	c.Flags().IntVar(&cfg.Cells, "cells", 1, "how many cells the nodes are split into, each with a gateway to the next")
 	c.Flags().BoolVar(&cfg.Once, "once", false, "end after the demonstration")
 	c.Flags().Float64Var(&cfg.Loss, "loss", 0, "probability that a packet between two nodes is lost")
 	c.Flags().DurationVar(&cfg.Delay, "delay", 0, "by which each packet between two nodes is late")
@@ -39,6 +40,9 @@ func labCommand(f *flags) *cobra.Command {
 		}
 		if cfg.Nodes < lab.MinNodes || cfg.Nodes > lab.MaxNodes {
 			return cli.Fail(cli.Input, "p3dod lab -n 5", "-n is %d to %d.", lab.MinNodes, lab.MaxNodes)
+		}
+		if err := cfg.CheckCells(); err != nil {
+			return cli.Fail(cli.Input, "p3dod lab --cells 4 -n 20", "%v.", err)
 		}
 		return runLab(c, f, cfg)
 	}

@@ -7,11 +7,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/p3do/p3do/internal/cli"
+	"github.com/p3do/p3do/internal/dial"
+	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/keyserver/witness"
 	"github.com/p3do/p3do/node"
 	"github.com/p3do/p3do/pki"
 )
@@ -133,13 +138,16 @@ func (w *walk) restored() {
 	carol.shows("p3do check east.example # confirmed by south.example, west.example")
 	carol.shows("p3do check west.example # confirmed by east.example, south.example")
 	carol.shows(`p3do send bob@south.example "where are you?" # stored`)
-	w.users["bob"].shows("p3do read --requests # carol@north.example (vouched (2 peers)) ... where are you?")
+	w.users["bob"].shows("p3do read --requests # carol@north.example (unconfirmed), ... where are you?")
 }
 
 // without is what the page's table says of a folder in which something is missing.
 func (w *walk) without() {
-	w.newcomer("eve@east.example")
 	east := w.machines["east.example"]
+	before, _ := east.checkpointAt(east, "/v1/log/")
+	w.newcomer("eve@east.example")
+	w.shows(east, before+1)
+	w.copied(east)
 	east.end(syscall.SIGTERM)
 	whole := filepath.Join(w.t.TempDir(), "whole")
 	w.must(os.CopyFS(whole, os.DirFS(east.folder)))
@@ -152,6 +160,7 @@ func (w *walk) without() {
 		} else {
 			east.startsWithout(path, row[1])
 		}
+		w.copied(east)
 		east.end(syscall.SIGTERM)
 		w.must(os.RemoveAll(east.folder))
 		w.must(os.CopyFS(east.folder, os.DirFS(whole)))
@@ -227,4 +236,58 @@ func (w *walk) table() (rows [][2]string) {
 		w.t.Errorf("the table of the folder has %d rows", len(rows))
 	}
 	return rows
+}
+
+// shows waits until a machine's key log shows as many leaves: what a newcomer has is signed a moment after.
+func (w *walk) shows(m *machine, leaves int) {
+	w.t.Helper()
+	for deadline := time.Now().Add(2 * scriptWait); ; time.Sleep(20 * time.Millisecond) {
+		if shown, _ := m.checkpointAt(m, "/v1/log/"); shown >= leaves {
+			return
+		} else if time.Now().After(deadline) {
+			w.t.Fatalf("%s shows a log of %d leaves, want %d", m.domain, shown, leaves)
+		}
+	}
+}
+
+// copied waits until all who copy a machine's key log have what it shows. One that ends before, and comes back with an
+// older folder, signs nothing more: what it had signed is nowhere.
+func (w *walk) copied(m *machine) {
+	w.t.Helper()
+	own, ok := m.checkpointAt(m, "/v1/log/")
+	for _, domain := range domains {
+		peer := w.machines[domain]
+		for deadline := time.Now().Add(2 * scriptWait); ok && peer != m; time.Sleep(20 * time.Millisecond) {
+			if copied, kept := m.checkpointAt(peer, witness.Mirror(w.domainOf(m))); !kept || copied >= own {
+				break
+			} else if time.Now().After(deadline) {
+				w.t.Fatalf("%s has a copy of %d leaves of the log of %s, which shows %d", domain, copied, m.domain, own)
+			}
+		}
+	}
+}
+
+func (w *walk) domainOf(m *machine) pki.Domain {
+	domain, err := pki.ParseDomain(m.domain)
+	w.must(err)
+	return domain
+}
+
+// checkpointAt is how many leaves of m's log a machine shows; false: none, or it does not serve.
+func (m *machine) checkpointAt(at *machine, prefix string) (leaves int, ok bool) {
+	running, err := node.ReadRunning(at.folder)
+	if err != nil {
+		return 0, false
+	}
+	_, record, err := node.Record(at.folder)
+	m.walk.must(err)
+	ctx, reader, done := keyserver.Client{Dial: dial.Direct()}.ReadLog(m.t.Context(), keyserver.Endpoint{Address: running.KeyServer, CA: record.Fingerprint}, prefix)
+	defer done()
+	signed, err := reader.ReadEndpoint(ctx, "checkpoint")
+	if err != nil {
+		return 0, false
+	}
+	leaves, err = strconv.Atoi(strings.Split(string(signed), "\n")[1])
+	m.walk.must(err)
+	return leaves, true
 }

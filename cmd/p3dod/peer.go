@@ -16,7 +16,10 @@ const peerHelp = `Federate with the nodes of other domains. Both sides must add 
 
 const peerAddHelp = `Find a domain by DNS and its key server, countersign its key, and keep a link with
 it as soon as its operator has added this domain too. The first key seen for a domain
-is the one that is trusted; another one is refused.`
+is the one that is trusted; another one is refused.
+
+With --context NAME the peer hears that context of this node (p3dod context add), and so
+is in the cell of its peers; one that is a peer already hears it from now on.`
 
 const peerDropHelp = `Withdraw the countersignature of a domain's key: its link is closed, nothing that comes
 from it is relayed, and its word about other keys counts no more. Its key stays known.`
@@ -32,7 +35,8 @@ The key is taken if these are its words, and the log that was seen before is for
 func peerCommand(f *flags) *cobra.Command {
 	c := &cobra.Command{Use: "peer", Short: "join other domains", Long: peerHelp, Args: cobra.NoArgs, RunE: help}
 	add := &cobra.Command{Use: "add DOMAIN", Short: "federate with a domain", Long: peerAddHelp, Args: cobra.ExactArgs(1)}
-	add.RunE = func(c *cobra.Command, args []string) error { return peerAdd(c, f, args[0]) }
+	on := add.Flags().String("context", "", "the context of this node that it hears (default: as before, or the first one)")
+	add.RunE = func(c *cobra.Command, args []string) error { return peerAdd(c, f, args[0], *on) }
 	drop := &cobra.Command{Use: "drop DOMAIN", Short: "end the federation with a domain", Long: peerDropHelp, Args: cobra.ExactArgs(1)}
 	drop.RunE = func(c *cobra.Command, args []string) error { return peerDrop(c, f, args[0]) }
 	verify := &cobra.Command{Use: "verify DOMAIN", Short: "judge the key of a domain anew", Long: peerVerifyHelp, Args: cobra.ExactArgs(1)}
@@ -53,7 +57,7 @@ func peerCommand(f *flags) *cobra.Command {
 	return c
 }
 
-func peerAdd(c *cobra.Command, f *flags, text string) error {
+func peerAdd(c *cobra.Command, f *flags, text, on string) error {
 	domain, err := parseDomain(text)
 	if err != nil {
 		return err
@@ -62,8 +66,16 @@ func peerAdd(c *cobra.Command, f *flags, text string) error {
 	if err != nil {
 		return err
 	}
-	peer, err := control.AddPeer(c.Context(), domain)
-	if err != nil {
+	var peer node.PeerStatus
+	if on == "" {
+		peer, err = control.AddPeer(c.Context(), domain)
+	} else {
+		peer, err = control.AddPeerOn(c.Context(), domain, on)
+	}
+	switch {
+	case on != "" && errors.Is(err, node.ErrInput):
+		return contextFailure(err, f)
+	case err != nil:
 		return failure(err, "p3dod keys get "+text+" --dir "+f.dir)
 	}
 	return f.print(c, peer, peerLine(peer))
@@ -187,6 +199,9 @@ func peerLine(p node.PeerStatus) string {
 	linked := "not linked"
 	if p.Linked {
 		linked = "linked"
+	}
+	if p.Context != node.FirstContext {
+		linked += ", hears the context " + p.Context
 	}
 	return fmt.Sprintf("%s: %s, %s, since %s\n", p.Domain, p.State, linked, p.Since.Format("2 Jan 2006"))
 }

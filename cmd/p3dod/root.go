@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, s cli.Streams) int {
 	root.PersistentFlags().StringVar(&f.dir, "dir", defaultDir(), "folder of the node")
 	root.PersistentFlags().BoolVar(&f.json, "json", false, "print results as JSON")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(initCommand(&f), serveCommand(&f), peerCommand(&f), userCommand(&f), dnsCommand(&f), rotateCommand(&f), revokeCommand(&f), keysCommand(&f), statusCommand(&f), doctorCommand(&f), labCommand(&f), labUserCommand(&f))
+	root.AddCommand(initCommand(&f), serveCommand(&f), peerCommand(&f), contextCommand(&f), userCommand(&f), dnsCommand(&f), rotateCommand(&f), revokeCommand(&f), keysCommand(&f), statusCommand(&f), doctorCommand(&f), labCommand(&f), labUserCommand(&f))
 	return cli.Main(ctx, root, args, s)
 }
 

@@ -37,7 +37,7 @@ func TestScripts(t *testing.T) {
 		Condition: hasPrograms,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"labenv": labEnv, "capture": capture, "waitfile": waitFile, "endnode": endNode, "sql": runSQL, "waitout": waitOut, "exits": exits, "waitexits": waitExits,
-			"cut": cutNode, "nameserver": nameServer, "stub": stub, "zonetexts": zoneTexts, "responder": responder, "say": say,
+			"cut": cutNode, "nameserver": nameServer, "stub": stub, "zonetexts": zoneTexts, "responder": responder, "say": say, "onlyways": onlyWays,
 		},
 	})
 }

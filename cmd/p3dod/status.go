@@ -31,10 +31,13 @@ func statusCommand(f *flags) *cobra.Command {
 func statusText(s node.Status) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d servers and %d contexts of others known, the keys of %d domains confirmed\n", s.Domain, s.Servers, s.Known, s.Confirmed)
+	if s.LogAwaits != "" {
+		fmt.Fprintf(&b, "key log: %s: nothing more is signed in it until a peer's copy has them\n", s.LogAwaits)
+	}
 	for _, c := range s.Contexts {
-		fmt.Fprintf(&b, "context %s: %d listeners, %d members\n", c.ID, c.Listeners, c.Members)
-		fmt.Fprintf(&b, "  heard %d, duplicates %d, forwarded %d, rebroadcast %d, peeled %d, spoken %d%s\n",
-			c.Heard, c.Duplicates, c.Forwarded, c.Rebroadcast, c.Peeled, c.Spoken, dropText(c.Dropped))
+		b.WriteString(contextLine(c))
+		fmt.Fprintf(&b, "  heard %d, duplicates %d, forwarded %d, rebroadcast %d, peeled %d, crossed %d, spoken %d%s\n",
+			c.Heard, c.Duplicates, c.Forwarded, c.Rebroadcast, c.Peeled, c.Crossed, c.Spoken, dropText(c.Dropped))
 	}
 	slices.SortFunc(s.Links, func(a, b node.LinkStatus) int { return strings.Compare(a.Peer.String(), b.Peer.String()) })
 	for _, l := range s.Links {
@@ -48,6 +51,10 @@ func statusText(s node.Status) string {
 		fmt.Fprintf(&b, "lookups: answered %d, malformed %d, over %d, unsent %d\n", l.Answered, l.Malformed, l.Over, l.Unsent)
 	}
 	return b.String()
+}
+
+func contextLine(c node.ContextStatus) string {
+	return fmt.Sprintf("context %s: %d listeners, %d members (%s)\n", c.Name, c.Listeners, c.Members, c.ID)
 }
 
 func dropText(dropped map[string]uint64) string {

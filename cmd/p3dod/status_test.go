@@ -23,7 +23,7 @@ func TestStatusIsExplained(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"id", "listeners", "members"} { // which count nothing
+	for _, name := range []string{"name", "id", "listeners", "members"} { // which count nothing
 		delete(counters, name)
 	}
 	for reason := mor.DropEpoch; reason <= mor.DropMarksFull; reason++ {

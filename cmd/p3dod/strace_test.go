@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"github.com/p3do/p3do/dnstxt"
 	"github.com/p3do/p3do/internal/dnsserver"
 	"github.com/p3do/p3do/node"
@@ -32,16 +34,38 @@ func (c *calls) of(args ...string) *exec.Cmd {
 
 var connects = regexp.MustCompile(`connect\(\d+, \{sa_family=(AF_\w+), (?:sin_port=htons\((\d+)\), sin_addr=inet_addr\("([^"]+)"\)|sun_path="([^"]+)")?`)
 
-// ways are the addresses that were connected to over TCP, and how often; and all calls that lead
-// elsewhere, but to sockets in a folder.
+// ways is waysOf what was watched.
 func (c *calls) ways(t *testing.T, dir string) (to map[string]int, wrong []string) {
 	t.Helper()
 	raw, err := os.ReadFile(c.file)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return waysOf(string(raw), dir)
+}
+
+// onlyWays FILE ADDRESS... wants what strace wrote into a file to have connected to each of these, and to nothing else.
+func onlyWays(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: onlyways FILE ADDRESS...")
+	}
+	to, wrong := waysOf(ts.ReadFile(args[0]), "/")
+	for _, address := range args[1:] {
+		if to[address] == 0 {
+			ts.Fatalf("it has not connected to %s", address)
+		}
+		delete(to, address)
+	}
+	if len(to) > 0 || len(wrong) > 0 {
+		ts.Fatalf("it has connected to %v; and %s", to, wrong)
+	}
+}
+
+// waysOf are the addresses that were connected to over TCP, and how often; and all calls that lead
+// elsewhere, but to sockets in a folder.
+func waysOf(said, dir string) (to map[string]int, wrong []string) {
 	to = make(map[string]int)
-	for line := range strings.Lines(string(raw)) {
+	for line := range strings.Lines(said) {
 		if strings.Contains(line, "AF_INET") && strings.Contains(line, "SOCK_DGRAM") || strings.Contains(line, "sendto(") && strings.Contains(line, "sin_port") {
 			wrong = append(wrong, line)
 		}

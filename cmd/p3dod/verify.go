@@ -25,8 +25,11 @@ the log of keys shows to everybody. Neither a node nor DNS is needed.
 
   p3dod keys verify ann@a.test --ca FP --server 192.0.2.1:7443 --witness b.test=FP --witness c.test=FP
 
---save DIR keeps what was shown; --record, --proof and --descriptor verify that again without any
-network. --quorum is how many of the witnesses are to have cosigned in the last 7 days: all, if
+A fingerprint may be a former one: the way to the key in office is asked for there, and holds if each
+key on it handed over by its own word.
+
+--save DIR keeps what was shown; --record, --proof, --descriptor and --successions verify that again
+without any network. --quorum is how many of the witnesses are to have cosigned in the last 7 days: all, if
 nothing is said.`
 
 // verification is what the command was given.
@@ -36,6 +39,7 @@ type verification struct {
 	quorum        int
 	record, proof string
 	descriptors   []string
+	successions   string
 	save          string
 }
 
@@ -49,6 +53,7 @@ func keysVerify(f *flags) *cobra.Command {
 	c.Flags().StringVar(&v.record, "record", "", "file with the card or descriptor")
 	c.Flags().StringVar(&v.proof, "proof", "", "file with the proof")
 	c.Flags().StringArrayVar(&v.descriptors, "descriptor", nil, "file with the descriptor of the domain, or of a witness; several")
+	c.Flags().StringVar(&v.successions, "successions", "", "file with the words by which former keys handed over")
 	c.Flags().StringVar(&v.save, "save", "", "folder to keep record, proof and descriptors in")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		logged, err := v.run(c.Context(), args[0])
@@ -70,7 +75,7 @@ func (v *verification) run(ctx context.Context, text string) (keyserver.Logged, 
 		return keyserver.Logged{}, err
 	}
 	var shown keyserver.Shown
-	if v.record != "" || v.proof != "" || len(v.descriptors) > 0 {
+	if v.record != "" || v.proof != "" || len(v.descriptors) > 0 || v.successions != "" {
 		shown, err = v.read()
 	} else {
 		shown, err = v.fetch(ctx, of, by)
@@ -165,6 +170,15 @@ func (v *verification) read() (s keyserver.Shown, err error) {
 	if !keylog.IsProof(s.Proof) {
 		return s, cli.Fail(cli.Input, "", "%s is no proof of a log.", v.proof)
 	}
+	if v.successions != "" {
+		raw, err := readShort(v.successions, keyserver.MaxSuccessionsSize)
+		if err != nil {
+			return s, err
+		}
+		if s.Successions, err = keyserver.ParseSuccessions(raw); err != nil {
+			return s, cli.Fail(cli.Input, "", "%s has no successions: %v", v.successions, err)
+		}
+	}
 	for _, path := range v.descriptors {
 		raw, err := readShort(path, pki.MaxDescriptorSize)
 		if err != nil {
@@ -206,6 +220,9 @@ func saveShown(dir string, s keyserver.Shown) error {
 	}
 	write("record", s.Record)
 	write("proof", s.Proof)
+	if len(s.Successions) > 0 {
+		write("successions", keyserver.MarshalSuccessions(s.Successions))
+	}
 	for _, d := range s.Descriptors {
 		write(d.Domain.String()+".descriptor", d.Raw())
 	}
@@ -213,8 +230,8 @@ func saveShown(dir string, s keyserver.Shown) error {
 }
 
 func verifiedText(l keyserver.Logged) string {
-	return fmt.Sprintf("%s\n  fingerprint: %s\n  signed until: %s\n%s  witnesses:   %d of those you trust, and you want %d\n",
-		l.Subject, l.Fingerprint, l.Expires.Format("2 Jan 2006"), loggedText(l), l.Cosigned(), l.Quorum)
+	return fmt.Sprintf("%s\n  fingerprint: %s\n  signed until: %s\n%s%s  witnesses:   %d of those you trust, and you want %d\n",
+		l.Subject, l.Fingerprint, l.Expires.Format("2 Jan 2006"), handedText(l.Handed), loggedText(l), l.Cosigned(), l.Quorum)
 }
 
 // loggedText says where in the log a record is, and who has seen it.
@@ -244,7 +261,7 @@ func verifyFailure(err error, subject string) error {
 		return err
 	case errors.As(err, &changed):
 		return cli.Fail(cli.KeyChanged, "ask whoever runs "+changed.Subject+" which key is theirs",
-			"two keys of %s: you gave %s, and what is shown is by %s.", changed.Subject, changed.Pinned, changed.Shown)
+			"two keys of %s: you gave %s, and what is shown is by %s%s.", changed.Subject, changed.Pinned, changed.Shown, notHanded(err))
 	case errors.Is(err, keyserver.ErrContradicted), errors.Is(err, keylog.ErrProof), errors.Is(err, keylog.ErrCheckpoint):
 		return cli.Fail(cli.KeyChanged, "p3dod keys audit --since 7d", "%s is not what its log shows: %v.", subject, err)
 	case errors.Is(err, keyserver.ErrNotFound):

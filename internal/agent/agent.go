@@ -22,23 +22,24 @@ type Agent struct {
 	vault *vault.Vault
 	self  self
 
-	client  *session.Client              // nil: not connected
-	scanned *session.Client              // on which we have read the key log of our home
-	watched *session.Client              // on which we have looked at our own card
-	through pki.Domain                   // the node that the link leads, or led, to
-	since   time.Time                    // when it began
-	base    pki.Domain                   // where we are connected, or were: through, but while letters are fetched elsewhere
-	view    session.HomeView             // what that node says of the home
-	after   int64                        // the last item seen on this link
-	fresh   time.Time                    // when the directory was last asked for by freshen
-	claimed map[pki.Name]int64           // day up to which this link has claimed a contact's mailboxes; of no name: our own
-	keys    map[[32]byte]onion.ServerKey // parsed, by the hash of their bytes: parsing is dear
-	trouble map[string]error             // why messages were held back, by whose key it is about
-	warning map[string]error             // what to tell her without stopping, by what it is about
-	wrong   OwnKeyError                  // what was wrong with our own name when she was warned of it; zero: nothing
-	told    []notice                     // that stand in the folder still
-	ending  ExpiryError                  // of which she was warned last
-	counts  Counts
+	client    *session.Client              // nil: not connected
+	scanned   *session.Client              // on which we have read the key log of our home
+	scanTried time.Time                    // when that came to nothing
+	watched   *session.Client              // on which we have looked at our own card
+	through   pki.Domain                   // the node that the link leads, or led, to
+	since     time.Time                    // when it began
+	base      pki.Domain                   // where we are connected, or were: through, but while letters are fetched elsewhere
+	view      session.HomeView             // what that node says of the home
+	after     int64                        // the last item seen on this link
+	fresh     time.Time                    // when the directory was last asked for by freshen
+	claimed   map[pki.Name]int64           // day up to which this link has claimed a contact's mailboxes; of no name: our own
+	keys      map[[32]byte]onion.ServerKey // parsed, by the hash of their bytes: parsing is dear
+	trouble   map[string]error             // why messages were held back, by whose key it is about
+	warning   map[string]error             // what to tell her without stopping, by what it is about
+	wrong     OwnKeyError                  // what was wrong with our own name when she was warned of it; zero: nothing
+	told      []notice                     // that stand in the folder still
+	ending    ExpiryError                  // of which she was warned last
+	counts    Counts
 
 	card     []byte    // ours, as it was published last by this program; nil: it was not
 	recarded time.Time // when a letter that did not open had us look for newer keys
@@ -118,7 +119,7 @@ func (a *Agent) Counts() Counts { return a.counts }
 func (a *Agent) Trouble() []error { return emptied(a.trouble) }
 
 // Warnings returns, and forgets, what she is to be told though it stops nothing: a
-// *DNSAlteredError, an *OwnKeyError, or an *ExpiryError, each; and a
+// *DNSAlteredError, an *OwnKeyError, an *UnsureEntryError, an *UnshownLabelsError, an *UnreadLogError, a *ForkedError, or an *ExpiryError, each; and a
 // *TrustError for each contact who has ended her key, once, whichever program has heard of it.
 func (a *Agent) Warnings() []error {
 	a.warnOfEnd()

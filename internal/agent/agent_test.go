@@ -33,7 +33,7 @@ func TestConversation(t *testing.T) {
 	bob = open(t, bobs) // another program in the same folder
 	must(t, bob.Fetch(t.Context()))
 	got := shown(t, bob)
-	if len(got) != 1 || got[0].From != ann.self.name || got[0].Text != "hello" || got[0].Standing.Trust != Vouched || got[0].ID != first.ID {
+	if len(got) != 1 || got[0].From != ann.self.name || got[0].Text != "hello" || got[0].Standing.Trust != Unconfirmed || got[0].ID != first.ID {
 		t.Fatalf("read %+v", got)
 	}
 	wait(t, ann, first, mor.Acknowledged)
@@ -45,8 +45,9 @@ func TestConversation(t *testing.T) {
 		t.Errorf("ann read %q", texts)
 	}
 	send(t, ann, bob.self.name, "by the mailbox you gave me", mor.StoredThere)
-	if texts := read(t, bob); len(texts) != 1 {
-		t.Errorf("bob read %q", texts)
+	must(t, bob.Fetch(t.Context()))
+	if got := shown(t, bob); len(got) != 1 || got[0].Standing.Trust != Vouched { // he has looked her up to write
+		t.Errorf("bob read %+v", got)
 	}
 }
 

@@ -236,7 +236,9 @@ func (a *Agent) restored(saved savedFolder, id identity) error {
 	if a.self, err = id.self(); err != nil {
 		return err
 	}
-	return a.vault.Update(func(tx *vault.Tx) error { return errors.Join(vacant(tx), save(tx, keyIdentity, id)) })
+	return a.vault.Update(func(tx *vault.Tx) error {
+		return errors.Join(vacant(tx), save(tx, keyTwin, twin{Restored: true, Began: a.now().UTC()}), save(tx, keyIdentity, id))
+	})
 }
 
 // Restored returns whose folder it is: a name, or "key:" and a fingerprint; begun says that New

@@ -1,21 +1,21 @@
 package agent
 
 import (
-	"context"
 	"encoding/hex"
 	"slices"
+	"strings"
 	"time"
 
-	"github.com/p3do/p3do/internal/session"
 	"github.com/p3do/p3do/internal/vault"
 	"github.com/p3do/p3do/pki"
 )
 
-// maxObjections is how many challenges are kept; what is more is not taken in. Those under the names
-// of contacts are always, up to maxObjectionsOf of one name.
+// How many challenges are kept. Those under the names of contacts are always, up to maxObjectionsOf of one name,
+// and that by the key that is known for her is one of these. Others have room beside them.
 const (
-	maxObjections   = 4096
-	maxObjectionsOf = 8
+	maxObjections     = 4096
+	maxObjectionsFrom = 1024 // under the names of one domain
+	maxObjectionsOf   = 8
 )
 
 // A Challenged says that the owner of another key objects to the one that is shown for a name.
@@ -26,24 +26,6 @@ type Challenged struct {
 	Record string          `json:"record,omitempty"` // SHA-256 of the record of the entry that she did not make, in hexadecimal
 }
 
-// Challenge says that whatever other key is shown under the user's name is not by her: her identity
-// key signs that. It is handed in at the node of via; without one at the home, and at some others that
-// the folder knows. record is the entry of the key log that she found, zero if none. Errors: ErrNoHome
-// if the key was never certified, ErrNotHandedIn, a *session.Error if a node refuses.
-func (a *Agent) Challenge(ctx context.Context, via pki.Domain, record [32]byte) (HandedIn, error) {
-	certificate, err := a.certified()
-	if err != nil {
-		return HandedIn{}, err
-	}
-	c, err := a.self.key.Challenge(certificate, record, a.now())
-	if err != nil {
-		return HandedIn{}, err
-	}
-	in := HandedIn{Name: c.Name(), Key: c.Key().Fingerprint()}
-	in.At, err = a.handOut(ctx, via, func(ctx context.Context, s *session.Client) error { return s.Challenge(ctx, c.Raw()) })
-	return in, err
-}
-
 // keepChallenge takes in that somebody objects to other keys than hers under her name. The newest of a
 // key is kept.
 func (a *Agent) keepChallenge(tx *vault.Tx, raw []byte) error {
@@ -52,7 +34,7 @@ func (a *Agent) keepChallenge(tx *vault.Tx, raw []byte) error {
 		return nil
 	}
 	known, err := a.knownOf(tx, c.Domain())
-	if err != nil || c.Check(known, a.now()) != nil {
+	if err != nil || c.Check(known, a.now()) != nil || hasEnded(tx, c.Name(), c.Key().Fingerprint()) {
 		return err
 	}
 	of := prefixObject + c.Name().String() + "/"
@@ -61,20 +43,101 @@ func (a *Agent) keepChallenge(tx *vault.Tx, raw []byte) error {
 		if held, err := pki.ParseChallenge(before); err != nil || !c.Issued.After(held.Issued) {
 			return err
 		}
-	} else if room, err := roomForObjection(tx, c.Name(), of); err != nil || !room {
+	} else if room, err := a.roomForObjection(tx, c); err != nil || !room {
 		return err
 	}
 	tx.Put(key, raw)
 	return nil
 }
 
-func roomForObjection(tx *vault.Tx, name pki.Name, of string) (bool, error) {
+// roomForObjection makes room for one more, if there can be. Of whoever has most one gives way: of a name in
+// the domain, if that has too many, or of a domain in all; and if all have as many, none does. So a home that
+// has its users object, or makes them up, fills no room of others with few names.
+func (a *Agent) roomForObjection(tx *vault.Tx, c pki.Challenge) (bool, error) {
+	name, of := c.Name().String(), prefixObject+c.Name().String()+"/"
 	some, err := count(tx, of)
-	if err != nil || some >= maxObjectionsOf || has(tx, prefixContact+name.String()) {
-		return err == nil && some < maxObjectionsOf, err
+	if err != nil {
+		return false, err
 	}
-	all, err := count(tx, prefixObject)
-	return all < maxObjections, err
+	known, met, err := load[contact](tx, prefixContact+name)
+	switch {
+	case err != nil || some >= maxObjectionsOf && known.Identity != c.Key().Fingerprint():
+		return false, err
+	case some >= maxObjectionsOf:
+		return true, dropFirst(tx, of)
+	case met:
+		return true, nil
+	}
+	all, domains, names, err := objectionsOfOthers(tx)
+	if err != nil {
+		return false, err
+	}
+	domain := c.Domain().String()
+	from := domain
+	if all >= maxObjections && domains[domain] < maxObjectionsFrom {
+		if from = most(domains, nil); domains[from] < domains[domain]+2 {
+			return false, nil
+		}
+	} else if domains[domain] < maxObjectionsFrom {
+		return true, nil
+	}
+	crowd := most(names, func(n string) bool { return strings.HasSuffix(n, "@"+from) })
+	if from == domain && names[crowd] < names[name]+2 {
+		return false, nil
+	}
+	return true, dropFirst(tx, prefixObject+crowd+"/")
+}
+
+// objectionsOfOthers counts the challenges that are not under the name of a contact: all, and of each domain
+// and name.
+func objectionsOfOthers(tx *vault.Tx) (all int, domains, names map[string]int, err error) {
+	domains, names = make(map[string]int), make(map[string]int)
+	err = tx.Range(prefixObject, func(key string, _ []byte) error {
+		name, _, _ := strings.Cut(key[len(prefixObject):], "/")
+		if !has(tx, prefixContact+name) {
+			_, domain, _ := strings.Cut(name, "@")
+			all, domains[domain], names[name] = all+1, domains[domain]+1, names[name]+1
+		}
+		return nil
+	})
+	return all, domains, names, err
+}
+
+// most is who has most, of those that are asked for: the first of several.
+func most(counts map[string]int, of func(string) bool) (who string) {
+	for name, n := range counts {
+		if (of == nil || of(name)) && (who == "" || n > counts[who] || n == counts[who] && name < who) {
+			who = name
+		}
+	}
+	return who
+}
+
+// dropFirst deletes the first record of a prefix.
+func dropFirst(tx *vault.Tx, prefix string) error {
+	first := ""
+	err := tx.Range(prefix, func(key string, _ []byte) error {
+		if first == "" {
+			first = key
+		}
+		return nil
+	})
+	if first != "" {
+		tx.Delete(first)
+	}
+	return err
+}
+
+// sweepObjections forgets those that count no more: of keys and names that have ended, and those that ran out
+// so long ago that no clock begins by their end.
+func (a *Agent) sweepObjections(tx *vault.Tx) error {
+	return tx.Range(prefixObject, func(key string, raw []byte) error {
+		c, err := pki.ParseChallenge(raw)
+		if err != nil || hasEnded(tx, c.Name(), c.Key().Fingerprint()) || a.now().Sub(c.Ends()) > pki.LogPatience {
+			tx.Delete(key)
+		}
+		return nil
+	})
 }
 
 // objections are the challenges under a name that count now: none of a key that was revoked, or for
@@ -85,14 +148,17 @@ func (a *Agent) objections(tx *vault.Tx, name pki.Name) (all []pki.Challenge, er
 		if err != nil {
 			return err
 		}
-		own := c.Key().Fingerprint()
-		ended := has(tx, prefixRevoked+own.String()) || has(tx, prefixEnded+name.String()+"/"+own.String())
-		if !ended && a.now().Before(c.Ends()) {
+		if !hasEnded(tx, name, c.Key().Fingerprint()) && a.now().Before(c.Ends()) {
 			all = append(all, c)
 		}
 		return nil
 	})
 	return all, err
+}
+
+// hasEnded tells whether a key was revoked, or a name has ended for it.
+func hasEnded(tx *vault.Tx, name pki.Name, key pki.Fingerprint) bool {
+	return has(tx, prefixRevoked+key.String()) || has(tx, prefixEnded+name.String()+"/"+key.String())
 }
 
 // stall stops the clock of another key than the known one for as long as somebody objects to it; when a

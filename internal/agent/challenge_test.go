@@ -3,6 +3,7 @@ package agent
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -93,6 +94,89 @@ func TestChallengesAreBounded(t *testing.T) {
 		}
 		return err
 	}))
+}
+
+// Those that a home has made up fill the room of its own names at most; one under the name of somebody else has a
+// place, of a contact too, and by the key that is known for her before all others.
+func TestChallengeRoomsOfOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "a.test", "b.test", "c.test")
+	w.agree(nil)
+	w.directory()
+	ann, bob, carol := w.user(w.domains["b.test"]), w.user(w.domains["b.test"]), w.user(w.domains["c.test"])
+	made := func(tx *vault.Tx, name string, n int) {
+		for i := range n {
+			tx.Put(fmt.Sprintf("%s%s/%064d", prefixObject, name, i), []byte("one"))
+		}
+	}
+	w.met(ann)
+	must(t, w.a.vault.Update(func(tx *vault.Tx) error {
+		for i := range maxObjectionsFrom / maxObjectionsOf {
+			made(tx, fmt.Sprintf("x%d@b.test", i), maxObjectionsOf)
+		}
+		for i := range maxObjections - maxObjectionsFrom {
+			made(tx, fmt.Sprintf("x%d@y%d.test", i, i%8), 1)
+		}
+		made(tx, ann.name.String(), maxObjectionsOf)
+		return nil
+	}))
+	object := func(s somebody, want bool) {
+		t.Helper()
+		c, err := s.key.Challenge(s.cert, [32]byte{}, w.a.now())
+		must(t, err)
+		var held bool
+		must(t, w.a.vault.Update(func(tx *vault.Tx) error {
+			err := w.a.keepChallenge(tx, c.Raw())
+			held = has(tx, prefixObject+s.name.String()+"/"+s.key.Fingerprint().String())
+			return err
+		}))
+		if held != want {
+			t.Errorf("%s: held %t", s.name, held)
+		}
+	}
+	other, err := pki.NewIdentityKey(rand.Reader)
+	must(t, err)
+	object(w.certified(w.domains["b.test"], ann.name, other), false)
+	object(ann, true)
+	object(bob, true)
+	object(carol, true)
+	must(t, w.a.vault.View(func(tx *vault.Tx) error {
+		all, of, names, err := objectionsOfOthers(tx)
+		if all != maxObjections || of["b.test"] > maxObjectionsFrom || names[bob.name.String()] != 1 {
+			t.Errorf("%d in all, %d of b.test", all, of["b.test"])
+		}
+		return err
+	}))
+}
+
+// A revocation ends what its key has objected to, also if there is no room for it beside those of others; what
+// has ended, or ran out long ago, goes when the feed is read again.
+func TestEndedObjectionsGo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "a.test", "b.test")
+	w.agree(nil)
+	w.directory()
+	bob, carol := w.user(w.domains["b.test"]), w.user(w.domains["b.test"])
+	c, err := bob.key.Challenge(bob.cert, [32]byte{}, w.a.now())
+	must(t, err)
+	old, err := carol.key.Challenge(carol.cert, [32]byte{}, w.a.now().Add(-pki.ChallengeLifetime+time.Minute))
+	must(t, err)
+	w.hear(c.Statement(), old.Statement())
+	if n := len(keysOf(t, w.a, prefixObject)); n != 2 {
+		t.Fatalf("%d are kept", n)
+	}
+	must(t, w.a.vault.Update(func(tx *vault.Tx) error { return save(tx, prefixTally+prefixEnded, maxEnded) }))
+	ended, err := w.domains["b.test"].RevokeName(bob.cert, w.a.now())
+	must(t, err)
+	w.hear(ended.Statement(), c.Statement())
+	if n := len(keysOf(t, w.a, prefixObject)); n != 1 {
+		t.Errorf("%d are kept after one has ended", n)
+	}
+	w.now = w.now.Add(pki.LogPatience + time.Hour)
+	must(t, w.a.vault.Update(w.a.sweepObjections))
+	if n := len(keysOf(t, w.a, prefixObject)); n != 0 {
+		t.Errorf("%d are kept", n)
+	}
 }
 
 func parsedName(t *testing.T, text string) pki.Name {

@@ -1,12 +1,12 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
 	"time"
 
-	"github.com/p3do/p3do/internal/session"
 	"github.com/p3do/p3do/internal/vault"
 	"github.com/p3do/p3do/internal/words"
 	"github.com/p3do/p3do/pki"
@@ -44,6 +44,7 @@ type Report struct {
 	Shown   pki.Fingerprint `json:"shown,omitzero"`  // another key than that, which is shown now
 	Ended   bool            `json:"ended"`           // her domain has ended the name
 	Offline bool            `json:"offline"`         // the key server of her home did not answer
+	Denied  bool            `json:"denied"`          // it said, twice, that there is nobody of that name
 	Devices int             `json:"devices"`         // of hers as her card lists them, beside the one with her key
 	Newest  time.Time       `json:"newest,omitzero"` // since when the newest of these is one
 	Home    *DomainReport   `json:"home"`            // of her domain, or of the domain itself
@@ -83,7 +84,7 @@ type Said struct {
 }
 
 // Problem is why nothing may be sent to the subject, or what speaks against its key though
-// sending goes on: a *TrustError or a *DNSAlteredError. It is nil if all is well.
+// sending goes on: a *TrustError, a *DNSAlteredError or a *ForkedError. It is nil if all is well.
 func (r Report) Problem() error { return r.problem }
 
 // Check looks at all there is about a key, with what the node that we are connected to has
@@ -103,6 +104,8 @@ func (a *Agent) Check(ctx context.Context, s Subject) (Report, error) {
 	if s.Name != was {
 		r.MovedFrom = was
 	}
+	_, r.Denied = a.warning[deniedBy(s.Name)]
+	delete(a.warning, deniedBy(s.Name)) // the report tells
 	return r, err
 }
 
@@ -134,10 +137,6 @@ func (a *Agent) ask(ctx context.Context, s Subject) (now Subject, shown pki.Fing
 // asked is the identity key in the card of a name.
 func (a *Agent) asked(ctx context.Context, s Subject) (shown pki.Fingerprint, err error) {
 	card, err := a.look(ctx, s.Name)
-	var refused *session.Error
-	if errors.As(err, &refused) && refused.Code == session.Unavailable {
-		return shown, &HomeError{Domain: s.Domain, Cause: err}
-	}
 	if err != nil {
 		return shown, err
 	}
@@ -190,9 +189,7 @@ func ofDomain(s standing) Report {
 	if s.held() {
 		r.Shown = s.strange()
 	}
-	if r.problem = s.err(); r.problem == nil {
-		r.problem = s.altered()
-	}
+	r.problem = cmp.Or(s.err(), s.altered(), s.forked())
 	return r
 }
 
@@ -219,9 +216,7 @@ func ofPerson(p person) Report {
 	if p.changed() {
 		r.Shown = p.evidence.Home
 	}
-	if r.problem = p.err(); r.problem == nil {
-		r.problem = p.home.altered()
-	}
+	r.problem = cmp.Or(p.err(), p.home.altered(), p.home.forked())
 	return r
 }
 
@@ -344,8 +339,9 @@ func (a *Agent) verify(tx *vault.Tx, name pki.Name, key pki.Fingerprint) error {
 	return err
 }
 
-// verifyDomain pins the key of a domain's authority, for good.
+// verifyDomain pins the key of a domain's authority, for good. Who watches its log is counted anew.
 func (a *Agent) verifyDomain(tx *vault.Tx, s standing, key pki.Fingerprint) error {
+	s.pin.Wanted = 0
 	if s.pinned && s.pin.Key == key {
 		if _, err := a.enlist(tx, maxList, listed{s.domain, key}); err != nil {
 			return err

@@ -30,42 +30,88 @@ const (
 	maxClaimed = 900
 )
 
-// meet returns the contact of that name, made and pinned if need be. Her key is trusted as
-// soon as her home is confirmed, and has certified it: by is the authority that did; until then
-// another one may take its place. Errors: a *pki.KeyChangedError if the name is pinned to another
-// identity.
+// meet returns the contact of that name, made and pinned if need be. Her key is pinned as soon as her
+// home is confirmed, and has certified it (by is the authority that did), and shows it in its log, if it
+// keeps one; until then another one that has come further may take its place. Errors: a *pki.KeyChangedError
+// if the name is another identity's.
 func (a *Agent) meet(tx *vault.Tx, name pki.Name, identity, by pki.Fingerprint) (contact, error) {
 	c, ok, err := load[contact](tx, prefixContact+name.String())
 	if err != nil {
 		return contact{}, err
 	}
-	trust, err := a.firstTrust(tx, name.Domain(), by)
+	now, err := a.firstTrust(tx, name, identity, by)
 	if err != nil {
 		return contact{}, err
 	}
-	if ok && (c.Identity == identity || c.Trust > pki.Untrusted || trust == pki.Untrusted) {
-		if err := pki.CheckPin(c.Identity, identity, name.String()); err != nil || c.Trust >= trust {
+	if ok && (c.Identity == identity || !now.further(c)) {
+		if err := pki.CheckPin(c.Identity, identity, name.String()); err != nil || !now.further(c) {
 			return c, err
 		}
-		c.Trust = trust
+		c.Trust, c.Provisional = now.Trust, now.Provisional
 		return c, save(tx, prefixContact+name.String(), c)
 	}
-	mine, err := a.self.contact(identity)
-	if err != nil {
+	if now.Mine, err = a.self.contact(identity); err != nil {
 		return contact{}, err
 	}
 	tx.Delete(prefixDisowned + identity.String())
-	c = contact{Identity: identity, Trust: trust, Mine: mine, Met: a.now()}
-	if trust > pki.Untrusted {
+	now.Identity, now.Met = identity, a.now()
+	if now.certified() {
 		old, moved, err := inherited(tx, name, identity)
 		if err != nil {
 			return contact{}, err
 		}
 		if moved {
-			c = old
+			now = old
 		}
 	}
-	return c, c.settled(tx, name)
+	return now, now.settled(tx, name)
+}
+
+// firstTrust is what trust there is in the key of somebody who is met now, and whom that authority
+// has certified, as a contact that is not more than that.
+func (a *Agent) firstTrust(tx *vault.Tx, name pki.Name, identity, by pki.Fingerprint) (c contact, err error) {
+	_, pinned, err := loadPin(tx, name.Domain())
+	if err != nil || !pinned {
+		return c, err
+	}
+	line, err := a.anchors(tx, name.Domain(), pki.Fingerprint{})
+	if !slices.ContainsFunc(line, func(ca pki.CACert) bool { return ca.Fingerprint() == by }) {
+		return c, err
+	}
+	proven, err := a.proven(tx, name, identity)
+	if c.Provisional = !proven; proven {
+		c.Trust = pki.FirstSeen
+	}
+	return c, err
+}
+
+// proven tells whether the log of a name's home has shown a key as hers, if it keeps one, and nobody
+// objects.
+func (a *Agent) proven(tx *vault.Tx, name pki.Name, key pki.Fingerprint) (bool, error) {
+	log, _, err := a.logged(tx, name, key)
+	if err != nil || log.State != pki.NoLog && (log.State != pki.LogCurrent || log.Newest != key) {
+		return false, err
+	}
+	objected, err := a.objected(tx, name, key)
+	return !objected, err
+}
+
+// objected tells whether the owner of another key objects to one that is a name's.
+func (a *Agent) objected(tx *vault.Tx, name pki.Name, key pki.Fingerprint) (bool, error) {
+	all, err := a.objections(tx, name)
+	return slices.ContainsFunc(all, func(c pki.Challenge) bool { return c.Against(key) }), err
+}
+
+// certified tells whether a contact's home was confirmed, and had certified her, when we knew her.
+func (c contact) certified() bool { return c.Provisional || c.Trust > pki.Untrusted }
+
+// further tells whether more is known of a contact's key than of another's: first that her home is
+// confirmed, and then that its log shows the key.
+func (c contact) further(than contact) bool {
+	if c.Trust == than.Trust {
+		return c.certified() && !than.certified()
+	}
+	return c.Trust > than.Trust
 }
 
 // stated takes in what a contact says of herself in a message, if nothing newer is known. By her
@@ -229,7 +275,7 @@ func (a *Agent) look(ctx context.Context, name pki.Name) (pki.SignedCard, error)
 			return card, err
 		}
 		if f.Denied {
-			a.warning["the card of "+name.String()] = &DeniedError{name}
+			card, f = a.lookOver(ctx, name, card, f)
 		}
 		enough, err := a.sawPlace(card, f.Proof)
 		if err != nil || enough || f.Away || again == 0 {
@@ -243,6 +289,20 @@ func (a *Agent) look(ctx context.Context, name pki.Name) (pki.SignedCard, error)
 		}
 	}
 }
+
+// lookOver looks once more when a home said that there is nobody whom another server showed: she may have come in
+// between, and of that nobody is to be accused. If the home says so again, or nothing, there is a warning.
+func (a *Agent) lookOver(ctx context.Context, name pki.Name, card pki.SignedCard, f found) (pki.SignedCard, found) {
+	now, again, err := a.lookOnce(ctx, name)
+	if err == nil && !again.Denied && !again.Away {
+		return now, again
+	}
+	a.warning[deniedBy(name)] = &DeniedError{name}
+	return card, f
+}
+
+// deniedBy is which warning a DeniedError is.
+func deniedBy(name pki.Name) string { return "the card of " + name.String() }
 
 func (a *Agent) lookOnce(ctx context.Context, name pki.Name) (pki.SignedCard, found, error) {
 	f, err := a.lookedUp(ctx, name)

@@ -46,7 +46,7 @@
 // A contact's pin is on her identity key. It stays if her home shows another one, and if her
 // domain ends her name; her own revocation drops it, what is on its way to her is tried no
 // more, and the user is told once, by whichever program comes next ([Agent.Warnings], Config.Tell). Our own name is looked up as well, once an hour: a home that shows another key under it
-// is told of.
+// is told of. Its key log is read to the end (scan.go): so is an entry for our name that is of no card of our key, and a log that is not shown.
 //
 // A card comes with a proof that it is in the key log of its home, if that keeps one; it is verified under
 // the log's key in the home's descriptor, and counts who has cosigned of those on the list that watch

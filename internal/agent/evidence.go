@@ -18,6 +18,7 @@ type standing struct {
 	evidence pki.Evidence
 	verdict  pki.Verdict
 	line     []pki.CACert // by which what it certified is judged: the one in use first; none: it is not known
+	fork     *forked      // of its key log, which froze it; nil: none
 	since    time.Time    // from when on all who vouch for it have had its key
 }
 
@@ -71,6 +72,14 @@ func (s standing) altered() error {
 	return &DNSAlteredError{Domain: s.domain, Known: s.verdict.Key, Shown: s.evidence.DNS.Key, Verdict: s.verdict}
 }
 
+// forked is what to warn of if the domain's key log has two histories; nil if not.
+func (s standing) forked() error {
+	if s.fork == nil {
+		return nil
+	}
+	return &ForkedError{s.domain, s.fork.Says}
+}
+
 // judged judges a domain by all that is known.
 func (a *Agent) judged(tx *vault.Tx, domain pki.Domain) (standing, error) {
 	b, err := a.bench(tx)
@@ -87,6 +96,9 @@ func (a *Agent) judgedBy(tx *vault.Tx, b bench, domain pki.Domain) (s standing, 
 		return s, err
 	}
 	if s.evidence, err = a.evidence(tx, b, domain); err != nil {
+		return s, err
+	}
+	if s.fork, err = a.frozen(tx, domain); err != nil {
 		return s, err
 	}
 	if s.line, err = a.anchors(tx, domain, s.evidence.Home); err != nil {
@@ -124,6 +136,11 @@ func (a *Agent) evidence(tx *vault.Tx, b bench, domain pki.Domain) (e pki.Eviden
 		known = e.Home
 	}
 	e.DNS = b.dns(domain, known)
+	if f, err := a.frozen(tx, domain); err != nil {
+		return e, err
+	} else if f != nil {
+		e.Log = pki.LogEvidence{State: pki.LogForked}
+	}
 	heirs, err := a.heirs(tx, domain, p)
 	commitments := make([]pki.Commitment, len(heirs))
 	for i, h := range heirs {
@@ -266,7 +283,7 @@ func (a *Agent) follow(tx *vault.Tx, b bench, domain pki.Domain) (changed bool, 
 	}
 	next := s.verdict.Pin(s.evidence.Pin)
 	if next.Key == s.pin.Key {
-		return false, a.confirm(tx, s)
+		return false, errors.Join(a.confirm(tx, s), a.noteWanted(tx, b, s))
 	}
 	d, ok, err := a.descriptorBy(tx, domain, next.Key)
 	if err != nil || !ok {
@@ -287,7 +304,7 @@ func (a *Agent) confirm(tx *vault.Tx, s standing) error {
 // adopt pins another key of a domain, whose descriptor is d. What handed over to it is kept,
 // for what that had certified.
 func (a *Agent) adopt(tx *vault.Tx, s standing, next pki.Pin, d pki.SignedDescriptor) error {
-	fresh := pin{Key: next.Key, Trust: next.Trust, Since: a.now(), Log: s.pin.Log}
+	fresh := pin{Key: next.Key, Trust: next.Trust, Since: a.now(), Log: s.pin.Log, Wanted: s.pin.Wanted}
 	if s.verdict.Row == pki.RowRotated {
 		heirs, err := a.heirs(tx, s.domain, s.pin)
 		if err != nil {
@@ -334,20 +351,6 @@ func reread(tx *vault.Tx, s standing) error {
 func (b bench) relays(s standing, now time.Time) (may, young bool) {
 	since, ok := b.stood(s.domain, s.pin.Key)
 	return ok && s.confirmed(), now.Sub(since) < mor.LongStanding
-}
-
-// firstTrust is what trust there is in the key of somebody who is met now, and whom that authority
-// has certified: her home's, at most.
-func (a *Agent) firstTrust(tx *vault.Tx, domain pki.Domain, by pki.Fingerprint) (pki.Trust, error) {
-	_, pinned, err := loadPin(tx, domain)
-	if err != nil || !pinned {
-		return pki.Untrusted, err
-	}
-	line, err := a.anchors(tx, domain, pki.Fingerprint{})
-	if !slices.ContainsFunc(line, func(ca pki.CACert) bool { return ca.Fingerprint() == by }) {
-		return pki.Untrusted, err
-	}
-	return pki.FirstSeen, err
 }
 
 // present is why nothing can be said of a domain: that it is not known at all.

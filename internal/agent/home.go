@@ -408,6 +408,9 @@ func (a *Agent) publish(ctx context.Context, id identity, certificate pki.UserCe
 	if err != nil || there || !now.Before(certificate.NotAfter()) {
 		return err
 	}
+	if err := a.lookBefore(ctx); err != nil {
+		return err
+	}
 	card, err := a.sign(pki.Card{
 		Certificate: certificate, Serial: uint64(now.UnixMilli()), Issued: now, Expires: now.Add(pki.CardLifetime), Spools: spools,
 	})

@@ -356,6 +356,11 @@ func (a *Agent) settle(id identity) (err error) {
 		if err := vacant(tx); err != nil {
 			return err
 		}
+		if id.Restored {
+			if err := save(tx, keyTwin, twin{Restored: true, Began: a.now().UTC()}); err != nil {
+				return err
+			}
+		}
 		return errors.Join(save(tx, keyIdentity, id), a.makeRevoker(tx, id))
 	})
 }

@@ -172,12 +172,17 @@ func (a *Agent) welcome(tx *vault.Tx, m message.Content, identity pki.Fingerprin
 	return found, err
 }
 
-// welcomed takes somebody who has shown an invitation for a contact; it is used then.
-func welcomed(tx *vault.Tx, key string, name pki.Name, c *contact) error {
+// welcomed takes somebody who has shown an invitation for a contact; it is used then. That shows her key
+// as well as the log of her home does.
+func (a *Agent) welcomed(tx *vault.Tx, key string, name pki.Name, c *contact) error {
 	if key == "" {
 		return nil
 	}
 	i, _, err := load[invited](tx, key)
+	objected, failed := a.objected(tx, name, c.Identity)
+	if err = cmp.Or(err, failed); err == nil && c.Provisional && !objected {
+		c.Trust, c.Provisional = pki.FirstSeen, false
+	}
 	i.By = name.String()
 	if err == nil {
 		err = choose(tx, name, c)

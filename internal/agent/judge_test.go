@@ -59,18 +59,24 @@ func TestCertificateEndsWhileWaiting(t *testing.T) {
 	}
 }
 
-// pinContact has a meet another user.
+// pinContact has a meet another user, as if it had looked her up.
 func pinContact(t *testing.T, a, other *Agent) {
 	t.Helper()
 	self, err := other.Self()
 	must(t, err)
 	must(t, a.vault.Update(func(tx *vault.Tx) error {
-		c, err := a.meet(tx, self.Name, self.Fingerprint, self.HomeKey)
-		if err == nil {
-			err = choose(tx, self.Name, &c)
-		}
-		return err
+		return meetPinned(tx, a, self.Name, self.Fingerprint, self.HomeKey)
 	}))
+}
+
+// meetPinned has a know somebody by her own choice, and her key, if her home is confirmed.
+func meetPinned(tx *vault.Tx, a *Agent, name pki.Name, key, by pki.Fingerprint) error {
+	c, err := a.meet(tx, name, key, by)
+	if err == nil && c.Provisional {
+		c.Trust, c.Provisional, c.Chosen = pki.FirstSeen, false, true
+		return c.settled(tx, name)
+	}
+	return errors.Join(err, choose(tx, name, &c))
 }
 
 // letterOf is a letter as the home hands it out, of a text that is changed after it was made

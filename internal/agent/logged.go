@@ -19,7 +19,7 @@ type logPlace struct {
 	Index    int64                 `json:"index"`           // of the entry, from 0
 	Size     int64                 `json:"size"`            // entries under the head
 	Since    time.Time             `json:"since,omitzero"`  // of the entry, as the home says
-	Seen     time.Time             `json:"seen,omitzero"`   // by when others had cosigned it, at the first look-up that showed this key; zero: nobody has
+	Seen     time.Time             `json:"seen,omitzero"`   // when a look-up first showed this key with enough cosignatures; zero: none has
 	Watchers []keyserver.Witnessed `json:"watchers"`        // who is known to watch the log, and whether they have cosigned
 	Wanted   int                   `json:"wanted"`          // how many of them are to have
 }
@@ -36,6 +36,39 @@ const (
 // wanted is how many of those who watch a log are to have cosigned it: two, but fewer than there are, so
 // that one who is gone, or is no peer of that domain any more, stops nothing.
 func wanted(watchers int) int { return max(0, min(quorum, watchers-1)) }
+
+// quorumOf are the domains that watch the log of another, and how many of them are to have cosigned it: as
+// many as ever were while we knew the domain, though some are its peers no more.
+func (a *Agent) quorumOf(tx *vault.Tx, b bench, of pki.Domain) (watch []keylog.Witness, want int, err error) {
+	p, _, err := loadPin(tx, of)
+	if err != nil {
+		return nil, 0, err
+	}
+	peers, err := a.watchers(tx, b, of, pki.Mutual)
+	if err != nil {
+		return nil, 0, err
+	}
+	watch, err = a.watchers(tx, b, of, pki.Countersigned)
+	return watch, max(p.Wanted, wanted(len(peers))), err
+}
+
+// noteWanted keeps how many watchers are wanted of a pinned domain: that number only grows, until its owner
+// accepts the domain's key anew. So a home that parts with its peers has its log seen by no fewer.
+func (a *Agent) noteWanted(tx *vault.Tx, b bench, s standing) error {
+	if !s.pinned || !s.pin.Log || s.pin.Wanted >= quorum {
+		return nil
+	}
+	peers, err := a.watchers(tx, b, s.domain, pki.Mutual)
+	if err != nil || wanted(len(peers)) <= s.pin.Wanted {
+		return err
+	}
+	p, _, err := loadPin(tx, s.domain) // as it was left
+	if err != nil {
+		return err
+	}
+	p.Wanted = wanted(len(peers))
+	return savePin(tx, s.domain, p)
+}
 
 // cosigned is how many have cosigned the head at all, and how many of late.
 func (p logPlace) cosigned(now time.Time) (ever, fresh []keyserver.Witnessed) {
@@ -62,16 +95,13 @@ func (p logPlace) evidence(now time.Time) pki.LogEvidence {
 	return pki.LogEvidence{State: pki.LogCurrent, Newest: p.Identity, Since: p.Seen}
 }
 
-// seen is by when as many as are wanted, and one at least, had cosigned the head. By one less it may be that
-// only somebody says so whose clock is wrong.
+// seen is now, if as many as are wanted, and one at least, have cosigned the head of late. By their clocks it
+// may be earlier; but one of them could set that back.
 func (p logPlace) seen(now time.Time) time.Time {
-	ever, _ := p.cosigned(now)
-	most := max(1, p.Wanted)
-	if p.Shown != placed || len(ever) < most {
+	if _, fresh := p.cosigned(now); p.Shown != placed || len(fresh) < max(1, p.Wanted) {
 		return time.Time{}
 	}
-	slices.SortFunc(ever, func(a, b keyserver.Witnessed) int { return a.Time.Compare(b.Time) })
-	return ever[most-1].Time
+	return now
 }
 
 // after is a place with what the one before it had shown of the same key.
@@ -83,7 +113,7 @@ func (p logPlace) after(was logPlace, now time.Time) logPlace {
 	if p.Shown != placed {
 		return was // which grows old: a copy may come without a proof
 	}
-	if !was.Seen.IsZero() && was.Seen.Before(p.Seen) {
+	if !was.Seen.IsZero() {
 		p.Seen = was.Seen
 	}
 	return p
@@ -123,6 +153,9 @@ func (a *Agent) logged(tx *vault.Tx, name pki.Name, key pki.Fingerprint) (e pki.
 	if err != nil || !keeps {
 		return e, p, err
 	}
+	if f, err := a.frozen(tx, name.Domain()); err != nil || f != nil {
+		return pki.LogEvidence{State: pki.LogForked}, p, err
+	}
 	if key.IsZero() {
 		return pki.LogEvidence{State: pki.LogAway}, p, nil
 	}
@@ -134,12 +167,12 @@ func (a *Agent) logged(tx *vault.Tx, name pki.Name, key pki.Fingerprint) (e pki.
 }
 
 // watchers are the domains that watch the log of another, as they say themselves: those of our list that
-// have countersigned it, and it them, by the witness keys that they name. Neither our home counts nor
-// the domain itself.
-func (a *Agent) watchers(tx *vault.Tx, b bench, of pki.Domain) (all []keylog.Witness, err error) {
+// have countersigned it, and, if least is pki.Mutual, it them, by the witness keys that they name. Neither
+// our home counts nor the domain itself.
+func (a *Agent) watchers(tx *vault.Tx, b bench, of pki.Domain, least pki.Standing) (all []keylog.Witness, err error) {
 	for _, view := range b.views {
 		s, _ := view.Of(of)
-		if s.Standing != pki.Mutual || view.Domain == b.home || view.Domain == of {
+		if s.Standing < least || view.Domain == b.home || view.Domain == of {
 			continue
 		}
 		p, pinned, err := loadPin(tx, view.Domain)
@@ -183,11 +216,25 @@ func (a *Agent) sawPlace(card pki.SignedCard, proof []byte) (ok bool, err error)
 		if err := errors.Join(roomForPlace(tx, name), save(tx, prefixPlace+name.String(), p)); err != nil {
 			return err
 		}
+		if err := a.promote(tx, card); err != nil {
+			return err
+		}
 		person, err := a.person(tx, name, key)
 		ok = p.evidence(a.now()).State == pki.LogCurrent || !person.evidence.Pin.Key.IsZero()
 		return errors.Join(err, a.supersede(tx, person))
 	})
 	return ok, err
+}
+
+// promote pins the key of a contact who is known by letters only, if the log of her home shows it by now.
+func (a *Agent) promote(tx *vault.Tx, card pki.SignedCard) error {
+	name, key := card.Certificate.Name(), card.Certificate.Key().Fingerprint()
+	c, met, err := load[contact](tx, prefixContact+name.String())
+	if err != nil || !met || !c.Provisional || c.Identity != key {
+		return err
+	}
+	_, err = a.meet(tx, name, key, card.Certificate.Issuer())
+	return err
 }
 
 // placeOf is what a proof shows of a card.
@@ -204,7 +251,7 @@ func (a *Agent) placeOf(tx *vault.Tx, card pki.SignedCard, proof []byte) (p logP
 	if err != nil {
 		return p, err
 	}
-	known, err := a.watchers(tx, b, home)
+	known, want, err := a.quorumOf(tx, b, home)
 	if err != nil {
 		return p, err
 	}
@@ -215,7 +262,7 @@ func (a *Agent) placeOf(tx *vault.Tx, card pki.SignedCard, proof []byte) (p logP
 		return p, nil
 	}
 	return logPlace{
-		Shown: placed, Proof: proof, Index: l.Index, Size: l.Size, Since: l.Time, Watchers: l.Witnesses, Wanted: wanted(len(known)),
+		Shown: placed, Proof: proof, Index: l.Index, Size: l.Size, Since: l.Time, Watchers: l.Witnesses, Wanted: want,
 	}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,7 +55,7 @@ func (w *world) keepLog(domain string) *worldLog {
 // add logs a card, and returns the number of its leaf.
 func (l *worldLog) add(card pki.SignedCard) int {
 	label, _ := l.labels.Label(card.Certificate.Name().String())
-	leaf := keylog.Leaf{Kind: keylog.Card, Time: l.w.now.UTC().Truncate(time.Second), Label: label, Record: sha256.Sum256(card.Raw())}
+	leaf := keylog.Leaf{Kind: keylog.Card, Time: l.w.now.UTC().Truncate(time.Second), Label: label, Record: sha256.Sum256(card.Raw()), Labels: l.labels.Public()}
 	more, err := tlog.StoredHashesForRecordHash(int64(len(l.leaves)), leaf.Hash(), l.reader())
 	must(l.w.t, err)
 	l.leaves, l.hashes = append(l.leaves, leaf), append(l.hashes, more...)
@@ -290,4 +291,146 @@ func TestPlacesAreBounded(t *testing.T) {
 	if left := keysOf(t, w.a, prefixPlace); len(left) != 2 || w.placeOf(bob).Shown != unplaced {
 		t.Errorf("%d are left", len(left))
 	}
+}
+
+// A letter alone pins nobody: its writer's key is to be in the log of her home, and nobody is to object. Until
+// then she is unconfirmed, and a key that the log shows takes the place of hers.
+func TestLettersPinNobody(t *testing.T) {
+	t.Parallel()
+	w, log, bob := newLogged(t)
+	c, err := w.wrote(bob)
+	if err != nil || c.Trust != pki.Untrusted || !c.Provisional || w.trust(bob).Trust != Unconfirmed {
+		t.Fatalf("by a letter: %+v, %v, %s", c, err, w.trust(bob))
+	}
+	if known, err := w.a.pinned(bob.name, c.Identity); known || err != nil || c.author(bob.name) != "@b.test" {
+		t.Errorf("pinned %t, %v, by %q", known, err, c.author(bob.name))
+	}
+	key, err := pki.NewIdentityKey(rand.Reader)
+	must(t, err)
+	other := w.certified(w.domains["b.test"], bob.name, key)
+	var changed *pki.KeyChangedError
+	if _, err := w.wrote(other); !errors.As(err, &changed) {
+		t.Errorf("a letter by another key: %v", err)
+	}
+	n := log.add(bob.card)
+	for _, by := range [][]string{{"d.test"}, {"d.test", "e.test"}} {
+		if _, err := w.a.sawPlace(bob.card, log.prove(bob.card, n, by...)); err != nil {
+			t.Fatal(err)
+		}
+		want := map[int]Trust{1: Unconfirmed, 2: Vouched}[len(by)]
+		if c, err := w.wrote(bob); err != nil || c.Provisional != (len(by) == 1) || w.trust(bob).Trust != want {
+			t.Errorf("cosigned by %v: %+v, %v, %s", by, c, err, w.trust(bob))
+		}
+	}
+	if _, err := w.wrote(other); !errors.As(err, &changed) || w.trust(bob).Trust != Vouched {
+		t.Errorf("another key when hers is pinned: %v, %s", err, w.trust(bob))
+	}
+
+	thief := w.user(w.domains["b.test"])
+	hers, err := pki.NewIdentityKey(rand.Reader)
+	must(t, err)
+	owner := w.certified(w.domains["b.test"], thief.name, hers)
+	_, err = w.wrote(thief)
+	must(t, err)
+	n = log.add(owner.card)
+	_, err = w.a.sawPlace(owner.card, log.prove(owner.card, n, "d.test", "e.test"))
+	must(t, err)
+	if c, err := w.wrote(owner); err != nil || c.Identity != owner.key.Fingerprint() || c.Trust != pki.FirstSeen {
+		t.Errorf("the key that the log shows: %+v, %v", c, err)
+	}
+}
+
+// Who is known by a letter is not pinned while the owner of another key objects; of a domain without a log
+// she is pinned at once, unless somebody does.
+func TestChallengedLettersPinNobody(t *testing.T) {
+	t.Parallel()
+	for _, logs := range []bool{true, false} {
+		w := newWorld(t, "a.test", "b.test", "c.test", "d.test", "e.test")
+		for _, domain := range sorted(w.domains) {
+			if logs {
+				w.keepLog(domain)
+			}
+		}
+		w.agree(nil)
+		w.directory()
+		bob := w.user(w.domains["b.test"])
+		key, err := pki.NewIdentityKey(rand.Reader)
+		must(t, err)
+		owner := w.certified(w.domains["b.test"], bob.name, key)
+		objects, err := owner.key.Challenge(owner.cert, [32]byte{}, w.now)
+		must(t, err)
+		w.feed = append(w.feed, objects.Statement().Marshal())
+		w.learn()
+		if logs {
+			log := w.logs["b.test"]
+			n := log.add(bob.card)
+			_, err = w.a.sawPlace(bob.card, log.prove(bob.card, n, "d.test", "e.test"))
+			must(t, err)
+		}
+		if c, err := w.wrote(bob); err != nil || !c.Provisional || w.trust(bob).Trust != Unconfirmed {
+			t.Errorf("with a log %t: %+v, %v, %s", logs, c, err, w.trust(bob))
+		}
+		if easy := w.user(w.domains["b.test"]); !logs {
+			if c, err := w.wrote(easy); err != nil || c.Provisional || c.Trust != pki.FirstSeen || w.trust(easy).Trust != Vouched {
+				t.Errorf("without a log: %+v, %v", c, err)
+			}
+		}
+	}
+}
+
+// A home that parts with its peers has its log seen by no fewer: as many as ever were are wanted, and those
+// who countersigned it still count, until its key is accepted anew. Who says so alone makes nobody wanted.
+func TestWantedWatchersDoNotSink(t *testing.T) {
+	t.Parallel()
+	w, log, bob := newLogged(t)
+	part := func(by string, s *pki.Sighting) {
+		if s.Domain == log.domain {
+			s.Standing = pki.Countersigned
+		}
+	}
+	later := func() {
+		w.now = w.now.Add(time.Hour)
+		w.agree(part)
+		w.directory()
+	}
+	later()
+	n := log.add(bob.card)
+	states := func(when string, want map[string]pki.LogState) {
+		t.Helper()
+		for by, state := range want {
+			must(t, w.a.vault.Update(func(tx *vault.Tx) error { tx.Delete(prefixPlace + bob.name.String()); return nil }))
+			_, err := w.a.sawPlace(bob.card, log.prove(bob.card, n, strings.Fields(by)...))
+			must(t, err)
+			if got := w.placeOf(bob).evidence(w.now).State; got != state {
+				t.Errorf("%s, cosigned by %q: %d, want %d", when, by, got, state)
+			}
+		}
+	}
+	states("they part", map[string]pki.LogState{"": pki.LogMissing, "d.test": pki.LogMissing, "d.test e.test": pki.LogCurrent})
+	must(t, w.a.vault.Update(func(tx *vault.Tx) error {
+		s, err := w.a.judged(tx, log.domain)
+		return errors.Join(err, w.a.verifyDomain(tx, s, s.pin.Key))
+	}))
+	later()
+	states("accepted anew", map[string]pki.LogState{"": pki.LogCurrent})
+}
+
+// The number that is wanted goes with the domain when its key is handed over.
+func TestWantedGoesWithTheDomain(t *testing.T) {
+	t.Parallel()
+	w, log, _ := newLogged(t)
+	must(t, w.a.vault.Update(func(tx *vault.Tx) error {
+		s, err := w.a.judged(tx, log.domain)
+		must(t, err)
+		if s.pin.Wanted != quorum {
+			t.Errorf("wanted %d", s.pin.Wanted)
+		}
+		d, _, err := w.a.serverOf(tx, log.domain)
+		must(t, err)
+		must(t, w.a.adopt(tx, s, pki.Pin{Key: pki.Fingerprint{7}, Trust: pki.Vouched}, d))
+		if p, _, err := loadPin(tx, log.domain); err != nil || p.Wanted != quorum {
+			t.Errorf("wanted %d of the next key, %v", p.Wanted, err)
+		}
+		return nil
+	}))
 }

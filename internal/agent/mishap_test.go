@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,6 +120,37 @@ func TestWarnedOnce(t *testing.T) {
 		if told := w.a.Warnings(); len(told) != c.told {
 			t.Errorf("%s: %v", c.shown, told)
 		}
+	}
+}
+
+// That an objection was taken is told once, whoever else takes it then.
+func TestObjectionIsToldOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "a.test", "b.test")
+	cert := w.certified(w.domains["a.test"], w.a.self.name, w.a.self.key).cert
+	c, err := w.a.self.key.Challenge(cert, [32]byte{}, w.a.now())
+	must(t, err)
+	must(t, w.a.vault.Update(func(tx *vault.Tx) error { return save(tx, keyScanned, scanned{Strange: []strange{{Number: 4}}}) }))
+	for _, step := range []struct {
+		at   []pki.Domain
+		told int
+		text string
+	}{
+		{nil, 1, "was not taken by any server yet"}, {nil, 0, ""},
+		{domains(t, "b.test"), 1, "was handed to b.test"}, {domains(t, "b.test", "a.test"), 0, ""},
+	} {
+		must(t, w.a.vault.Update(func(tx *vault.Tx) error { return save(tx, keyObjection, objection{Raw: c.Raw(), At: step.at}) }))
+		must(t, w.a.warnOfOwn())
+		told := w.a.Warnings()
+		if len(told) != step.told || len(told) > 0 && !strings.Contains(told[0].Error(), step.text) {
+			t.Errorf("at %v: %v", step.at, told)
+		}
+	}
+	must(t, w.a.vault.Update(func(tx *vault.Tx) error {
+		return save(tx, keyScanned, scanned{Name: parsedName(t, "ann@b.test"), Read: true, Objected: 9})
+	}))
+	if r, _, err := w.a.beginScan(); err != nil || r.scanned.Read || r.scanned.Objected != 0 || r.scanned.Name != w.a.self.name {
+		t.Errorf("what was read of a log before a move counts: %+v, %v", r.scanned, err)
 	}
 }
 

@@ -174,7 +174,7 @@ func (a *Agent) rename(tx *vault.Tx, fresh pki.UserCert) error {
 func (id *identity) leave(tx *vault.Tx, name pki.Name) {
 	left := slices.DeleteFunc(append([]pki.Name{id.Name}, id.Left...), func(n pki.Name) bool { return n == name })
 	id.Left, id.Name = left[:min(len(left), maxLeft)], name
-	for _, stale := range []string{keyWatched, keyFetched, keyRenewal} {
+	for _, stale := range []string{keyWatched, keyFetched, keyRenewal, keyScanned} {
 		tx.Delete(stale)
 	}
 }

@@ -27,7 +27,8 @@ type OwnKeyError struct {
 	Shown   pki.Fingerprint // that her home shows under her name; zero: none
 	Revoked bool            // her key was revoked, by herself or by whoever has her revocation key
 	Ended   bool            // her domain has ended the name
-	Entry   int64           // number, from 1, of the newest entry of her home's key log for her name that this folder did not make; 0: none
+	Entry   int64           // number, from 1, of the newest entry of her home's key log for her name that none of her folders made; 0: none
+	Handed  string          // the servers that have confirmed that they hold the objection of her key; "": none, or there is no objection
 }
 
 func (e *OwnKeyError) Error() string {
@@ -38,10 +39,18 @@ func (e *OwnKeyError) Error() string {
 		return fmt.Sprintf("%s has ended your name %s: you cannot log in under it, and those who know your key keep it", e.Name.Domain(), e.Name)
 	}
 	if e.Shown.IsZero() {
-		return fmt.Sprintf("entry %d of the key log of %s is for your name %s, and your key did not make it: your key has objected to whatever other key is shown there", e.Entry, e.Name.Domain(), e.Name)
+		return fmt.Sprintf("entry %d of the key log of %s is for your name %s, and this program did not make it: your objection to whatever other key is shown there %s", e.Entry, e.Name.Domain(), e.Name, e.handed())
 	}
 	return fmt.Sprintf("your home shows another key (%s) than yours (%s) under your name %s: it, or whoever has its key, can pass for you with people who do not know you yet; those who do get told",
 		brief(e.Shown, 2), brief(e.Key, 1), e.Name)
+}
+
+// handed says how far the objection has come, by what was confirmed.
+func (e *OwnKeyError) handed() string {
+	if e.Handed == "" {
+		return "was not taken by any server yet; it is tried again while you are connected"
+	}
+	return "was handed to " + e.Handed
 }
 
 // watch looks at what our home shows as our card, on each link and from time to time on one. That it
@@ -88,7 +97,7 @@ func (a *Agent) watching(raw []byte) error {
 		if key := signed.Certificate.Key(); key != a.self.public {
 			seen.Shown = key.Fingerprint()
 		}
-		return save(tx, keyWatched, seen)
+		return errors.Join(a.noteShownCard(tx, raw), save(tx, keyWatched, seen))
 	})
 }
 
@@ -112,8 +121,14 @@ func (a *Agent) Own() (wrong *OwnKeyError, err error) {
 		seen, _, err := load[watched](tx, keyWatched)
 		e.Shown = seen.Shown
 		s, _, failed := load[scanned](tx, keyScanned)
-		if err = errors.Join(err, failed); len(s.Strange) > 0 {
-			e.Entry = s.Strange[len(s.Strange)-1].Number + 1
+		err = errors.Join(err, failed)
+		if one := s.sure(); one != nil {
+			e.Entry = one.Number + 1
+		}
+		o, _, failed := a.objectionIn(tx)
+		err = errors.Join(err, failed)
+		if e.Handed = pki.JoinDomains(o.At, ", "); e.Handed == "" {
+			e.Handed = pki.JoinDomains(o.Older, ", ") // who still have the one before
 		}
 		e.Revoked = has(tx, prefixRevoked+own.String())
 		e.Ended = has(tx, prefixEnded+a.self.name.String()+"/"+own.String())
@@ -136,7 +151,11 @@ func (a *Agent) warnOfOwn() error {
 	if wrong != nil {
 		now = *wrong
 	}
-	if wrong != nil && now != a.wrong {
+	same := now
+	if now.Handed != "" && a.wrong.Handed != "" { // that still more servers have it is no news
+		same.Handed = a.wrong.Handed
+	}
+	if wrong != nil && same != a.wrong {
 		a.warning[a.self.name.String()] = wrong
 	}
 	a.wrong = now
@@ -154,6 +173,9 @@ func (a *Agent) attend(ctx context.Context) error {
 	}
 	if err == nil {
 		err = a.scan(asked)
+	}
+	if err == nil {
+		err = a.press(asked)
 	}
 	if ca, failed := a.authority(a.home()); err == nil && failed == nil && a.self.linked() {
 		err = a.recard(asked, ca)

@@ -20,6 +20,7 @@ type pin struct {
 	Next   pki.Fingerprint `json:"next,omitzero"`
 	Root   pki.Fingerprint `json:"root,omitzero"`
 	Log    bool            `json:"log,omitempty"`    // it names a key log, or did once
+	Wanted int             `json:"wanted,omitempty"` // of those who watch that log, so many are to have cosigned it; it only grows
 	Former []former        `json:"former,omitempty"` // those that handed over, the last to Key
 }
 

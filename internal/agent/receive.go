@@ -103,7 +103,7 @@ func (a *Agent) accept(ctx context.Context, item session.Item, m message.Content
 		}
 		c, err := a.meet(tx, m.Name, from.Key().Fingerprint(), from.Issuer())
 		if err == nil {
-			err = welcomed(tx, invited, m.Name, &c)
+			err = a.welcomed(tx, invited, m.Name, &c)
 		}
 		if err != nil {
 			return err
@@ -236,7 +236,7 @@ func (a *Agent) received(tx *vault.Tx, item session.Item, m message.Content, c c
 	switch {
 	case p.revoked():
 		return true, nil, save(tx, key, g) // there is nobody to be trusted with an answer
-	case !ok || p.err() != nil: // acknowledged when it is fetched again, and her keys can be had, or trusted
+	case !ok || p.err() != nil && !p.unproven(): // acknowledged when it is fetched again, and her keys can be had, or trusted
 		if err := save(tx, key, g); err != nil {
 			return false, nil, err
 		}
@@ -260,7 +260,7 @@ func (a *Agent) received(tx *vault.Tx, item session.Item, m message.Content, c c
 // author is by whom an item of a contact is left at the home: anybody may be who is not confirmed.
 func (c contact) author(name pki.Name) string {
 	switch {
-	case c.Trust == pki.Untrusted:
+	case !c.certified():
 		return ""
 	case !c.Chosen:
 		return stranger(name)

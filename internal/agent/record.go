@@ -33,10 +33,13 @@ import (
 //	challenge/NAME/FINGERPRINT a signed challenge, raw: the key's owner objects to others under the name
 //	strays                 how many successions there are of domains without a pin; none: to be counted
 //	tally/revoked/DOMAIN   how many there are by a domain; without DOMAIN of all. So tally/ended/, too
+//	fork/DOMAIN            forked: its key log has two histories
 //	away/DOMAIN            when its key server did not answer
 //	watched                watched: what our home showed as our card
 //	scanned                scanned: how far the key log of our home was read
-//	owncards               the SHA-256 of the newest cards that we signed, in hexadecimal
+//	objection              objection: what our own key says against others under our name, and who has it
+//	owncards               the SHA-256 of the newest cards that our key signed, in hexadecimal
+//	twin                   twin: what is known of other folders with our key
 //	renewal                renewal: how asking for a fresh certificate went
 //	notice/NAME            notice: a contact who has ended her key, or has another one now, until the user is told
 //	contact/NAME           contact
@@ -76,7 +79,9 @@ const (
 	keyRenewal    = "renewal"
 	keyScanned    = "scanned"
 	keyOwnCards   = "owncards"
+	keyObjection  = "objection"
 	keyStrays     = "strays"
+	keyTwin       = "twin"
 	prefixDevice  = "device/"
 	prefixListed  = "listed/"
 	prefixPin     = "pin/"
@@ -88,6 +93,7 @@ const (
 	prefixRevoked = "revoked/"
 	prefixEnded   = "ended/"
 	prefixObject  = "challenge/"
+	prefixForked  = "fork/"
 	prefixAway    = "away/"
 	prefixNotice  = "notice/"
 	prefixTally   = "tally/"
@@ -207,7 +213,7 @@ func gotKey(identity pki.Fingerprint, id mor.MessageID) string {
 // A contact is somebody we wrote to or who wrote to us.
 type contact struct {
 	Identity pki.Fingerprint `json:"identity"` // pinned, if it is trusted at all
-	Trust    pki.Trust       `json:"trust"`    // in that key; pki.Untrusted: until her home is confirmed
+	Trust    pki.Trust       `json:"trust"`    // in that key; pki.Untrusted: until her home is confirmed, and its log shows the key
 	Seal     []byte          `json:"seal"`     // their keys for messages, as last stated
 	Auth     []byte          `json:"auth"`
 	Theirs   secret32        `json:"theirs"` // what they gave us to write to them; empty: nothing yet
@@ -218,6 +224,8 @@ type contact struct {
 	Chosen   bool            `json:"chosen,omitempty"` // by us: written to, added, verified or invited; else a stranger
 	Was      pki.Name        `json:"was,omitzero"`     // the name that her key had when we met, if it has this one since
 	Told     pki.Name        `json:"told,omitzero"`    // the name of which we were told that she moved to it
+
+	Provisional bool `json:"provisional,omitempty"` // her home is confirmed, and has not shown the key in its log yet
 }
 
 // A looked is somebody's card as it was looked up, and verified then.

@@ -25,7 +25,7 @@ func TestRequests(t *testing.T) {
 	waitWith(t, ann, s, bob)
 	boxes(t, bob, 0, 1)
 	ok, err := bob.ShowRequest(t.Context(), func(r Message) error {
-		if r.Text != "first" || r.From != ann.self.name || r.Standing.Trust != Vouched {
+		if r.Text != "first" || r.From != ann.self.name || r.Standing.Trust != Unconfirmed { // nobody looked her up
 			t.Errorf("shown %+v", r)
 		}
 		return nil

@@ -2,11 +2,8 @@ package agent
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/p3do/p3do/internal/session"
@@ -15,234 +12,200 @@ import (
 	"github.com/p3do/p3do/pki"
 )
 
-// Our own name in the key log of our home. All entries are read, and compared with the head that was
-// signed and that others have cosigned, so nobody can leave out one; those under our label are ours, or
-// somebody made them without us.
+// Our own name in the key log of our home. All entries are read (reader.go), and compared with the head that
+// was signed and that others have cosigned, so nobody can leave out one; those under our label are ours, or
+// somebody made them without us (strange.go).
 const (
-	scanEvery    = 24 * time.Hour
-	maxScanPages = 64  // in one go
-	maxOwnCards  = 256 // of which we remember that we signed them
-	maxStrange   = 16  // entries that are kept which we did not make
+	scanEvery = 24 * time.Hour
+	scanPause = 10 * time.Minute // after a try that came to nothing
+	// unreadLong is for how long a home may not show its log before its user is told; unreadLongest if more of
+	// it is read each time, for she may be connected for moments only.
+	unreadLong    = 48 * time.Hour
+	unreadLongest = 14 * 24 * time.Hour
 )
 
 // A scanned is how far the log of our home was read.
 type scanned struct {
+	Name     pki.Name  `json:"name,omitzero"` // ours then; of another one nothing here counts
 	At       time.Time `json:"at"`
-	Frontier []byte    `json:"frontier"`        // keylog.Frontier
-	Labels   []byte    `json:"labels"`          // by whose key our label is
-	Label    []byte    `json:"label,omitempty"` // ours, of 32 bytes; none: it was not shown yet
-	Last     *strange  `json:"last,omitempty"`  // the newest card entry, while we have not read to the end once
-	Read     bool      `json:"read"`            // to the end, once
+	Frontier []byte    `json:"frontier"`          // keylog.Frontier of what was read and has the root that was signed
+	Ahead    *ahead    `json:"ahead,omitempty"`   // what was read beyond that
+	Labels   []byte    `json:"labels"`            // by whose key our label is
+	Label    []byte    `json:"label,omitempty"`   // ours, of 32 bytes; none: it was not shown yet
+	Former   []labeled `json:"former,omitempty"`  // by earlier keys
+	Unshown  []unshown `json:"unshown,omitempty"` // keys under which there are entries, and our label was not shown
+	Last     *strange  `json:"last,omitempty"`    // of an earlier version, and not used
+	Read     bool      `json:"read"`              // to the end, once
+	Since    int64     `json:"since,omitempty"`   // entries there were when it was read to the end first
+	Own      bool      `json:"own,omitempty"`     // a card of ours is among what was read
 	Strange  []strange `json:"strange,omitempty"`
-	Objected int64     `json:"objected"` // the number after that of the newest entry to which our key has objected
+	Objected int64     `json:"objected"`          // the number after that of the newest entry to which our key has objected
+	Unread   time.Time `json:"unread,omitzero"`   // since when our home does not show it; zero: it does
+	Why      string    `json:"why,omitempty"`     // of Unread
+	Told     bool      `json:"told,omitempty"`    // the user was told of Unread
+	Noticed  int64     `json:"noticed,omitempty"` // the number after that of the newest unsure entry of which she was told
 }
 
-// A strange is an entry for our name that is not of a card that this folder signed.
-type strange struct {
-	Number int64     `json:"number"`
-	Time   time.Time `json:"time"` // as the home says
-	Record string    `json:"record"`
+// An UnreadLogError says that our home does not show its key log.
+type UnreadLogError struct {
+	Domain pki.Domain
+	Since  time.Time
+	Why    string
 }
 
-// noteOwnCard remembers a card of ours before anybody else has it.
-func (a *Agent) noteOwnCard(raw []byte) error {
-	return a.vault.Update(func(tx *vault.Tx) error {
-		all, _, err := load[[]string](tx, keyOwnCards)
-		if err != nil {
-			return err
-		}
-		sum := sha256.Sum256(raw)
-		all = append(all, hex.EncodeToString(sum[:]))
-		return save(tx, keyOwnCards, all[max(0, len(all)-maxOwnCards):])
-	})
+func (e *UnreadLogError) Error() string {
+	return fmt.Sprintf("your home %s has not shown its key log since %s (%s): whether it holds another key for your name cannot be seen", e.Domain, e.Since.UTC().Format("2 Jan 15:04 UTC"), e.Why)
 }
 
 // scan reads what is new in the log of our home, on each link and once a day, and objects to what we did
-// not make. That it cannot be read now is no error.
+// not make. That it cannot be read now is no error; that it cannot for long is told.
 func (a *Agent) scan(ctx context.Context) error {
 	if a.self.linked() {
 		return nil
 	}
-	d, ok, err := a.descriptor(a.home())
-	log, keeps := keylog.Of(d.Descriptor)
-	if err != nil || !ok || !keeps {
+	r, due, err := a.beginScan()
+	if err != nil || !due {
 		return err
 	}
-	var s scanned
-	var mine []string
-	var watch []keylog.Witness
+	if a.scanned != a.client {
+		a.scanned, a.scanTried = a.client, time.Time{}
+	}
+	if now := a.now(); !a.scanTried.IsZero() && now.Sub(a.scanTried).Abs() < scanPause {
+		return nil
+	}
+	done, err := r.read(ctx, a.client.Entries, a.self.name)
+	if err == nil && !done {
+		return a.unread(r, errLongLog)
+	}
+	if err == nil {
+		err = a.askNewest(ctx, r)
+	}
+	if err != nil {
+		var refused *session.Error
+		if !r.further || errors.As(err, &refused) {
+			a.scanTried = a.now()
+		}
+		return a.unread(r, err)
+	}
+	if err := a.endScan(r); err != nil {
+		return err
+	}
+	return a.objectToEntry(&r.scanned)
+}
+
+// beginScan is a reader that goes on where we had stopped. due is false if it is not time, or our home keeps
+// no log.
+func (a *Agent) beginScan() (r *reader, due bool, err error) {
+	r = &reader{now: a.now(), abroad: a.abroad()}
 	err = a.vault.View(func(tx *vault.Tx) (err error) {
-		if s, _, err = load[scanned](tx, keyScanned); err != nil {
+		if r.scanned, _, err = load[scanned](tx, keyScanned); err != nil {
 			return err
 		}
-		if mine, _, err = load[[]string](tx, keyOwnCards); err != nil {
+		if name := r.scanned.Name; !name.IsZero() && name != a.self.name {
+			r.scanned = scanned{}
+		}
+		r.scanned.Name = a.self.name
+		if due = a.scanned != a.client || r.now.Sub(r.scanned.At).Abs() >= scanEvery || r.scanned.Ahead != nil; !due {
+			return nil
+		}
+		if due, err = a.keepsLog(tx, a.home()); err != nil || !due {
 			return err
 		}
-		b, err := a.bench(tx)
-		if err == nil {
-			watch, err = a.watchers(tx, b, a.home())
+		if r.mine, _, err = load[[]string](tx, keyOwnCards); err != nil {
+			return err
+		}
+		t, _, err := load[twin](tx, keyTwin)
+		if err != nil {
+			return err
+		}
+		r.first = !t.Restored
+		d, _, err := a.serverOf(tx, a.home())
+		if err != nil {
+			return err
+		}
+		if r.log, r.kept = keylog.Of(d.Descriptor); r.kept {
+			r.watch, r.want, err = a.quorum(tx, a.home())
 		}
 		return err
 	})
-	if now := a.now(); err != nil || a.scanned == a.client && now.Sub(s.At).Abs() < scanEvery {
-		return err
-	}
-	a.scanned = a.client
-	r := reader{log: log, watch: watch, mine: mine, scanned: s, now: a.now()}
-	if err := r.read(ctx, a.client.Entries, a.self.name); err != nil {
-		var refused *session.Error
-		if errors.As(err, &refused) || errors.Is(err, keylog.ErrQuorum) {
-			return nil // there is none here, or it is to be cosigned yet
-		}
-		if errors.Is(err, keylog.ErrCheckpoint) || errors.Is(err, keylog.ErrProof) {
-			a.warning["key log"] = err
-		}
-		return err
-	}
-	if r.scanned.At = a.now(); !r.scanned.Read {
-		if err := a.firstRead(ctx, &r); err != nil {
-			return err
-		}
-	}
-	if err := a.objectTo(ctx, &r.scanned); err != nil {
-		a.cfg.Log.Debug("objecting to an entry of the key log", "err", err)
-	}
-	return a.vault.Update(func(tx *vault.Tx) error { return save(tx, keyScanned, r.scanned) })
+	return r, due, err
 }
 
-// firstRead judges the newest card of what was there before this folder watched: it is ours if we signed
-// it. Older ones may be of a folder that was lost.
-func (a *Agent) firstRead(ctx context.Context, r *reader) error {
-	last := r.scanned.Last
-	r.scanned.Read, r.scanned.Last = true, nil
-	if last == nil || slices.Contains(r.mine, last.Record) {
-		return nil
-	}
-	found, err := a.client.Lookup(ctx, a.self.name)
+// quorum is quorumOf, for who needs no bench otherwise.
+func (a *Agent) quorum(tx *vault.Tx, of pki.Domain) ([]keylog.Witness, int, error) {
+	b, err := a.bench(tx)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
-	sum := sha256.Sum256(found.Card)
-	card, err := pki.ParseCard(found.Card)
-	if err != nil || hex.EncodeToString(sum[:]) != last.Record || card.Key() != a.self.public {
-		r.found(*last)
-	}
-	return nil
+	return a.quorumOf(tx, b, of)
 }
 
-// objectTo has our key say that what was found is not ours, when there is something new.
-func (a *Agent) objectTo(ctx context.Context, s *scanned) error {
-	if len(s.Strange) == 0 {
-		return nil
-	}
-	newest := s.Strange[len(s.Strange)-1]
-	if newest.Number < s.Objected {
-		return nil
-	}
-	var record [32]byte
-	if _, err := hex.Decode(record[:], []byte(newest.Record)); err != nil {
-		return err
-	}
-	_, err := a.Challenge(ctx, pki.Domain{}, record)
-	if err == nil {
-		s.Objected = newest.Number + 1
-	}
-	return err
-}
-
-// A reader reads a log to its end.
-type reader struct {
-	log     keylog.Log
-	watch   []keylog.Witness
-	mine    []string
-	scanned scanned
-	now     time.Time
-}
-
-// read takes pages until they come to a head, which has to be the root of all that was read. Nothing of
-// what was read counts before.
-func (r *reader) read(ctx context.Context, page func(ctx context.Context, first int64) (session.LogPart, error), name pki.Name) error {
-	frontier, err := keylog.ParseFrontier(r.scanned.Frontier)
-	if len(r.scanned.Frontier) > 0 && err != nil {
-		return err
-	}
-	for range maxScanPages {
-		p, err := page(ctx, frontier.N())
-		if err != nil {
-			return err
-		}
-		head, err := r.head(p.Checkpoint)
-		again := false
-		if err == nil {
-			again, err = r.label(p.Label, name)
-		}
-		if err != nil {
-			return err
-		}
-		if again && frontier.N() > 0 { // from the first on
-			frontier = keylog.Frontier{}
-			continue
-		}
-		for entries := p.Entries; len(entries) >= keylog.LeafSize; entries = entries[keylog.LeafSize:] {
-			leaf, err := keylog.ParseLeaf(entries[:keylog.LeafSize])
-			if err != nil {
-				return err
-			}
-			r.take(frontier.N(), leaf)
-			frontier.Add(leaf)
-		}
-		switch {
-		case frontier.N() == head.N && frontier.Root() != head.Hash, len(p.Entries) == 0 && frontier.N() < head.N:
-			return fmt.Errorf("%w: what %s shows of its key log is not what it has signed", keylog.ErrCheckpoint, r.log.Domain)
-		case frontier.N() >= head.N: // or an older head: nothing new
-			r.scanned.Frontier = frontier.Bytes()
-			return nil
-		}
-	}
-	return nil // there is more than is read in one go
-}
-
-func (r *reader) head(checkpoint []byte) (keylog.Head, error) {
-	policy, err := keylog.Quorum(wanted(len(r.watch)), r.watch)
-	if err != nil {
-		return keylog.Head{}, err
-	}
-	return r.log.Open(checkpoint, keylog.Fresh(policy, r.now))
-}
-
-// label has our label, by the proof of it or as it was shown before. again: it is another one than
-// before, and all is to be read for it.
-func (r *reader) label(proof []byte, name pki.Name) (again bool, err error) {
+// endScan judges what was found, when all is read, and keeps that.
+func (a *Agent) endScan(r *reader) error {
 	s := &r.scanned
-	if len(s.Label) > 0 && slices.Equal(s.Labels, r.log.Labels[:]) {
-		return false, nil
-	}
-	if len(proof) != keylog.LabelProofSize {
-		return false, session.Errorf(session.NotFound, "our label is not known yet")
-	}
-	label, err := keylog.VerifyLabel(r.log.Labels, name.String(), keylog.LabelProof(proof))
-	if err != nil {
-		return false, fmt.Errorf("%w: %w", keylog.ErrCheckpoint, err)
-	}
-	*s = scanned{Label: label[:], Labels: r.log.Labels[:], Strange: s.Strange, Objected: s.Objected}
-	return true, nil
+	return a.vault.Update(func(tx *vault.Tx) error {
+		s.At, s.Last, s.Unread, s.Why, s.Told = a.now(), nil, time.Time{}, "", false
+		if err := a.judgeFound(tx, r); err != nil {
+			return err
+		}
+		return save(tx, keyScanned, *s)
+	})
 }
 
-// take judges an entry.
-func (r *reader) take(number int64, leaf keylog.Leaf) {
-	if leaf.Kind != keylog.Card || !slices.Equal(leaf.Label[:], r.scanned.Label) {
-		return
+// errLongLog: there is more than is read in one go.
+var errLongLog = errors.New("there is more to read")
+
+// unread keeps how far a go came that did not come to the end, and that our home does not show its log, if
+// it was our home that was asked. The user is told when that was so for long. What is shown and is a lie is
+// told at once.
+func (a *Agent) unread(r *reader, why error) error {
+	s, now := &r.scanned, a.now()
+	a.cfg.Log.Debug("reading the key log of our home", "err", why)
+	if errors.Is(why, keylog.ErrCheckpoint) || errors.Is(why, keylog.ErrProof) {
+		a.warning["key log"] = why
 	}
-	one := strange{number, leaf.Time, hex.EncodeToString(leaf.Record[:])}
+	if !r.abroad {
+		patience := unreadLong
+		if r.further {
+			patience = unreadLongest
+		}
+		if s.Why = unreadWhy(why); s.Unread.IsZero() || s.Unread.After(now) {
+			s.Unread = now
+		}
+		if now.Sub(s.Unread) >= patience && !s.Told {
+			s.Told = true
+			a.warning["key log of "+a.home().String()] = &UnreadLogError{a.home(), s.Unread, s.Why}
+		}
+	}
+	return a.vault.Update(func(tx *vault.Tx) error { return save(tx, keyScanned, *s) })
+}
+
+// unreadWhy is why a log cannot be read, in few words of ours.
+func unreadWhy(err error) string {
+	var refused *session.Error
 	switch {
-	case !r.scanned.Read:
-		r.scanned.Last = &one
-	case !slices.Contains(r.mine, one.Record):
-		r.found(one)
+	case errors.Is(err, errNoLog):
+		return "it names none any more"
+	case errors.Is(err, keylog.ErrQuorum):
+		return "too few others have cosigned it"
+	case errors.Is(err, keylog.ErrCheckpoint), errors.Is(err, keylog.ErrProof):
+		return "what it shows is not what it has signed"
+	case errors.Is(err, errLongLog):
+		return "it is not read to the end yet"
+	case errors.As(err, &refused):
+		return "it refuses: " + string(refused.Code)
 	}
+	return "it does not answer"
 }
 
-func (r *reader) found(one strange) {
-	r.scanned.Strange = append(r.scanned.Strange, one)
-	r.scanned.Strange = r.scanned.Strange[max(0, len(r.scanned.Strange)-maxStrange):]
+// LogUnread is since when, and why, our home does not show its key log, if that is so for long; nil if not.
+func (a *Agent) LogUnread() (unread *UnreadLogError, err error) {
+	err = a.vault.View(func(tx *vault.Tx) error {
+		s, _, err := load[scanned](tx, keyScanned)
+		if err == nil && s.Told {
+			unread = &UnreadLogError{a.home(), s.Unread, s.Why}
+		}
+		return err
+	})
+	return unread, err
 }

@@ -42,12 +42,22 @@ type question struct {
 	Denied time.Time `json:"denied,omitzero"`  // when the home said that there is none
 	Older  time.Time `json:"older,omitzero"`   // when it showed an older card than was seen before
 	Said   bool      `json:"said,omitempty"`   // somebody has answered, if only that he has no copy
+
+	// Of our own objection, which is handed in like that; nobody waits for the answer.
+	At        pki.Domain `json:"at,omitzero"`
+	Challenge []byte     `json:"challenge,omitempty"`
 }
+
+// server is whose server is asked first.
+func (q question) server() pki.Domain { return cmp.Or(q.At, q.Name.Domain()) }
+
+// over tells that there is nothing left to be heard.
+func (q question) over() bool { return len(q.Challenge) > 0 && q.Said }
 
 // question is as mor has it.
 func (q question) question() mor.Question {
 	r := mor.Question{
-		Name: q.Name, Home: q.Name.Domain(), Others: q.Others, Hops: mor.DefaultHops,
+		Name: q.Name, Home: q.server(), Challenge: q.Challenge, Others: q.Others, Hops: mor.DefaultHops,
 		Next: q.Next, Copies: q.Copies, Last: q.Last, Asked: q.Asked,
 	}
 	copy(r.Reply[:], q.Reply)
@@ -103,7 +113,7 @@ func (a *Agent) seek(ctx context.Context, name pki.Name) (found, error) {
 		return found{}, err
 	}
 	q := question{Name: name, Reply: a.self.replies[:], Begun: a.now()}
-	if q.Others, err = a.spoolsOf(name); err != nil {
+	if q.Others, err = a.holdersOf(name, s.verdict.For); err != nil {
 		return found{}, err
 	}
 	defer func() {
@@ -151,21 +161,6 @@ func (a *Agent) answerable(s standing, name pki.Name) error {
 		return err
 	}
 	return about(s.err(), name)
-}
-
-// spoolsOf are the servers, beside her home, at which a contact is reached: she may have shown her
-// card there.
-func (a *Agent) spoolsOf(name pki.Name) (spools []pki.Domain, err error) {
-	err = a.vault.View(func(tx *vault.Tx) error {
-		c, _, err := load[contact](tx, prefixContact+name.String())
-		for _, d := range c.Spools {
-			if d != name.Domain() && d != a.where() && len(spools) < mor.MaxHolders {
-				spools = append(spools, d)
-			}
-		}
-		return err
-	})
-	return spools, err
 }
 
 // awaitFinding waits for an answer, and asks again when there is none.
@@ -247,7 +242,7 @@ func (a *Agent) askCopy(ctx context.Context, id mor.MessageID, q *question) erro
 
 // asking lets a Sender do one thing to a question, and saves what comes of it.
 func (a *Agent) asking(tx *vault.Tx, id mor.MessageID, q *question, do func(*mor.Sender, *mor.Question) (mor.SenderOutput, error)) error {
-	servers, err := a.serversFor(tx, q.Name.Domain())
+	servers, err := a.serversFor(tx, q.server())
 	if err != nil {
 		return err
 	}
@@ -266,7 +261,10 @@ func (a *Agent) asking(tx *vault.Tx, id mor.MessageID, q *question, do func(*mor
 	if err != nil {
 		return err
 	}
-	q.went(r)
+	if q.went(r); q.over() {
+		forgetQuestion(tx, id.String(), *q)
+		return saveDoubts(tx, out.Doubts)
+	}
 	return errors.Join(q.save(tx, id), saveDoubts(tx, out.Doubts))
 }
 
@@ -380,6 +378,9 @@ func (a *Agent) finding(surb onion.SURBID, body []byte) (ours bool, err error) {
 // counts only if it holds: nobody else can say anything of the home. Of several the newest does.
 func (a *Agent) heard(tx *vault.Tx, q *question, r *mor.Question, f mor.Finding, from pki.Domain) error {
 	q.Said = true
+	if len(q.Challenge) > 0 {
+		return a.objectionHeard(tx, from, f)
+	}
 	home := from == q.Name.Domain()
 	if home && len(f.Card) == 0 {
 		q.Denied = a.now()

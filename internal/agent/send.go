@@ -283,6 +283,9 @@ func (a *Agent) mayWrite(name pki.Name, shown pki.Fingerprint) (p person, err er
 	if altered := p.home.altered(); altered != nil {
 		a.warning[name.Domain().String()] = altered
 	}
+	if forked := p.home.forked(); forked != nil {
+		a.warning["fork of "+name.Domain().String()] = forked
+	}
 	return p, p.err()
 }
 

@@ -60,8 +60,14 @@ func (a *Agent) fetchStatements(ctx context.Context) error {
 			return err
 		}
 		if len(page.Statements) > 0 || f.Since == 0 {
+			anew := f.Since == 0
 			f.Since = page.Last
 			err = a.vault.Update(func(tx *vault.Tx) error {
+				if anew {
+					if err := a.sweepObjections(tx); err != nil {
+						return err
+					}
+				}
 				return errors.Join(a.keepStatements(tx, page), save(tx, key, f))
 			})
 		}
@@ -108,6 +114,8 @@ func (a *Agent) keepStatements(tx *vault.Tx, page session.Stated) error {
 			err = a.keepMove(tx, raw)
 		case pki.StatementChallenge:
 			err = a.keepChallenge(tx, raw)
+		case pki.StatementFork:
+			err = a.keepFork(tx, raw)
 		}
 		if err != nil {
 			return err
@@ -196,9 +204,11 @@ func (a *Agent) keepRevocation(tx *vault.Tx, raw []byte) error {
 	if has(tx, key) {
 		return nil
 	}
-	if room, err := countEnded(tx, prefix, r.Domain(), ours); err != nil || !room {
+	objects := prefixObject + r.Name().String() + "/" + identity.String()
+	if room, err := countEnded(tx, prefix, r.Domain(), ours || has(tx, objects)); err != nil || !room {
 		return err
 	}
+	tx.Delete(objects)
 	if ours && met && r.Scope == pki.KeyRevoked {
 		told := a.note(tx, notice{Name: r.Name(), Key: identity, At: a.now().UTC()})
 		if err := errors.Join(told, a.recall(tx, identity)); err != nil {

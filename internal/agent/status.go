@@ -82,6 +82,7 @@ type Summary struct {
 	Owed   int      `json:"owed"`     // acknowledgements that are on their way
 	Counts Counts   `json:"counts"`
 	Own    string   `json:"own,omitempty"` // what is wrong with the user's own name or key
+	Log    string   `json:"log,omitempty"` // that the home has not shown its key log for long
 
 	Expires  time.Time `json:"expires,omitzero"` // of the certificate; zero: there is none
 	DaysLeft int       `json:"daysLeft"`         // whole days until then
@@ -94,6 +95,11 @@ func (a *Agent) Summary() (s Summary, err error) {
 		return s, err
 	} else if wrong != nil {
 		s.Own = wrong.Error()
+	}
+	if unread, err := a.LogUnread(); err != nil {
+		return s, err
+	} else if unread != nil {
+		s.Log = unread.Error()
 	}
 	id, _, err := a.identity()
 	if err != nil {

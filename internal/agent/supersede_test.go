@@ -198,35 +198,28 @@ func (s superseded) cosignedNow(p *logPlace) {
 	}
 }
 
-// As many as are wanted have to have cosigned: the clock of one witness sets nothing back; and one at least
-// has to, although none is wanted.
+// As many as are wanted have to have cosigned of late, and one at least although none is wanted. What their
+// clocks say sets nothing back.
 func TestSeenBy(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	at := func(hours ...int) (all []keyserver.Witnessed) {
-		for _, h := range hours {
+	for _, c := range []struct {
+		hours  []int // when each has cosigned; 0: not
+		wanted int
+		seen   bool
+	}{
+		{nil, 0, false}, {[]int{0}, 0, false}, {[]int{-2}, 0, true}, {[]int{-100, 0}, 1, true}, {[]int{-1, 0, 0}, 2, false},
+		{[]int{-2, -100, 0}, 2, true}, {[]int{1, -2}, 2, false}, {[]int{-2, -200}, 2, false},
+	} {
+		p := logPlace{Shown: placed, Wanted: c.wanted}
+		for _, h := range c.hours {
 			w := keyserver.Witnessed{Time: now.Add(time.Duration(h) * time.Hour)}
 			if h == 0 {
 				w.Time = time.Time{}
 			}
-			all = append(all, w)
+			p.Watchers = append(p.Watchers, w)
 		}
-		return all
-	}
-	for _, c := range []struct {
-		watchers []keyserver.Witnessed
-		wanted   int
-		hours    int // 0: nobody
-	}{
-		{nil, 0, 0}, {at(0), 0, 0}, {at(-2), 0, -2}, {at(-2, -100), 1, -100}, {at(-2, -100), 2, -2},
-		{at(-2, -100, -3), 2, -3}, {at(-1, 0, 0), 2, 0}, {at(1, -2), 2, 0}, {at(1, -2), 1, -2},
-	} {
-		p := logPlace{Shown: placed, Watchers: c.watchers, Wanted: c.wanted}
-		var want time.Time
-		if c.hours != 0 {
-			want = now.Add(time.Duration(c.hours) * time.Hour)
-		}
-		if got := p.seen(now); !got.Equal(want) {
-			t.Errorf("%v of %d: %s, want %s", c.watchers, c.wanted, got, want)
+		if got := p.seen(now); got.IsZero() == c.seen || c.seen && !got.Equal(now) {
+			t.Errorf("%v of %d: %s", c.hours, c.wanted, got)
 		}
 	}
 }

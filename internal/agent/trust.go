@@ -131,6 +131,12 @@ func (p person) changed() bool {
 // unproven tells whether she is met now, and her key was not shown in the log that her home keeps.
 func (p person) unproven() bool { return p.verdict.Row == pki.RowUnproven }
 
+// frozen tells whether she is met now, and the log of her home has two histories.
+func (p person) frozen() bool { return p.verdict.Row == pki.RowForked && p.evidence.Pin.Key.IsZero() }
+
+// unshown tells whether nothing but letters have shown her key by now.
+func (p person) unshown() bool { return p.contact.Provisional && p.evidence.Home.IsZero() }
+
 // standing is all this in a word.
 func (p person) standing() Standing {
 	s := Standing{Trust: FirstSeen, Peers: slices.Clone(p.home.verdict.For), Offline: p.offline, Ended: p.ended, Was: p.contact.Was}
@@ -144,7 +150,7 @@ func (p person) standing() Standing {
 		s.Trust = Changed
 	case p.verified():
 		s.Trust = Verified
-	case !p.home.pinned, p.contested(), p.unproven():
+	case !p.home.pinned, p.contested(), p.unproven(), p.unshown(), p.frozen():
 		s.Trust = Unconfirmed
 	case p.home.verdict.Trust >= pki.Vouched:
 		s.Trust = Vouched
@@ -165,7 +171,7 @@ func (p person) err() error {
 		return e
 	case !p.home.pinned && p.verified():
 		return nil
-	case p.contested(), p.unproven():
+	case p.contested(), p.unproven(), p.frozen():
 		return &TrustError{Name: p.name, Subject: p.name.String(), Verdict: p.verdict, Shown: p.evidence.Home}
 	}
 	return about(p.home.err(), p.name)

@@ -144,6 +144,7 @@ func TestChangedHomeOfSender(t *testing.T) {
 	s := send(t, ann, bob.self.name, "hello", mor.StoredThere)
 	read(t, bob)
 	wait(t, ann, s, mor.Acknowledged)
+	pinContact(t, bob, ann)
 
 	left := 0
 	for name, c := range map[string]struct {

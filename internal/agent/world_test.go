@@ -176,16 +176,25 @@ func (w *world) certified(by *pki.Authority, name pki.Name, key pki.IdentityKey)
 	return somebody{name, key, cert.DER(), card}
 }
 
-// met has ann know somebody, by her own choice.
+// met has ann know somebody, by her own choice, as if she had looked her up.
 func (w *world) met(s somebody) {
 	w.t.Helper()
 	must(w.t, w.a.vault.Update(func(tx *vault.Tx) error {
-		c, err := w.a.meet(tx, s.name, s.key.Fingerprint(), s.card.Certificate.Issuer())
-		if err == nil {
-			err = choose(tx, s.name, &c)
-		}
-		return err
+		return meetPinned(tx, w.a, s.name, s.key.Fingerprint(), s.card.Certificate.Issuer())
 	}))
+}
+
+// wrote has ann know somebody by a letter.
+func (w *world) wrote(s somebody) (c contact, err error) {
+	w.t.Helper()
+	failed := w.a.vault.Update(func(tx *vault.Tx) error {
+		c, err = w.a.meet(tx, s.name, s.key.Fingerprint(), s.card.Certificate.Issuer())
+		return err
+	})
+	if err == nil {
+		must(w.t, failed)
+	}
+	return c, err
 }
 
 // write is what becomes of writing to somebody whose card is shown.

@@ -60,12 +60,13 @@ func (a *addresses) fresh() []string {
 
 // demonstrate has two people write to each other, and reports each step.
 func (l *lab) demonstrate(ctx context.Context, m Map) error {
-	ann, err := l.newPerson(ctx, m, "demo-ann@a.test")
+	at, to := l.cfg.homes()
+	ann, err := l.newPerson(ctx, m, "demo-ann@"+m.Nodes[at].Domain)
 	if err != nil {
 		return err
 	}
 	defer ann.agent.Close()
-	bob, err := l.newPerson(ctx, m, "demo-bob@b.test")
+	bob, err := l.newPerson(ctx, m, "demo-bob@"+m.Nodes[to].Domain)
 	if err != nil {
 		return err
 	}
@@ -73,11 +74,18 @@ func (l *lab) demonstrate(ctx context.Context, m Map) error {
 	if err := l.acquaint(ctx, bob, ann); err != nil {
 		return err
 	}
+	before, err := l.crossed(ctx)
+	if err != nil {
+		return err
+	}
 	id, err := l.message(ctx, ann, bob)
 	if err != nil {
 		return err
 	}
 	if err := l.answer(ctx, bob, ann); err != nil {
+		return err
+	}
+	if err := l.reportCrossings(ctx, before); err != nil {
 		return err
 	}
 	return l.whoKnewWhat(ctx, m, ann, bob, id)

@@ -26,6 +26,7 @@ const (
 
 	zone        = "test"
 	settleTime  = 40 * time.Second // for all nodes to serve and to know each other
+	settleEach  = 2 * time.Second  // for each node more
 	pollEvery   = 20 * time.Millisecond
 	stopTime    = 5 * time.Second // for a node to drain before it is killed
 	labFile     = "lab.json"
@@ -42,6 +43,7 @@ var ErrNotEmpty = errors.New("lab: the folder is not empty")
 type Config struct {
 	Dir   string        // for the nodes' folders; it must be missing or empty
 	Nodes int           // MinNodes to MaxNodes
+	Cells int           // that they are split into evenly; 0 or 1: one, in which each has few links
 	Loss  float64       // probability that a packet slot between two nodes is lost
 	Delay time.Duration // by which each is late
 	Once  bool          // end after the demonstration
@@ -108,7 +110,7 @@ func (c Config) check() error {
 	if c.Nodes < MinNodes || c.Nodes > MaxNodes {
 		return fmt.Errorf("lab: %d nodes, from %d to %d are possible", c.Nodes, MinNodes, MaxNodes)
 	}
-	if err := c.checkScenario(); err != nil {
+	if err := errors.Join(c.checkScenario(), c.CheckCells()); err != nil {
 		return err
 	}
 	entries, err := os.ReadDir(c.Dir)
@@ -137,9 +139,15 @@ func (c Config) checkScenario() error {
 	return nil
 }
 
-// run starts the nodes, demonstrates, and stops them.
+// run starts the nodes, demonstrates, and stops them. What fails after the lab was asked to end
+// fails for that reason.
 func (l *lab) run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, l.stop()) }()
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = fmt.Errorf("lab: %w", ctx.Err())
+		}
+		err = errors.Join(err, l.stop())
+	}()
 	if err := l.start(ctx); err != nil {
 		return err
 	}
@@ -162,8 +170,17 @@ func (l *lab) run(ctx context.Context) (err error) {
 	return l.stay(ctx)
 }
 
+// deathNotice is how long after what it does to others the end of a process may be noticed.
+const deathNotice = time.Second
+
 // disturbed reports whether somebody has ended a node.
-func (l *lab) disturbed() bool { return slices.ContainsFunc(l.nodes, (*process).dead) }
+func (l *lab) disturbed() bool {
+	for until := time.Now().Add(deathNotice); ; time.Sleep(pollEvery) {
+		if dead := slices.ContainsFunc(l.nodes, (*process).dead); dead || time.Now().After(until) {
+			return dead
+		}
+	}
+}
 
 // play shows what the lab is for.
 func (l *lab) play(ctx context.Context, m Map) error {
@@ -175,7 +192,7 @@ func (l *lab) play(ctx context.Context, m Map) error {
 
 // start brings up all nodes and waits until each knows the whole mesh.
 func (l *lab) start(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	ctx, cancel := context.WithTimeout(ctx, settleTime+time.Duration(l.cfg.Nodes)*settleEach)
 	defer cancel()
 	for i := range l.cfg.Nodes {
 		p, err := l.newProcess(i)
@@ -189,8 +206,11 @@ func (l *lab) start(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, e := range edges(l.cfg.Nodes) {
-		if err := l.federate(ctx, l.nodes[e[0]], l.nodes[e[1]]); err != nil {
+	if err := l.gateways(ctx); err != nil {
+		return err
+	}
+	for _, e := range l.cfg.edges() {
+		if err := l.federate(ctx, l.nodes[e.a], l.nodes[e.b], e.beyond); err != nil {
 			return err
 		}
 	}
@@ -215,14 +235,21 @@ func (l *lab) publish(ctx context.Context, p *process) error {
 	return l.responder.Set(domain, record)
 }
 
-// federate has two nodes add each other.
-func (l *lab) federate(ctx context.Context, a, b *process) error {
+// federate has two nodes add each other, b on the context that a has beyond if that is told.
+func (l *lab) federate(ctx context.Context, a, b *process, over bool) error {
 	ctx, cancel := context.WithTimeout(ctx, addPeerTime)
 	defer cancel()
-	for _, pair := range [][2]*process{{a, b}, {b, a}} {
-		if _, err := pair[0].control.AddPeer(ctx, pair[1].domain); err != nil {
-			return fmt.Errorf("lab: %s adds %s: %w", pair[0].domain, pair[1].domain, err)
+	add := a.control.AddPeer
+	if over {
+		add = func(ctx context.Context, domain pki.Domain) (node.PeerStatus, error) {
+			return a.control.AddPeerOn(ctx, domain, beyond)
 		}
+	}
+	if _, err := add(ctx, b.domain); err != nil {
+		return fmt.Errorf("lab: %s adds %s: %w", a.domain, b.domain, err)
+	}
+	if _, err := b.control.AddPeer(ctx, a.domain); err != nil {
+		return fmt.Errorf("lab: %s adds %s: %w", b.domain, a.domain, err)
 	}
 	return nil
 }
@@ -230,9 +257,10 @@ func (l *lab) federate(ctx context.Context, a, b *process) error {
 // settled waits until a node knows every server, has heard from others that its key is the one to
 // believe, as users want to, and knows a way to it.
 func (l *lab) settled(ctx context.Context, p *process) error {
+	known := l.cfg.known(slices.Index(l.nodes, p))
 	for {
 		status, err := p.control.Status(ctx)
-		if err == nil && status.Servers == len(l.nodes) && status.Known == len(l.nodes)-1 && status.Vouched == len(l.nodes)-1 {
+		if err == nil && status.Servers == len(l.nodes) && status.Known == known && status.Vouched == len(l.nodes)-1 {
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -296,8 +324,8 @@ func (l *lab) stay(ctx context.Context) error {
 	}
 }
 
-// edges is a ring with chords from the first half of the nodes to the other side of it.
-func edges(n int) [][2]int {
+// ring is a ring with chords from the first half of the nodes to the other side of it.
+func ring(n int) [][2]int {
 	var pairs [][2]int
 	for i := range n {
 		pairs = append(pairs, [2]int{i, (i + 1) % n})

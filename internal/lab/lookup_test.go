@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/internal/link"
 	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/keyserver/keylog"
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/node"
 	"github.com/p3do/p3do/pki"
@@ -269,6 +271,35 @@ type lookupWatch struct {
 	ofAnn, ofBob []trace
 }
 
+// mailboxesAt are traces of the mailboxes that users have claimed at a node, that for replies to look-ups among them.
+func mailboxesAt(t *testing.T, n *watched) (traces []trace) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(n.dir, "node.db")+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.Query("SELECT kind, address FROM mailboxes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	replies := false
+	for rows.Next() {
+		var kind string
+		var address []byte
+		if err := rows.Scan(&kind, &address); err != nil {
+			t.Fatal(err)
+		}
+		replies = replies || kind == "replies"
+		traces = append(traces, bytesTrace("her mailbox for "+kind, address))
+	}
+	if err := rows.Err(); err != nil || !replies {
+		t.Fatalf("no mailbox for replies among %d: %v", len(traces), err)
+	}
+	return traces
+}
+
 // connections is how often ann's server has connected to bob's.
 func (w *lookupWatch) connections() (n int) {
 	for _, address := range w.seen[0].since(w.began) {
@@ -295,7 +326,7 @@ func watchLookup(t *testing.T, direct bool) *lookupWatch {
 	until(t, "a.test to have looked at d.test", func() bool { return w.seen[0].quiet(w.nodes[3].running.KeyServer) })
 	w.ofAnn, w.ofBob = tracesOf(t, ann, w.nodes[0]), tracesOf(t, bob, w.nodes[3])
 	w.write(t, ann, bob)
-	w.ofAnn = append(w.ofAnn, hers.addresses()...)
+	w.ofAnn = slices.Concat(w.ofAnn, hers.addresses(), mailboxesAt(t, w.nodes[0]))
 	w.whileRunning(t, direct)
 	for _, address := range hers.since(w.began) {
 		if address != w.nodes[0].running.Link {
@@ -391,8 +422,8 @@ func TestLookupWithoutHome(t *testing.T) {
 	for _, n := range []*watched{nodes[1], nodes[2], nodes[4]} { // the peers of d.test
 		at := keyserver.Endpoint{Address: n.running.KeyServer, CA: n.print}
 		until(t, n.domain.String()+" to have cid's card from his home, with its proof", func() bool {
-			_, _, err := keyserver.Client{Dial: dial.Direct()}.Proof(t.Context(), at, keyserver.Subject{Name: his.Name})
-			return err == nil
+			_, proof, err := keyserver.Client{Dial: dial.Direct()}.Proof(t.Context(), at, keyserver.Subject{Name: his.Name})
+			return err == nil && len(keylog.Cosigners(proof)) == 3
 		})
 	}
 	nodes[3].stop()
@@ -400,7 +431,7 @@ func TestLookupWithoutHome(t *testing.T) {
 	if err != nil || !r.Offline || r.Shown != (pki.Fingerprint{}) || r.Problem() != nil {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if r, err := check(cid); err != nil || !r.Offline || r.Key != his.Fingerprint { // confirmed or not, as far as peers had cosigned
+	if r, err := check(cid); err != nil || !r.Offline || r.Key != his.Fingerprint || r.Problem() != nil || r.Trust != agent.Vouched {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

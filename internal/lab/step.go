@@ -18,6 +18,7 @@ const (
 	StepRead         StepName = "read"         // the recipient has read it
 	StepAcknowledged StepName = "acknowledged" // its sender knows that she has
 	StepReply        StepName = "reply"        // the answer was read
+	StepGateway      StepName = "gateway"      // packets went over one from cell to cell
 	StepKnowledge    StepName = "knowledge"    // what the nodes hold of all this
 	StepAccident     StepName = "accident"     // a scenario broke something
 	StepRotated      StepName = "rotated"      // a key was changed
@@ -47,6 +48,7 @@ type Step struct {
 	Tally   *Tally     `json:"tally,omitempty"`
 	Deaths  *DeathPath `json:"deaths,omitempty"`
 	Domain  string     `json:"domain,omitempty"`
+	Packets uint64     `json:"packets,omitempty"`
 	Problem string     `json:"problem,omitempty"`
 }
 
@@ -69,6 +71,8 @@ func (s Step) Plain() string {
 		return fmt.Sprintf("  acknowledged  %5d ms   her program told the sender's\n", s.Millis)
 	case StepReply:
 		return fmt.Sprintf("%s reads the answer %q from %s (%s)\n", s.User, s.Text, s.From, s.Trust)
+	case StepGateway:
+		return fmt.Sprintf("  %s carried %d packets from cell to cell\n", s.Domain, s.Packets)
 	case StepKnowledge:
 		return knowledgeText(s.Found)
 	case StepAccident:

@@ -168,7 +168,7 @@ func (w *stage) homeCompromised() {
 	before := w.sent("ann")
 	refused := w.p3do("ann", "send", "bob@b.test", "a secret").exits(4).says(
 		fmt.Sprintf(`^p3do: error: b\.test now shows a different key \(%s\), but %s still vouch for the old one \(%s\)\. Nothing was sent\.$`, first(shown, 2), vouching, first(known, 1)),
-		fmt.Sprintf(`^p3do: hint: p3do check bob@b\.test --why   \(if bob told you in person: p3do check bob@b\.test --accept %s\)$`, dashed(shown)))
+		fmt.Sprintf(`^p3do: hint: p3do check bob@b\.test --why   # if bob told you in person: p3do check bob@b\.test --accept %s$`, dashed(shown)))
 	if refused.out != "" {
 		w.t.Errorf("it says %q", refused.out)
 	}

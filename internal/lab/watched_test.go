@@ -59,7 +59,7 @@ func startEach(t *testing.T, w *watcher, each func(i int) node.Options) []*watch
 		}
 		nodes = append(nodes, startOne(t, l, i, o))
 	}
-	for _, e := range edges(len(nodes)) {
+	for _, e := range ring(len(nodes)) {
 		for _, pair := range [][2]int{e, {e[1], e[0]}} {
 			control, err := node.NewControl(nodes[pair[0]].dir)
 			if err == nil {
