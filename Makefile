@@ -1,4 +1,4 @@
-.PHONY: check test race fuzz lossy deaths rotations attacks bench dnsperf vectors
+.PHONY: check test race fuzz lossy deaths rotations attacks bench dnsperf interop vectors
 check: # all that a change must pass
 	.ci/run
 test:
@@ -17,6 +17,9 @@ rotations: # a hundred texts each way while every kind of key is changed: a minu
 	go run ./cmd/p3dod lab --once --scenario rotations
 bench:
 	go test -run '^$$' -bench . ./mor/onion
+interop: # the key log, beside programs of others that speak the same formats
+	cd tools/interop && go vet . && go test .
+
 dnsperf: # signed DNS answers a second, beside Knot and CoreDNS: some minutes
 	tools/dnsperf
 vectors:

@@ -255,6 +255,8 @@ func TestNumbers(t *testing.T) {
 			{"links without a login at a node | # |", "node.maxVisitors", 1},
 			{"links on which one user is logged in | # |", "node.maxLinksEach", 1},
 			{"links of users of other homes | # |", "node.maxGuests", 1},
+			{"one user is given (`entries`), in an hour | # |", "node.logPagesAnHour", 1},
+			{"whose parts of an hour are counted; of other homes; of one of these | #;", "node.maxMetered", 1},
 			{"up to # of them, and refuse those", "internal/store.MaxDeviceLists", 1},
 			{"or letters at a node; of one home | #;", "internal/store.MaxVisitors", 1},
 			{"or letters at a node; of one home | 1 000; # |", "internal/store.MaxVisitorsOf", 1},
