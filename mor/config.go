@@ -43,13 +43,16 @@ type Config struct {
 	Contexts []OwnContext // what we speak on: one to MaxOwn, each in a cell of its own
 	Marks    []Mark       // what was remembered before a restart
 
-	ExtraHops int           // context layers added before the last on each leg: 0..3
-	Delay     time.Duration // mean of the exponential delay before a rebroadcast; 0: none
-	PeelDelay time.Duration // mean of the delay that we ask of each hop that peels; 0: the next grid instant
-	MaxDelay  time.Duration // no delay is longer, whoever drew it; default 2 s
-	Grid      time.Duration // peeled packets are spoken at multiples of this; default 20 ms
-	SeenShare int           // packets that one heard context may add to one epoch; default 100 000
-	MarkShare int           // marks that one heard context may cause, some for up to 8 days; default 250 000
+	ExtraHops  int           // context layers added before the last on each leg: 0..3
+	Delay      time.Duration // mean of the exponential delay before a rebroadcast; 0: none
+	PeelDelay  time.Duration // mean of the delay that we ask of each hop that peels; 0: the next grid instant
+	MaxDelay   time.Duration // no delay is longer, whoever drew it; default 2 s
+	Grid       time.Duration // peeled packets are spoken at multiples of this; default 20 ms
+	SeenShare  int           // packets that one heard context may add to one epoch; default 100 000
+	Lazy       bool          // packets go over some links only, and news of them over the others; else all over all
+	FetchAfter time.Duration // once or twice as long an announced body is waited for before it is asked for; default 500 ms
+
+	MarkShare int // marks that one heard context may cause, some for up to 8 days; default 250 000
 }
 
 // A Signer signs a statement with the domain key, as [pki.Authority.Sign] does.
@@ -118,12 +121,13 @@ func (c Config) withDefaults() (Config, error) {
 	fault(len(c.Contexts) == 0, "Config.Contexts is empty")
 	fault(len(c.Contexts) > MaxOwn, "Config.Contexts are more than 16")
 	fault(c.ExtraHops < 0 || c.ExtraHops >= onion.OuterSlots, "Config.ExtraHops is not 0 to 3")
-	fault(c.Delay < 0 || c.PeelDelay < 0 || c.MaxDelay < 0 || c.Grid < 0, "a delay in Config is negative")
+	fault(c.Delay < 0 || c.PeelDelay < 0 || c.MaxDelay < 0 || c.Grid < 0 || c.FetchAfter < 0, "a delay in Config is negative")
 	fault(c.SeenShare < 0 || c.MarkShare < 0, "a share in Config is negative")
 	c.MaxDelay = orDefault(c.MaxDelay, defaultMaxDelay)
 	c.Grid = orDefault(c.Grid, defaultGrid)
 	c.SeenShare = orDefault(c.SeenShare, defaultSeenShare)
 	c.MarkShare = orDefault(c.MarkShare, defaultMarkShare)
+	c.FetchAfter = orDefault(c.FetchAfter, defaultFetchAfter)
 	fault(c.MaxDelay > longestMaxDelay, "Config.MaxDelay is over a minute")
 	return c, errors.Join(faults...)
 }

@@ -99,7 +99,7 @@ func TestMeshDeliversOnce(t *testing.T) {
 			cfg := simulations.Config{
 				Seed: seed, Nodes: nodes, Degree: 2 + random.IntN(4), ExtraHops: random.IntN(3),
 				Jitter: 30 * time.Millisecond, Delay: time.Duration(random.IntN(60)) * time.Millisecond,
-				PeelDelay: time.Duration(random.IntN(60)) * time.Millisecond,
+				PeelDelay: time.Duration(random.IntN(60)) * time.Millisecond, Lazy: seed%2 == 1,
 			}
 			homes := []int{random.IntN(nodes), random.IntN(nodes), random.IntN(nodes)}
 			l := newLetters(t, cfg, homes...)
@@ -148,7 +148,7 @@ func TestMeshBeyondReach(t *testing.T) {
 // With a tenth of all packets lost on all links, letters arrive, and are shown once.
 func TestMeshWithLoss(t *testing.T) {
 	for seed := range uint64(4) {
-		l := newLetters(t, simulations.Config{Seed: seed, Nodes: 8, Degree: 3, Loss: 0.1, ExtraHops: 1}, 0, 4)
+		l := newLetters(t, simulations.Config{Seed: seed, Nodes: 8, Degree: 3, Loss: 0.1, ExtraHops: 1, Lazy: seed%2 == 1}, 0, 4)
 		for range 10 {
 			l.send(t, 0, 1, 2)
 		}
@@ -165,7 +165,7 @@ func TestMeshWithHostileRelay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(3) {
-				cfg := simulations.Config{Seed: seed, Nodes: 8, Degree: 4, ExtraHops: 1}
+				cfg := simulations.Config{Seed: seed, Nodes: 8, Degree: 4, ExtraHops: 1, Lazy: seed == 1}
 				l := newLetters(t, cfg, 0, 4)
 				l.world.Node(2).Behave(behaviour)
 				for range 4 {

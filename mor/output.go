@@ -14,7 +14,10 @@ import (
 // call.
 type Output struct {
 	Remember  []Mark     // make durable before anything of our own making
-	Broadcast []Speech   // say to every member of one of our contexts
+	Broadcast []Speech   // say on one of our contexts
+	Announce  []Notice   // tell a member of what was said to others
+	Fetch     []Notice   // ask a neighbour for a body
+	Prune     []Notice   // tell a neighbour that what it said was here before
 	Forward   []Forward  // hand to an owner over the link that we have with it
 	Deliver   []Delivery // for the mailboxes of this server
 	Wake      time.Time  // call Tick no later than this; zero: no timer is wanted
@@ -41,7 +44,8 @@ const (
 type Speech struct {
 	On     ContextID
 	Packet onion.Packet
-	Again  bool // a rebroadcast; else of our own making
+	Again  bool         // a rebroadcast; else of our own making
+	To     []pki.Domain // the members who are sent it; the others are told of it, or have it
 }
 
 // A Forward is a packet handed to the owner of its key. It takes a slot of the link like
@@ -79,12 +83,13 @@ const (
 	DropNoRoute               // no known context leads to the server
 	DropCover                 // cover traffic that asked to be dropped here
 	DropMarksFull             // the share of marks of the context that brought it is full
+	DropUnwaited              // news of a body while too many are waited for
 	dropReasons
 )
 
 // String names d as in p3dod status.
 func (d Drop) String() string {
-	return [...]string{"epoch", "seen-full", "queue-full", "auth", "replay", "expired", "budget", "no-route", "cover", "marks-full"}[d]
+	return [...]string{"epoch", "seen-full", "queue-full", "auth", "replay", "expired", "budget", "no-route", "cover", "marks-full", "unwaited"}[d]
 }
 
 // Drops returns all reasons.
@@ -109,6 +114,10 @@ type Counters struct {
 	Peeled      uint64 // outer layers removed with its key
 	Crossed     uint64 // of these, heard in another cell: carried over us as a gateway
 	Spoken      uint64 // packets of our own making said on it
+	Noticed     uint64 // news of packets that the listeners bound to it heard
+	Announced   uint64 // news of packets that were told to members of it
+	Asked       uint64 // bodies that we asked for
+	Given       uint64 // bodies that members asked for and got
 	Dropped     [dropReasons]uint64
 }
 

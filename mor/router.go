@@ -16,6 +16,7 @@ type Router struct {
 	seen   *seenSet
 	marks  *markSet
 	routes routes
+	floods floods
 
 	listeners map[ContextID]*listener
 	members   map[ContextID][]pki.Domain // of our own contexts
@@ -79,7 +80,7 @@ func NewRouter(cfg Config) (*Router, error) {
 		return nil, err
 	}
 	r := &Router{
-		cfg: cfg, seen: seen, marks: newMarkSet(cfg.MarkShare, cfg.Marks),
+		cfg: cfg, seen: seen, marks: newMarkSet(cfg.MarkShare, cfg.Marks), floods: newFloods(),
 		listeners: make(map[ContextID]*listener),
 		members:   make(map[ContextID][]pki.Domain),
 	}
@@ -127,14 +128,24 @@ func (r *Router) Admit(on ContextID, domain pki.Domain) bool {
 // Dismiss ends a membership that [Router.Admit] began.
 func (r *Router) Dismiss(on ContextID, domain pki.Domain) {
 	r.members[on] = slices.DeleteFunc(r.members[on], func(d pki.Domain) bool { return d == domain })
+	delete(r.floods.edges, edge{on, domain})
 }
 
 // SetServers replaces the private keys of the inner layers when a period turns.
 func (r *Router) SetServers(keys []ServerKey) { r.cfg.Servers = keys }
 
-// Hear takes a packet that a listener heard on a context, or that was forwarded to us as
-// heard there. Rows M2, M3 and M4.
+// Hear takes a packet that a listener heard on a context. Rows M2, M3 and M4.
 func (r *Router) Hear(now time.Time, on ContextID, p onion.Packet) Output {
+	return r.hear(now, on, p, false)
+}
+
+// Handed takes a packet that was forwarded to us as the owner of its key, as heard on a context. It is
+// taken as if we had heard it there, but that which of two copies was first tells nothing of the links.
+func (r *Router) Handed(now time.Time, on ContextID, p onion.Packet) Output {
+	return r.hear(now, on, p, true)
+}
+
+func (r *Router) hear(now time.Time, on ContextID, p onion.Packet, forwarded bool) Output {
 	r.begin(now)
 	l := r.listeners[on]
 	if l == nil {
@@ -150,9 +161,11 @@ func (r *Router) Hear(now time.Time, on ContextID, p onion.Packet) Output {
 	switch r.seen.add(epoch, on, p.ID()) {
 	case repeated:
 		count.Duplicates++
+		r.echoed(l, p.ID(), forwarded)
 	case full:
 		count.Dropped[DropSeenFull]++
 	case novel:
+		r.arrived(now, l, p.ID(), forwarded)
 		due := now.Add(r.draw(r.cfg.Delay))
 		r.utter(now, epoch, on, speaking{due: due, on: l.speak, packet: p, again: true})
 	}
@@ -262,13 +275,15 @@ func (r *Router) begin(now time.Time) {
 	clear(r.output.Deliver)
 	r.output = Output{
 		Remember: r.output.Remember[:0], Broadcast: r.output.Broadcast[:0],
+		Announce: r.output.Announce[:0], Fetch: r.output.Fetch[:0], Prune: r.output.Prune[:0],
 		Forward: r.output.Forward[:0], Deliver: r.output.Deliver[:0],
 	}
+	r.floods.age(now)
 	r.sweep(now)
 }
 
-// end says what is due and when to wake: at the next instant of the grid as long as
-// anything was heard or handed in lately, whatever it was. So when a server wakes tells
+// end says what is due, fetches what did not come, and says when to wake: at the next instant of the
+// grid as long as anything was heard or handed in lately, whatever it was. So when a server wakes tells
 // nothing of what it owns.
 func (r *Router) end(now time.Time) Output {
 	due := 0
@@ -277,7 +292,8 @@ func (r *Router) end(now time.Time) Output {
 		due++
 	}
 	r.speak = slices.Delete(r.speak, 0, due)
-	if now.Before(r.awake) || len(r.peels) > 0 {
+	r.chase(now)
+	if now.Before(r.awake) || len(r.peels)+len(r.floods.waits) > 0 {
 		r.output.Wake = r.next(now)
 	}
 	return r.output
@@ -291,11 +307,19 @@ func (r *Router) say(s speaking) {
 	} else {
 		count.Spoken++
 	}
-	r.output.Broadcast = append(r.output.Broadcast, Speech{s.on.ID, s.packet, s.again})
+	r.output.Broadcast = append(r.output.Broadcast, Speech{s.on.ID, s.packet, s.again, r.whom(s)})
 	if s.owner != (pki.Domain{}) {
 		count.Forwarded++
 		r.output.Forward = append(r.output.Forward, Forward{s.owner, s.on.ID, s.packet, s.again})
 	}
+}
+
+// whom says to which members s is sent.
+func (r *Router) whom(s speaking) []pki.Domain {
+	if r.cfg.Lazy {
+		return r.spread(s)
+	}
+	return slices.Clone(r.members[s.on.ID])
 }
 
 // enqueue keeps speak in order of due, first come first said.

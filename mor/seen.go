@@ -64,6 +64,17 @@ func (s *seenSet) add(e onion.Epoch, on ContextID, id onion.ID) verdict {
 	return novel
 }
 
+// knows reports whether id was seen, in whichever epoch.
+func (s *seenSet) knows(id onion.ID) bool {
+	fp := s.fingerprint(id)
+	for i := range s.generations {
+		if s.generations[i].table.has(fp) {
+			return true
+		}
+	}
+	return false
+}
+
 func (s *seenSet) generation(e onion.Epoch) *generation {
 	for i := range s.generations {
 		if s.generations[i].epoch == e {

@@ -33,6 +33,7 @@ type Config struct {
 	ExtraHops int           // of every router, as in mor.Config
 	Delay     time.Duration // of every router, as in mor.Config
 	PeelDelay time.Duration // of every router, as in mor.Config
+	Lazy      bool          // of every router, as in mor.Config
 }
 
 func (c Config) withDefaults() (Config, error) {

@@ -78,7 +78,7 @@ func (n *Node) boot(own []mor.OwnContext) (err error) {
 	n.Router, err = mor.NewRouter(mor.Config{
 		Domain: n.authority.Domain(), Rand: n.random, Sign: n.authority.Sign,
 		Servers: n.servers, Contexts: own, Marks: n.marks,
-		ExtraHops: cfg.ExtraHops, Delay: cfg.Delay, PeelDelay: cfg.PeelDelay,
+		ExtraHops: cfg.ExtraHops, Delay: cfg.Delay, PeelDelay: cfg.PeelDelay, Lazy: cfg.Lazy,
 	})
 	return err
 }
@@ -119,15 +119,19 @@ func (n *Node) Restart() error {
 
 // Hear gives the node a packet as heard on a context at once, as a replaying neighbour
 // may do.
-func (n *Node) Hear(on mor.ContextID, p onion.Packet) { n.hear(on, p) }
+func (n *Node) Hear(on mor.ContextID, p onion.Packet) { n.hear(on, p, false) }
 
-func (n *Node) hear(on mor.ContextID, p onion.Packet) {
+func (n *Node) hear(on mor.ContextID, p onion.Packet, forwarded bool) {
 	if n.down {
 		return
 	}
 	id := p.ID()
 	n.world.note('h', n.index, append(id.Core[:], id.Tag[:]...))
-	n.carryOut(n.Router.Hear(n.world.now, on, p))
+	take := n.Router.Hear
+	if forwarded {
+		take = n.Router.Handed
+	}
+	n.carryOut(take(n.world.now, on, p))
 }
 
 func (n *Node) tick() {
@@ -142,16 +146,17 @@ func (n *Node) carryOut(out mor.Output) {
 	n.marks = append(n.marks, out.Remember...)
 	for _, s := range out.Broadcast {
 		for _, to := range n.neighbours {
-			if to.spoken == s.On {
-				n.say(to.Node, s.On, s.Packet)
+			if to.spoken == s.On && slices.Contains(s.To, to.Domain()) {
+				n.say(to.Node, s.On, s.Packet, false)
 			}
 		}
 	}
+	n.tell(out)
 	for _, f := range out.Forward {
 		i := slices.IndexFunc(n.neighbours, func(to neighbour) bool { return to.Domain() == f.To && to.spoken == f.On })
 		if i >= 0 {
 			n.world.counts.Forwarded++
-			n.say(n.neighbours[i].Node, f.On, f.Packet)
+			n.say(n.neighbours[i].Node, f.On, f.Packet, true)
 		}
 	}
 	n.plan(out.Wake)
@@ -160,10 +165,42 @@ func (n *Node) carryOut(out mor.Output) {
 	}
 }
 
-func (n *Node) say(to *Node, on mor.ContextID, p onion.Packet) {
+// say puts a packet on a link; forwarded says that it is for its owner.
+func (n *Node) say(to *Node, on mor.ContextID, p onion.Packet, forwarded bool) {
 	for _, q := range n.behave(n, to, p) {
-		n.world.carry(n, to, on, q)
+		n.world.counts.Said++
+		n.world.carry(func() { to.hear(on, q, forwarded) })
 	}
+}
+
+// tell puts notices on links.
+func (n *Node) tell(out mor.Output) {
+	for _, a := range out.Announce {
+		n.notify(a, func(to *Node) mor.Output { return to.Router.Announced(n.world.now, a.On, a.ID) })
+	}
+	for _, f := range out.Fetch {
+		n.notify(f, func(to *Node) mor.Output { return to.Router.Fetched(n.world.now, f.On, n.Domain(), f.ID) })
+	}
+	for _, p := range out.Prune {
+		n.notify(p, func(to *Node) mor.Output { to.Router.Pruned(p.On, n.Domain()); return mor.Output{} })
+	}
+}
+
+// notify brings one notice to its neighbour.
+func (n *Node) notify(notice mor.Notice, take func(*Node) mor.Output) {
+	i := slices.IndexFunc(n.neighbours, func(to neighbour) bool {
+		return to.Domain() == notice.To && (to.spoken == notice.On || to.heard == notice.On)
+	})
+	if i < 0 {
+		return
+	}
+	to := n.neighbours[i].Node
+	n.world.counts.Notices++
+	n.world.carry(func() {
+		if !to.down {
+			to.carryOut(take(to))
+		}
+	})
 }
 
 // plan has the router ticked at wake, if nothing is planned sooner.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/p3do/p3do/mor"
-	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -37,8 +36,9 @@ type World struct {
 type Counts struct {
 	Events     uint64 // of the agenda
 	Said       uint64 // packets put on links
-	Lost       uint64 // of these, lost on the way
 	Forwarded  uint64 // of these, handed to owners
+	Notices    uint64 // announcements, wishes and refusals put on links
+	Lost       uint64 // packets and notices lost on the way
 	Submitted  uint64 // packets handed in by users
 	Refused    uint64 // of these, not taken
 	Stored     uint64 // letters that a spool took and had not
@@ -163,9 +163,8 @@ func (w *World) note(what byte, where int, fact []byte) {
 	w.trace.Write(fact)
 }
 
-// carry brings p from one node to another who is to hear it on the context on.
-func (w *World) carry(from, to *Node, on mor.ContextID, p onion.Packet) {
-	w.counts.Said++
+// carry brings what a node puts on a link to the other end, or loses it.
+func (w *World) carry(take func()) {
 	if w.random.Float64() < w.cfg.Loss {
 		w.counts.Lost++
 		return
@@ -174,7 +173,7 @@ func (w *World) carry(from, to *Node, on mor.ContextID, p onion.Packet) {
 	if w.cfg.Jitter > 0 {
 		delay += time.Duration(w.random.Int64N(int64(w.cfg.Jitter)))
 	}
-	w.After(delay, func() { to.hear(on, p) })
+	w.After(delay, take)
 }
 
 func domainOf(i int) (pki.Domain, error) {
