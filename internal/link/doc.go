@@ -6,8 +6,9 @@
 //     the function [Config].Judge says whether it is welcome. A user shows none: her link is a user link, [Conn.Peer] is
 //     nil on the node's side, and she proves who she is afterwards with a signature over [Conn.Exporter].
 //   - A slot is 16 384 bytes ([SlotSize]), all that a link ever emits after the handshake, one slot to a TLS record. A slot
-//     is a packet, a forwarded packet, a fragment of a control message, or a dummy.
+//     is a packet, a forwarded packet, a fragment of a control message, up to 334 notices, or a dummy.
 //   - A control message is 1 byte to 1 MiB ([MaxControl]) of the two programs' own conversation, cut into control slots.
+//   - A notice is 49 bytes of that conversation that may be lost: many share a slot.
 //
 // Link never knows what a packet or a control message means.
 //
@@ -20,7 +21,7 @@
 //
 // # A slot
 //
-//	kind     4 bits   0 dummy, 1 packet, 2 forward, 3 control
+//	kind     4 bits   0 dummy, 1 packet, 2 forward, 3 control, 4 notices
 //	channel  4 bits   number of the sender's context, for packet and forward; else 0
 //	rest     16 383   a packet without its version byte; a fragment; or zeros
 //
@@ -35,11 +36,18 @@
 //	bytes    length
 //	padding  rest     zeros
 //
+// # Notices
+//
+//	kind     1 byte   0x40
+//	count    2        of notices, at least 1
+//	notices  49 each
+//	padding  rest     zeros
+//
 // # What happens when full
 //
 // Sending never blocks. Packets and forwards wait in one queue (256 slots unless [Config].Queue says other), control
-// messages in another of [ControlQueue] slots; when both wait they go out in turn, so neither starves the other. A full
-// queue refuses the newest with [ErrFull]. A peer that takes nothing for 30 s ([WriteTimeout]) loses the link.
+// messages in another of [ControlQueue] slots, notices in a third of [NoticeQueue]; they go out in turn, so none starves the
+// others. A full queue refuses the newest with [ErrFull]. A peer that takes nothing for 30 s ([WriteTimeout]) loses the link.
 // All user links of a listener share a [Budget] of control messages, and so do all node links: when it is full, the link
 // ends that holds the oldest message of all.
 //

@@ -5,35 +5,42 @@ import (
 	"time"
 )
 
-// outgoing waits in a queue: a packet or forward, or what is left to send of a control message.
+// outgoing waits in a queue: a packet or forward, what is left to send of a control message, or a notice.
 type outgoing struct {
 	header  header
 	packet  *[SlotSize]byte // shared with other links: only ever read
 	control []byte          // owned
 	cost    int             // of the share, until all of control is written
-	due     time.Time       // not to be sent before
+	notice  Notice
+	urgent  bool      // a notice that does not wait for others
+	due     time.Time // not to be sent before
 }
 
-// queue is what waits to be written on one link: packets and forwards in one line, control messages in the other. When
-// both lines have something to send they are served in turn, one slot each, so a flood in one of them leaves half of the
-// link to the other. Each line has its own bound.
+// queue is what waits to be written on one link: packets and forwards in one line, control messages in another, notices in
+// a third. The lines that have something to send are served in turn, one slot each, so a flood in one of them leaves the
+// others their part of the link. Each line has its own bound.
 type queue struct {
 	wake  chan struct{} // capacity 1: something changed; only the writer receives
 	share *share        // what control messages hold of a budget; given back here, and when the link ends
 
 	mu           sync.Mutex // guards what follows; held for a few instructions, never during I/O
-	packets      fifo
 	control      fifo
-	packetBound  int  // of packets, in slots
-	controlSlots int  // slots that control still takes, at most ControlQueue
-	controlNext  bool // whose turn it is when both wait
-	draining     bool // nothing more is taken in; what waits is still to be sent
-	closed       bool // nothing more is taken in or out
+	packets      fifo
+	notices      fifo      // at most NoticeQueue
+	flush        time.Time // when the notices are to leave, if there are any
+	packetBound  int       // of packets, in slots
+	controlSlots int       // slots that control still takes, at most ControlQueue
+	turn         int       // of the lines, in the order in which they stand here, whose turn it is
+	draining     bool      // nothing more is taken in; what waits is still to be sent
+	closed       bool      // nothing more is taken in or out
 	cause        error
 }
 
+// lines is how many lines a queue has.
+const lines = 3
+
 func newQueue(bound int) *queue {
-	return &queue{wake: make(chan struct{}, 1), packetBound: bound, controlNext: true}
+	return &queue{wake: make(chan struct{}, 1), packetBound: bound}
 }
 
 // push takes o in, or says why not: ErrFull, ErrClosed.
@@ -43,21 +50,46 @@ func (q *queue) push(o outgoing) error {
 	if q.draining || q.closed {
 		return closedBy(q.cause)
 	}
-	if o.header.kind == KindControl {
-		n := fragmentCount(len(o.control))
-		if q.controlSlots+n > ControlQueue {
-			return ErrFull
-		}
-		q.controlSlots += n
-		q.control.push(o)
-	} else {
-		if q.packets.len() >= q.packetBound {
-			return ErrFull
-		}
-		q.packets.push(o)
+	if !q.lineUpLocked(o) {
+		return ErrFull
 	}
 	q.signal()
 	return nil
+}
+
+// lineUpLocked puts o at the end of its line, if there is room.
+func (q *queue) lineUpLocked(o outgoing) bool {
+	switch o.header.kind {
+	case KindControl:
+		n := fragmentCount(len(o.control))
+		if q.controlSlots+n > ControlQueue {
+			return false
+		}
+		q.controlSlots += n
+		q.control.push(o)
+	case KindNotice:
+		if q.notices.len() >= NoticeQueue {
+			return false
+		}
+		if leave := o.leaves(); q.notices.len() == 0 || leave.Before(q.flush) {
+			q.flush = leave
+		}
+		q.notices.push(o)
+	default:
+		if q.packets.len() >= q.packetBound {
+			return false
+		}
+		q.packets.push(o)
+	}
+	return true
+}
+
+// leaves is when a notice is to leave at the latest.
+func (o outgoing) leaves() time.Time {
+	if o.urgent {
+		return o.due
+	}
+	return o.due.Add(NoticeHold)
 }
 
 // take writes the next slot that is due at now into slot and returns what it is. Without ok there is none: the writer
@@ -68,21 +100,36 @@ func (q *queue) take(now time.Time, slot *[SlotSize]byte) (h header, ok bool, wa
 	if q.closed {
 		return header{}, false, 0, true
 	}
-	control, packet := q.control.due(now), q.packets.due(now)
+	for range lines {
+		turn := q.turn
+		q.turn = (turn + 1) % lines
+		if h, ok := q.takeLocked(turn, now, slot); ok {
+			return h, true, 0, false
+		}
+	}
+	empty := q.control.len()+q.packets.len()+q.notices.len() == 0
+	return header{}, false, q.waitLocked(now), empty && q.draining
+}
+
+// takeLocked takes a slot out of a line, if there is one due.
+func (q *queue) takeLocked(line int, now time.Time, slot *[SlotSize]byte) (header, bool) {
 	switch {
-	case control && (!packet || q.controlNext):
-		q.controlNext = false
+	case line == 0 && q.control.due(now):
 		q.takeFragmentLocked(slot)
-		return header{kind: KindControl}, true, 0, false
-	case packet:
-		q.controlNext = true
+		return header{kind: KindControl}, true
+	case line == 1 && q.packets.due(now):
 		o := q.packets.pop()
 		*slot = *o.packet
 		slot[0] = o.header.byte()
-		return o.header, true, 0, false
+		return o.header, true
+	case line == 2 && q.notices.due(now) && (q.draining || !q.flush.After(now)):
+		putNotices(slot, q.notices.popDue(now, MaxNotices))
+		if q.notices.len() > 0 {
+			q.flush = q.notices.first().due // they have waited long enough, or are late by a fault
+		}
+		return header{kind: KindNotice}, true
 	}
-	empty := q.control.len()+q.packets.len() == 0
-	return header{}, false, q.waitLocked(now), empty && q.draining
+	return header{}, false
 }
 
 func (q *queue) takeFragmentLocked(slot *[SlotSize]byte) {
@@ -105,6 +152,9 @@ func (q *queue) waitLocked(now time.Time) time.Duration {
 		if d := line.first().due.Sub(now); wait == 0 || d < wait {
 			wait = d
 		}
+	}
+	if d := q.flush.Sub(now); q.notices.len() > 0 && (wait == 0 || d < wait) {
+		wait = d
 	}
 	return wait
 }
@@ -139,7 +189,7 @@ func (q *queue) close(cause error) (first bool) {
 		return false
 	}
 	q.closed, q.cause = true, cause
-	q.packets, q.control, q.controlSlots = fifo{}, fifo{}, 0
+	q.packets, q.control, q.notices, q.controlSlots = fifo{}, fifo{}, fifo{}, 0
 	q.signal()
 	return true
 }
@@ -158,7 +208,7 @@ func (q *queue) end() error {
 func (q *queue) waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.packets.len() + q.controlSlots
+	return q.packets.len() + q.controlSlots + (q.notices.len()+MaxNotices-1)/MaxNotices
 }
 
 // signal wakes the writer, now or when it next sleeps.
@@ -199,4 +249,17 @@ func (f *fifo) pop() outgoing {
 		f.items, f.head = f.items[:0], 0
 	}
 	return o
+}
+
+// popDue takes out what is due, n at most. It is good until the next push.
+func (f *fifo) popDue(now time.Time, n int) []outgoing {
+	from := f.head
+	for f.due(now) && f.head-from < n {
+		f.head++
+	}
+	due := f.items[from:f.head]
+	if f.head == len(f.items) {
+		f.items, f.head = f.items[:0], 0
+	}
+	return due
 }

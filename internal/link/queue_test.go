@@ -71,3 +71,67 @@ func TestLineDoesNotGrow(t *testing.T) {
 		t.Errorf("capacity %d for 5", cap(f.items))
 	}
 }
+
+// Notices wait for each other, but not for long, and not if one of them is urgent; then all leave in one slot.
+func TestNoticesShareSlots(t *testing.T) {
+	q, start := newQueue(1), time.Now()
+	var slot [SlotSize]byte
+	say := func(after time.Duration, urgent bool) {
+		t.Helper()
+		must(t, q.push(outgoing{header: header{kind: KindNotice}, due: start.Add(after), urgent: urgent}))
+	}
+	leave := func(after time.Duration) int {
+		t.Helper()
+		if _, ok, _, _ := q.take(start.Add(after), &slot); !ok {
+			return 0
+		}
+		notices, err := parseNotices(&slot)
+		must(t, err)
+		return len(notices)
+	}
+	say(0, false)
+	say(NoticeHold/2, false)
+	if n := leave(NoticeHold - 1); n != 0 {
+		t.Errorf("%d left before their time", n)
+	}
+	if _, _, wait, _ := q.take(start.Add(NoticeHold/2), &slot); wait != NoticeHold/2 {
+		t.Errorf("the writer sleeps for %s", wait)
+	}
+	if n := leave(NoticeHold); n != 2 {
+		t.Errorf("%d left together, not 2", n)
+	}
+	say(NoticeHold, false)
+	say(NoticeHold, true)
+	if n := leave(NoticeHold); n != 2 {
+		t.Errorf("%d left with an urgent one, not 2", n)
+	}
+	for range NoticeQueue {
+		say(0, false)
+	}
+	if err := q.push(outgoing{header: header{kind: KindNotice}}); !errors.Is(err, ErrFull) {
+		t.Errorf("one too many: %v", err)
+	}
+	if n := q.waiting(); n != NoticeQueue/MaxNotices {
+		t.Errorf("%d slots wait", n)
+	}
+	for range NoticeQueue / MaxNotices {
+		if n := leave(NoticeHold); n != MaxNotices {
+			t.Errorf("%d left in one slot", n)
+		}
+	}
+}
+
+// A flood of any kind leaves the others their turn.
+func TestThreeLinesTakeTurns(t *testing.T) {
+	q := newQueue(10)
+	for range 3 {
+		must(t, q.push(outgoing{header: header{KindPacket, 0}, packet: packet(0)}))
+	}
+	for range 2*MaxNotices + 1 {
+		must(t, q.push(outgoing{header: header{kind: KindNotice}, urgent: true}))
+	}
+	must(t, q.push(outgoing{header: header{kind: KindControl}, control: make([]byte, 2*fragmentSize)}))
+	if got := order(q); got != "cpncpnpn" {
+		t.Errorf("order %s", got)
+	}
+}

@@ -25,7 +25,8 @@ const (
 	KindPacket  Kind = 1 // a packet spoken on one of the sender's contexts
 	KindForward Kind = 2 // a packet for its owner, which the sender also rebroadcasts on one of its contexts
 	KindControl Kind = 3 // a fragment of a control message
-	kindCount        = 4
+	KindNotice  Kind = 4 // up to MaxNotices notices
+	kindCount        = 5
 )
 
 // String returns the kind's name, as counters and logs show it.
@@ -39,17 +40,20 @@ func (k Kind) String() string {
 		return "forward"
 	case KindControl:
 		return "control"
+	case KindNotice:
+		return "notice"
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }
 
-// Message is what [Conn.Receive] returns: a packet or a whole control message. What it points to was allocated for it and
-// belongs to the caller.
+// Message is what [Conn.Receive] returns: a packet, a whole control message, or the notices of a slot. What it points to
+// was allocated for it and belongs to the caller.
 type Message struct {
-	Kind    Kind            // KindPacket, KindForward or KindControl
-	Channel uint8           // 0 to MaxChannel: the number of the sender's context; 0 with KindControl
-	Packet  *[SlotSize]byte // the packet, its first byte 1; nil with KindControl
+	Kind    Kind            // KindPacket, KindForward, KindControl or KindNotice
+	Channel uint8           // 0 to MaxChannel: the number of the sender's context; 0 with KindControl and KindNotice
+	Packet  *[SlotSize]byte // the packet, its first byte 1; nil with other kinds
 	Control []byte          // the message, 1 byte to MaxControl; nil otherwise
+	Notices []Notice        // 1 to MaxNotices; nil otherwise
 }
 
 // header is the first byte of a slot.
@@ -66,7 +70,7 @@ func parseHeader(b byte) (header, error) {
 	if h.kind >= kindCount {
 		return header{}, fmt.Errorf("%w: first byte %#02x", ErrSlot, b)
 	}
-	if h.channel != 0 && (h.kind == KindDummy || h.kind == KindControl) {
+	if h.channel != 0 && h.kind != KindPacket && h.kind != KindForward {
 		return header{}, fmt.Errorf("%w: %v slot with channel %d", ErrSlot, h.kind, h.channel)
 	}
 	return h, nil
@@ -101,6 +105,9 @@ func (in *inbox) accept(slot *[SlotSize]byte) (m Message, h header, ok bool, err
 	case KindControl:
 		whole, err := in.gather(slot)
 		return Message{Kind: KindControl, Control: whole}, h, whole != nil, err
+	case KindNotice:
+		notices, err := parseNotices(slot)
+		return Message{Kind: KindNotice, Notices: notices}, h, err == nil, err
 	}
 	return Message{}, h, false, nil
 }

@@ -11,7 +11,7 @@ import (
 func TestHeader(t *testing.T) {
 	for b := range 256 {
 		h, err := parseHeader(byte(b))
-		good := b == 0x00 || b == 0x30 || b>>4 == 1 || b>>4 == 2
+		good := b == 0x00 || b == 0x30 || b == 0x40 || b>>4 == 1 || b>>4 == 2
 		if good != (err == nil) {
 			t.Errorf("%#02x: %v", b, err)
 		}
@@ -25,7 +25,7 @@ func TestHeader(t *testing.T) {
 }
 
 func TestKindNames(t *testing.T) {
-	for kind, want := range map[Kind]string{KindDummy: "dummy", KindPacket: "packet", KindForward: "forward", KindControl: "control", 9: "kind 9"} {
+	for kind, want := range map[Kind]string{KindDummy: "dummy", KindPacket: "packet", KindForward: "forward", KindControl: "control", KindNotice: "notice", 9: "kind 9"} {
 		if kind.String() != want {
 			t.Errorf("%d is %q, want %q", uint8(kind), kind, want)
 		}

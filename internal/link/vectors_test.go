@@ -35,7 +35,7 @@ type vector struct {
 
 // A content is a message, as it is handed to Send and comes out of Receive.
 type content struct {
-	Is      string `json:"is"` // packet, forward or control
+	Is      string `json:"is"` // packet, forward, control, or notices one after the other
 	Channel uint8  `json:"channel"`
 	Bytes   octets `json:"bytes"`
 }
@@ -117,7 +117,7 @@ func times(n int, s octets) []octets {
 }
 
 func makeVectors() vectorFile {
-	list := append(packetVectors(), controlVectors()...)
+	list := append(append(packetVectors(), controlVectors()...), noticeVectors()...)
 	list = append(append(list, receivedVectors()...), slotRefusals()...)
 	list = append(append(list, controlRefusals()...), sendRefusals()...)
 	return vectorFile{"Made by P3DO_REWRITE=1 go test ./internal/link -run Vectors. The specification is docs/spec/link.md.", list}
@@ -161,6 +161,28 @@ func controlVectors() (list []vector) {
 	return list
 }
 
+// noticeOf is a notice slot that says it has count notices, with n of 49 times the byte b, as the specification has it.
+func noticeOf(count uint16, n int, b byte) octets {
+	s := append(octets{0x40, byte(count >> 8), byte(count)}, bytes.Repeat([]byte{b}, 49*n)...)
+	return append(s, make([]byte, SlotSize-len(s))...)
+}
+
+// noticeVectors are as many notices as fit, and one more.
+func noticeVectors() (list []vector) {
+	add := func(comment string, n int, slots ...octets) {
+		v := vector{Kind: "slots", Comment: comment, Expect: "accept", Slots: slots}
+		for n > 0 {
+			v.Messages = append(v.Messages, content{Is: "notice", Bytes: bytes.Repeat([]byte{'n'}, 49*min(n, 334))})
+			n -= 334
+		}
+		list = append(list, v)
+	}
+	add("a notice", 1, noticeOf(1, 1, 'n'))
+	add("as many notices as a slot holds", 334, noticeOf(334, 334, 'n'))
+	add("a notice more", 335, noticeOf(334, 334, 'n'), noticeOf(1, 1, 'n'))
+	return list
+}
+
 // receivedVectors are taken by a receiver, and a sender need not write them so.
 func receivedVectors() []vector {
 	p := packetOf(2, 3)
@@ -189,7 +211,12 @@ func slotRefusals() (list []vector) {
 	add("a dummy with the highest channel", "malformed slot: dummy slot with channel 15", slotOf(0x0f))
 	add("control with a channel", "malformed slot: control slot with channel 1", set(fragmentOf(1, 1, 'a'), 0, 0x31))
 	add("control with the highest channel", "malformed slot: control slot with channel 15", set(fragmentOf(1, 1, 'a'), 0, 0x3f))
-	for _, first := range []byte{0x40, 0x41, 0x80, 0xff} {
+	add("notices with a channel", "malformed slot: notice slot with channel 1", set(noticeOf(1, 1, 'n'), 0, 0x41))
+	add("no notices", "malformed slot: 0 notices", noticeOf(0, 0, 0))
+	add("more notices than fit", "malformed slot: 335 notices", noticeOf(335, 334, 'n'))
+	add("notices with padding that is not zero", "malformed slot: padding of notices is not zero", noticeOf(1, 2, 'n'))
+	add("notices with a last byte that is not zero", "malformed slot: padding of notices is not zero", set(noticeOf(334, 334, 'n'), SlotSize-1, 1))
+	for _, first := range []byte{0x50, 0x51, 0x80, 0xff} {
 		add("an unknown kind", fmt.Sprintf("malformed slot: first byte %#02x", first), slotOf(first))
 	}
 	add("a record of one byte", "malformed slot: record of 1 bytes", slotOf(0x10)[:1])
@@ -271,12 +298,11 @@ func written(t *testing.T, messages []content) (slots []octets) {
 	t.Helper()
 	q := newQueue(len(messages))
 	for _, m := range messages {
-		o := outgoing{header: header{kind: KindControl}, control: m.Bytes}
-		if m.Is != "control" {
-			o = outgoing{header: header{kindOf(m.Is), m.Channel}, packet: (*[SlotSize]byte)(m.Bytes)}
+		for _, o := range outgoings(m) {
+			must(t, q.push(o))
 		}
-		must(t, q.push(o))
 	}
+	q.drain() // and no notice waits for others
 	slot := new([SlotSize]byte)
 	for {
 		if _, ok, _, _ := q.take(time.Now(), slot); !ok {
@@ -284,6 +310,20 @@ func written(t *testing.T, messages []content) (slots []octets) {
 		}
 		slots = append(slots, bytes.Clone(slot[:]))
 	}
+}
+
+// outgoings is what is queued for a message.
+func outgoings(m content) (all []outgoing) {
+	switch m.Is {
+	case "control":
+		return []outgoing{{header: header{kind: KindControl}, control: m.Bytes}}
+	case "notice":
+		for notice := range slices.Chunk(m.Bytes, NoticeSize) {
+			all = append(all, outgoing{header: header{kind: KindNotice}, notice: Notice(notice)})
+		}
+		return all
+	}
+	return []outgoing{{header: header{kindOf(m.Is), m.Channel}, packet: (*[SlotSize]byte)(m.Bytes)}}
 }
 
 func kindOf(text string) Kind {
@@ -322,6 +362,9 @@ func receivedAs(t *testing.T, slots []octets) (messages []content, err error) {
 			c := content{m.Kind.String(), m.Channel, m.Control}
 			if m.Packet != nil {
 				c.Bytes = m.Packet[:]
+			}
+			for _, n := range m.Notices {
+				c.Bytes = append(c.Bytes, n[:]...)
 			}
 			messages = append(messages, c)
 		}
