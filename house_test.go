@@ -85,7 +85,7 @@ func TestAcceptance(t *testing.T) {
 // tests that exist.
 func TestHostile(t *testing.T) {
 	report(t, house.Hostile(tree(t), text(t, "docs/spec/hostile.md"), []string{
-		"link, before the handshake", "link, after the handshake", "peer, control", "peer, packets", "onion bytes",
+		"link, before the handshake", "link, after the handshake", "peer, control", "peer, notices", "peer, packets", "onion bytes",
 		"user link", "user link, the user's side", "user's mailbox", "key server", "key server, the asker's side",
 		"DNS responder", "name server", "metrics", "DNS answers", "invitations", "configuration", "sealed folder", "certificates and records",
 	}))

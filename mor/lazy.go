@@ -191,10 +191,12 @@ func (r *Router) Fetched(now time.Time, on ContextID, member pki.Domain, id onio
 
 // Pruned takes a member's word that what we said on our context on was there already: it is told of
 // packets there from now on, and no more sent them.
-func (r *Router) Pruned(on ContextID, member pki.Domain) {
+func (r *Router) Pruned(now time.Time, on ContextID, member pki.Domain) Output {
+	r.begin(now)
 	if r.cfg.Lazy && slices.Contains(r.members[on], member) {
 		r.floods.edges[edge{on, member}] = habit{lazy: true}
 	}
+	return r.end(now)
 }
 
 // arrived notes a packet that was not seen before: nobody is waited for any more.

@@ -102,7 +102,7 @@ func TestLinksBecomeLazy(t *testing.T) {
 func TestPrunedThenFetched(t *testing.T) {
 	s := newStar(2)
 	on, one := s.own[0].ID, s.around[1].cfg.Domain
-	s.Pruned(on, one)
+	s.Pruned(s.now, on, one)
 	p := junk(s.now, 1)
 	if sent, told := s.whole(0, p); len(sent) != 0 || !slices.Equal(told, []string{"n1.test"}) {
 		t.Fatalf("sent to %v, told %v", sent, told)

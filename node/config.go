@@ -75,7 +75,8 @@ type DNS struct {
 
 // Routing is what an operator may choose of the router.
 type Routing struct {
-	ExtraHops int `toml:"extra_hops"` // contexts added before the last of a leg, 0 to 3
+	ExtraHops int  `toml:"extra_hops"` // contexts added before the last of a leg, 0 to 3
+	FloodAll  bool `toml:"flood_all"`  // packets go whole over all links, and not over a tree of them
 }
 
 // Lab makes the node's links bad on purpose, or has it die. It is refused unless the node
@@ -246,7 +247,7 @@ func (c Config) onLoopback() bool {
 // Text is the configuration file of c, each key with its meaning.
 func (c Config) Text() string {
 	return fmt.Sprintf(configText, c.Domain, c.Registration, c.Listen.Link, c.Listen.KeyServer, c.Listen.Metrics,
-		quoted(c.Publish.Links), quoted(c.Publish.KeyServers), c.Network.Private, c.DNS.Server, c.DNS.Anchors, c.DNS.Serve, quoted(c.DNS.Nameservers), c.DNS.Update.text(), c.Routing.ExtraHops, c.labText())
+		quoted(c.Publish.Links), quoted(c.Publish.KeyServers), c.Network.Private, c.DNS.Server, c.DNS.Anchors, c.DNS.Serve, quoted(c.DNS.Nameservers), c.DNS.Update.text(), c.Routing.ExtraHops, c.Routing.FloodAll, c.labText())
 }
 
 // viewPace is the least time between two views of ours.
@@ -362,4 +363,7 @@ nameservers = %s
 # How many contexts are added before the last of each leg: 0 to 3. Each costs one
 # flood more and hides the way better.
 extra_hops = %d
+# Whether packets go whole over every link, and not just the news of them over most: it costs
+# as many times the traffic as you have peers.
+flood_all = %t
 %s`

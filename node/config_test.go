@@ -31,6 +31,7 @@ func TestConfigText(t *testing.T) {
 	domain := parse(t, pki.ParseDomain, "a.test")
 	full := labConfig(domain, "127.0.0.1:53")
 	full.Lab = Lab{Enabled: true, Loss: 0.25, Delay: Duration(50 * time.Millisecond), Seed: 7}
+	full.Routing.FloodAll = true
 	full.DNS.Update = DNSUpdate{Server: "192.0.2.1:53", TSIGFile: "tsig.key", Zone: "test", TTL: 60}
 	full.Publish = Publish{Links: []string{"a.test:1", "127.0.0.1:2"}, KeyServers: []string{"[::1]:3"}}
 	for _, c := range []Config{DefaultConfig(domain), full} {

@@ -64,7 +64,8 @@ func (f forge) wrap(epoch onion.Epoch, hop onion.OuterHop, in onion.Inner, flip 
 // counter says why (rows V1, V4). Who sent it hears no more than of any packet: that it is
 // said again. What is sound arrives.
 func TestTamperedPackets(t *testing.T) {
-	m := newMesh(t, "a.test")
+	m := newMesh(t)
+	m.add("a.test", floodAll).start()
 	z := m.rawPeers("a.test", "z.test")[0]
 	f, ann := m.forge(z)
 	now := onion.EpochAt(time.Now())

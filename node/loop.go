@@ -98,6 +98,17 @@ func (l *loop) carryOut(out mor.Output) {
 			l.say(s)
 		}
 	}
+	for _, a := range out.Announce {
+		if a.Again {
+			l.announce(a)
+		}
+	}
+	for _, f := range out.Fetch {
+		l.retort(fetches, f)
+	}
+	for _, p := range out.Prune {
+		l.retort(prunes, p)
+	}
 	for _, f := range out.Forward {
 		if f.Again {
 			l.forward(f)
@@ -128,6 +139,9 @@ func (l *loop) doOwn(out mor.Output) {
 	for _, s := range out.Broadcast {
 		l.say(s)
 	}
+	for _, a := range out.Announce {
+		l.announce(a)
+	}
 	for _, f := range out.Forward {
 		l.forward(f)
 	}
@@ -140,13 +154,12 @@ func (l *loop) doOwn(out mor.Output) {
 	}
 }
 
-// say speaks on a context of ours: to all of its members that have a link.
+// say speaks on a context of ours.
 func (l *loop) say(s mor.Speech) {
-	for _, p := range l.links {
-		if p.spoken != s.On {
-			continue
+	for _, to := range s.To {
+		if p := l.links[to]; p != nil && p.spoken == s.On {
+			l.count(p.conn.SendPacket(ownChannel, s.Packet.Bytes()))
 		}
-		l.count(p.conn.SendPacket(ownChannel, s.Packet.Bytes()))
 	}
 }
 
@@ -241,12 +254,15 @@ func ask[A any](ctx context.Context, l *loop, f func(l *loop, now time.Time) A) 
 }
 
 // hear tells the router of a packet that was said, or forwarded to us, as heard on a context.
-func (l *loop) hear(ctx context.Context, on mor.ContextID, raw *[onion.Size]byte) error {
+func (l *loop) hear(ctx context.Context, on mor.ContextID, raw *[onion.Size]byte, forwarded bool) error {
 	p, err := onion.Parse(raw[:]) // here, so that the hashing is not the loop's
 	if err != nil {
 		return fmt.Errorf("node: a malformed packet: %w", err)
 	}
 	return l.do(ctx, func(l *loop, now time.Time) (mor.Output, bool) {
+		if forwarded {
+			return l.router.Handed(now, on, p), true
+		}
 		return l.router.Hear(now, on, p), true
 	})
 }

@@ -154,6 +154,7 @@ func (g gauges) mesh(t teller, s Status) {
 func (g gauges) packets(t teller, c ContextStatus) {
 	for event, count := range map[string]uint64{
 		"heard": c.Heard, "duplicate": c.Duplicates, "forwarded": c.Forwarded, "rebroadcast": c.Rebroadcast, "peeled": c.Peeled, "crossed": c.Crossed, "spoken": c.Spoken,
+		"noticed": c.Noticed, "announced": c.Announced, "asked": c.Asked, "given": c.Given,
 	} {
 		t.sum("packets_total", "What became of packets on the node's context.", count, "event", event)
 	}

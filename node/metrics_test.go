@@ -63,7 +63,7 @@ func TestMetricsNameNobody(t *testing.T) {
 			t.Errorf("%s is on the page", private)
 		}
 	}
-	said := slices.Concat(strings.Fields(`heard duplicate forwarded rebroadcast peeled crossed spoken answered malformed over unsent link-full no-link spool-full marks-full refused
+	said := slices.Concat(strings.Fields(`heard duplicate forwarded rebroadcast peeled crossed spoken noticed announced asked given answered malformed over unsent link-full no-link spool-full marks-full refused
 		sent received 200 304 400 403 404 409 422 429 503 500 user key server servers successions proof log mirror witness sign other`))
 	for _, d := range mor.Drops() {
 		said = append(said, d.String())

@@ -303,7 +303,7 @@ func (n *Node) newLoop(ctx context.Context, now time.Time) (*loop, error) {
 	}
 	router, err := mor.NewRouter(mor.Config{
 		Domain: n.cfg.Domain, Rand: cryptorand.Reader, Sign: n.signStatement,
-		Servers: servers, Contexts: own, Marks: marks, ExtraHops: n.cfg.Routing.ExtraHops,
+		Servers: servers, Contexts: own, Marks: marks, ExtraHops: n.cfg.Routing.ExtraHops, Lazy: !n.cfg.Routing.FloodAll,
 	})
 	if err != nil {
 		return nil, err

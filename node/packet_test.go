@@ -169,6 +169,9 @@ func packetForNobody(t testing.TB) onion.Packet {
 	return packetFor(t, key.Public(), hint)
 }
 
+// floodAll has a node send whole packets to every peer, whoever brought them.
+func floodAll(c *Config) { c.Routing.FloodAll = true }
+
 // counted waits until the counters of a node have moved as much as want says.
 func (m *mesh) counted(domain string, before ContextStatus, heard, duplicates, rebroadcast, forwarded, peeled uint64) {
 	m.t.Helper()
@@ -187,7 +190,8 @@ func (m *mesh) counted(domain string, before ContextStatus, heard, duplicates, r
 // The same packet from two peers, whose owner is unknown: said again once, and forwarded to
 // nobody (rows M2 to M4, by the counters that an operator sees).
 func TestHeardTwice(t *testing.T) {
-	m := newMesh(t, "a.test")
+	m := newMesh(t)
+	m.add("a.test", floodAll).start()
 	peers := m.rawPeers("a.test", "y.test", "z.test")
 	y, z := peers[0], peers[1]
 	p := packetForNobody(t)
@@ -207,7 +211,7 @@ func TestHeardTwice(t *testing.T) {
 // arrives.
 func TestLabLoss(t *testing.T) {
 	m := newMesh(t)
-	m.add("a.test", func(c *Config) { c.Lab.Loss = 1 }).start()
+	m.add("a.test", func(c *Config) { c.Lab.Loss, c.Routing.FloodAll = 1, true }).start()
 	y := m.rawPeers("a.test", "y.test")[0]
 	before := m.counters("a.test")
 	must(t, y.conn.SendPacket(0, packetForNobody(t).Bytes()))
@@ -226,7 +230,9 @@ func TestLabLoss(t *testing.T) {
 // A packet whose owner is a peer is forwarded to it and said again; one of the node's own
 // is said again like any other, and peeled.
 func TestHeardForKnownOwner(t *testing.T) {
-	m := newMesh(t, "a.test", "b.test")
+	m := newMesh(t)
+	m.add("a.test", floodAll).start()
+	m.add("b.test", floodAll).start()
 	m.federate("a.test", "b.test")
 	y := m.rawPeers("a.test", "y.test")[0]
 	records, now := y.records("a.test"), onion.EpochAt(time.Now())
@@ -362,14 +368,19 @@ func TestMalformedPeers(t *testing.T) {
 	bad := new([onion.Size]byte)
 	bad[0], bad[1] = onion.Version, 99 // a suite that is unknown
 	for what, say := range map[string]func(p *rawPeer){
-		"no JSON":        func(p *rawPeer) { must(t, p.conn.SendControl([]byte("hello"))) },
-		"two at once":    func(p *rawPeer) { p.say(peerMessage{News: &news{}, Ask: &query{}}) },
-		"nothing":        func(p *rawPeer) { p.say(peerMessage{}) },
-		"unknown field":  func(p *rawPeer) { must(t, p.conn.SendControl([]byte(`{"news":{},"ann":1}`))) },
-		"a second hello": func(p *rawPeer) { p.say(peerMessage{Hello: &hello{}}) },
-		"a short name":   func(p *rawPeer) { must(t, p.conn.SendControl([]byte(`{"ask":{"context":"AAAA"}}`))) },
-		"unknown suite":  func(p *rawPeer) { must(t, p.conn.SendPacket(0, bad)) },
-		"17 contexts":    func(p *rawPeer) { p.say(peerMessage{Hello: &hello{Contexts: make([]contextID, 17)}}) },
+		"no JSON":                         func(p *rawPeer) { must(t, p.conn.SendControl([]byte("hello"))) },
+		"two at once":                     func(p *rawPeer) { p.say(peerMessage{News: &news{}, Ask: &query{}}) },
+		"nothing":                         func(p *rawPeer) { p.say(peerMessage{}) },
+		"unknown field":                   func(p *rawPeer) { must(t, p.conn.SendControl([]byte(`{"news":{},"ann":1}`))) },
+		"a second hello":                  func(p *rawPeer) { p.say(peerMessage{Hello: &hello{}}) },
+		"a short name":                    func(p *rawPeer) { must(t, p.conn.SendControl([]byte(`{"ask":{"context":"AAAA"}}`))) },
+		"unknown suite":                   func(p *rawPeer) { must(t, p.conn.SendPacket(0, bad)) },
+		"notices of nothing":              func(p *rawPeer) { must(t, p.conn.SendNotice(link.Notice{}, true)) },
+		"a fetch of what is none of ours": func(p *rawPeer) { must(t, p.conn.SendNotice(notice{fetches, 1, onion.ID{}}.marshal(), true)) },
+		"a prune with an id": func(p *rawPeer) {
+			must(t, p.conn.SendNotice(notice{prunes, 0, onion.ID{Tag: onion.Tag{1}}}.marshal(), true))
+		},
+		"17 contexts": func(p *rawPeer) { p.say(peerMessage{Hello: &hello{Contexts: make([]contextID, 17)}}) },
 	} {
 		t.Run(what, func(t *testing.T) {
 			p := m.rawPeer("a.test", "z.test")

@@ -179,15 +179,26 @@ func (p *peerLink) read(ctx context.Context) error {
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if err == nil && m.Kind == link.KindControl {
-			err = p.take(ctx, m.Control)
-		} else if err == nil && int(m.Channel) < len(p.heard) { // before the peer's hello nothing can be placed
-			err = p.n.loop.hear(ctx, p.heard[m.Channel], m.Packet)
+		if err == nil {
+			err = p.heed(ctx, m)
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// heed takes what came over the link. Packets and notices from before the peer's hello cannot be placed.
+func (p *peerLink) heed(ctx context.Context, m link.Message) error {
+	switch {
+	case m.Kind == link.KindControl:
+		return p.take(ctx, m.Control)
+	case m.Kind == link.KindNotice:
+		return p.noticed(ctx, m.Notices)
+	case int(m.Channel) < len(p.heard):
+		return p.n.loop.hear(ctx, p.heard[m.Channel], m.Packet, m.Kind == link.KindForward)
+	}
+	return nil
 }
 
 // take takes one control message. It asks nothing of the disk or the network.

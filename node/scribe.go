@@ -124,6 +124,11 @@ func owned(out mor.Output) mor.Output {
 			own.Broadcast = append(own.Broadcast, s)
 		}
 	}
+	for _, a := range out.Announce {
+		if !a.Again {
+			own.Announce = append(own.Announce, a)
+		}
+	}
 	for _, f := range out.Forward {
 		if !f.Again {
 			own.Forward = append(own.Forward, f)

@@ -40,6 +40,10 @@ type ContextStatus struct {
 	Peeled      uint64            `json:"peeled"`
 	Crossed     uint64            `json:"crossed"`
 	Spoken      uint64            `json:"spoken"`
+	Noticed     uint64            `json:"noticed"`   // news of packets that peers have
+	Announced   uint64            `json:"announced"` // news that peers were told
+	Asked       uint64            `json:"asked"`     // packets that were fetched from peers
+	Given       uint64            `json:"given"`     // packets that peers fetched
 	Dropped     map[string]uint64 `json:"dropped"`
 }
 
@@ -112,6 +116,7 @@ func contextStatus(name string, c mor.ContextStatus) ContextStatus {
 		Name: name, ID: c.ID.String(), Listeners: c.Listeners, Members: c.Members,
 		Heard: c.Counters.Heard, Duplicates: c.Counters.Duplicates, Forwarded: c.Counters.Forwarded,
 		Rebroadcast: c.Counters.Rebroadcast, Peeled: c.Counters.Peeled, Crossed: c.Counters.Crossed, Spoken: c.Counters.Spoken,
+		Noticed: c.Counters.Noticed, Announced: c.Counters.Announced, Asked: c.Counters.Asked, Given: c.Counters.Given,
 		Dropped: c.Counters.DropsByReason(),
 	}
 }

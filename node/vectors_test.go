@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/p3do/p3do/internal/golden"
+	"github.com/p3do/p3do/internal/link"
 )
 
 const vectorsFile = "../docs/spec/vectors/peer.json"
@@ -21,12 +22,12 @@ type vectorFile struct {
 	Vectors []vector `json:"vectors"`
 }
 
-// A vector is a control message of a peer.
+// A vector is a control message of a peer, or a notice.
 type vector struct {
-	Kind    string   `json:"kind"` // message
+	Kind    string   `json:"kind"` // message or notice
 	Comment string   `json:"comment"`
 	Expect  string   `json:"expect"`
-	Text    string   `json:"text"`              // the message, UTF-8
+	Text    string   `json:"text"`              // the message, UTF-8, or the notice in hexadecimal
 	Written string   `json:"written,omitempty"` // as this implementation writes it
 	Out     *outcome `json:"out,omitempty"`
 }
@@ -55,7 +56,7 @@ const (
 func makeVectors() vectorFile {
 	return vectorFile{
 		"Made by P3DO_REWRITE=1 go test ./node -run Vectors. The specification is docs/spec/mor.md, \"Between nodes\", and docs/spec/link.md, \"Vectors\".",
-		append(acceptedMessages(), refusedMessages()...),
+		append(append(acceptedMessages(), refusedMessages()...), noticeVectors()...),
 	}
 }
 
@@ -148,6 +149,46 @@ func refusedMessages() (list []vector) {
 	return list
 }
 
+// noticeVectors are notices: verb and channel 1, core 32, tag 16.
+func noticeVectors() (list []vector) {
+	const id = "02" + "00000000000000000000000000000000000000000000000000000000000000" + "03" + "000000000000000000000000000000"
+	zero := strings.Repeat("00", 48)
+	add := func(comment, expect, text string, out *outcome) {
+		list = append(list, vector{Kind: "notice", Comment: comment, Expect: expect, Text: text, Out: out})
+	}
+	says := func(message string, channel int64, id string) *outcome {
+		return &outcome{Message: message, Number: &channel, Records: id}
+	}
+	add("an announcement on channel 0", "accept", "10"+id, says("announce", 0, id))
+	add("an announcement on the highest channel", "accept", "1f"+id, says("announce", 15, id))
+	add("a fetch", "accept", "20"+id, says("fetch", 0, id))
+	add("a prune", "accept", "30"+zero, says("prune", 0, zero))
+	add("a prune that names a packet", "refuse", "30"+id, nil)
+	add("a fetch of a context that we do not speak on", "refuse", "21"+id, nil)
+	add("a prune of one", "refuse", "31"+zero, nil)
+	add("no verb", "refuse", "00"+id, nil)
+	add("an unknown verb", "refuse", "40"+id, nil)
+	return list
+}
+
+func checkNotice(t *testing.T, v vector) {
+	raw, err := hex.DecodeString(v.Text)
+	must(t, err)
+	n, err := parseNotice(link.Notice(raw))
+	if v.Expect == "refuse" {
+		if !errors.Is(err, errPeerMessage) {
+			t.Errorf("taken for %+v, err = %v", n, err)
+		}
+		return
+	}
+	must(t, err)
+	names := map[verb]string{announces: "announce", fetches: "fetch", prunes: "prune"}
+	id := hex.EncodeToString(append(n.id.Core[:], n.id.Tag[:]...))
+	if names[n.verb] != v.Out.Message || int64(n.channel) != *v.Out.Number || id != v.Out.Records || n.marshal() != link.Notice(raw) {
+		t.Errorf("says %+v", n)
+	}
+}
+
 // TestVectorsAreUpToDate: the file is what the functions above make.
 func TestVectorsAreUpToDate(t *testing.T) { golden.Check(t, vectorsFile, makeVectors()) }
 
@@ -159,7 +200,11 @@ func TestVectors(t *testing.T) {
 		t.Errorf("only %d vectors", len(file.Vectors))
 	}
 	for _, v := range file.Vectors {
-		t.Run(v.Comment, func(t *testing.T) { checkMessage(t, v) })
+		check := checkMessage
+		if v.Kind == "notice" {
+			check = checkNotice
+		}
+		t.Run(v.Comment, func(t *testing.T) { check(t, v) })
 	}
 }
 

@@ -182,7 +182,7 @@ func (n *Node) tell(out mor.Output) {
 		n.notify(f, func(to *Node) mor.Output { return to.Router.Fetched(n.world.now, f.On, n.Domain(), f.ID) })
 	}
 	for _, p := range out.Prune {
-		n.notify(p, func(to *Node) mor.Output { to.Router.Pruned(p.On, n.Domain()); return mor.Output{} })
+		n.notify(p, func(to *Node) mor.Output { return to.Router.Pruned(n.world.now, p.On, n.Domain()) })
 	}
 }
 

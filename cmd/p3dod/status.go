@@ -38,6 +38,9 @@ func statusText(s node.Status) string {
 		b.WriteString(contextLine(c))
 		fmt.Fprintf(&b, "  heard %d, duplicates %d, forwarded %d, rebroadcast %d, peeled %d, crossed %d, spoken %d%s\n",
 			c.Heard, c.Duplicates, c.Forwarded, c.Rebroadcast, c.Peeled, c.Crossed, c.Spoken, dropText(c.Dropped))
+		if c.Noticed+c.Announced > 0 {
+			fmt.Fprintf(&b, "  news heard %d, told %d; packets fetched %d, given %d\n", c.Noticed, c.Announced, c.Asked, c.Given)
+		}
 	}
 	slices.SortFunc(s.Links, func(a, b node.LinkStatus) int { return strings.Compare(a.Peer.String(), b.Peer.String()) })
 	for _, l := range s.Links {
