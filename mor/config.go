@@ -50,7 +50,7 @@ type Config struct {
 	Grid       time.Duration // peeled packets are spoken at multiples of this; default 20 ms
 	SeenShare  int           // packets that one heard context may add to one epoch; default 100 000
 	Lazy       bool          // packets go over some links only, and news of them over the others; else all over all
-	FetchAfter time.Duration // once or twice as long an announced body is waited for before it is asked for; default 500 ms
+	FetchAfter time.Duration // the least that an announced body is waited for before it is asked for; default 250 ms
 
 	MarkShare int // marks that one heard context may cause, some for up to 8 days; default 250 000
 }

@@ -38,7 +38,7 @@ const (
 	// all that are cut off asked at once, each would be sent what the others pass on.
 	fetchSpread = 8
 
-	defaultFetchAfter = 500 * time.Millisecond
+	defaultFetchAfter = 250 * time.Millisecond
 )
 
 // A Notice is the news of a packet, for one neighbour: that we have it, that we want it, or that what
