@@ -200,7 +200,7 @@ func slowly(t *testing.T, l *Listener) (*Conn, io.Reader) {
 // What a budget says of who has to go: whoever holds the oldest message, and nobody else.
 func TestBudget(t *testing.T) {
 	b := NewBudget(10)
-	share := func() *share { return b.shareOf(&Conn{queue: newQueue(1), raw: &gate{Conn: noConn{}}}) }
+	share := func() *share { return b.shareOf(&Conn{queue: newQueue(1, false), raw: &gate{Conn: noConn{}}}) }
 	first, second, third, fourth := share(), share(), share(), share()
 	if !first.begin(2) || !second.begin(2) || !third.begin(1) || !third.grow(2) || !first.begin(2) {
 		t.Fatal("within the budget")

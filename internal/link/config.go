@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/p3do/p3do/internal/dial"
@@ -65,6 +66,10 @@ type Config struct {
 	// Dial connects to an address. Needed to dial.
 	Dial dial.Func
 
+	// Pace is the schedule of what this side sends: on links that it dials, and on node links that it accepts; UserPace on
+	// user links that it accepts. Default: none.
+	Pace, UserPace Pace
+
 	// Queue is how many packet and forward slots may wait. Default DefaultQueue.
 	Queue int
 
@@ -83,6 +88,8 @@ type Config struct {
 
 	// Log hears of refused handshakes, without addresses. Default: nobody does.
 	Log *slog.Logger
+
+	random *rand.Rand // of schedules; nil but in tests: a source of each link's own
 }
 
 // withDefaults returns c complete, or all that is wrong with it.
@@ -104,7 +111,7 @@ func (c Config) withDefaults() (Config, error) {
 	if n := len(c.Certificate.Certificate); n > 1 {
 		errs = append(errs, fmt.Errorf("own certificate comes with %d others", n-1))
 	}
-	errs = append(errs, c.Faults.validate())
+	errs = append(errs, c.Faults.validate(), c.Pace.validate(), c.UserPace.validate())
 	if err := errors.Join(errs...); err != nil {
 		return Config{}, fmt.Errorf("link: config: %w", err)
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"time"
 )
 
@@ -32,12 +31,12 @@ type Conn struct {
 // newConn starts the writer of a link whose handshake is done. Without a budget it is bounded by itself only.
 func newConn(c Config, raw *gate, conn *tls.Conn, budget *Budget, release func()) *Conn {
 	l := &Conn{
-		raw: raw, tls: conn, queue: newQueue(c.Queue), faults: c.Faults, maxSlots: maxSlots, release: release,
+		raw: raw, tls: conn, queue: newQueue(c.Queue, c.Pace.Every > 0), faults: c.Faults, maxSlots: maxSlots, release: release,
 		flushed: make(chan struct{}),
 	}
 	l.holds = [2]*share{budget.shareOf(l), budget.shareOf(l)}
 	l.in.share, l.queue.share = l.holds[0], l.holds[1]
-	go l.write()
+	go l.write(c.Pace.begin(time.Now(), c.random))
 	return l
 }
 
@@ -63,7 +62,7 @@ func (c *Conn) Exporter(label string, length int) ([]byte, error) {
 	return secret, nil
 }
 
-// Outgoing: Send → queue → write → TLS → gate → TCP.
+// Outgoing: Send → queue → write (writer.go) → TLS → gate → TCP.
 
 // SendPacket queues a packet that this side speaks on its context number channel, 0 to MaxChannel. It never blocks, and
 // keeps packet, which must not be changed any more: one packet may be queued on many links. Errors: ErrFull, ErrClosed,
@@ -117,43 +116,6 @@ func (c *Conn) send(o outgoing) error {
 		c.count.full.Add(1)
 	}
 	return err
-}
-
-// write is the writer: it owns the sending side of TLS until the link ends.
-func (c *Conn) write() {
-	defer close(c.flushed)
-	var slot [SlotSize]byte
-	for sent := uint64(0); ; {
-		h, ok, wait, ended := c.queue.take(time.Now(), &slot)
-		switch {
-		case ended:
-			return
-		case !ok:
-			c.queue.sleep(wait)
-			continue
-		}
-		if err := c.writeSlot(&slot, sent); err != nil {
-			c.shut(err)
-			return
-		}
-		sent++
-		c.count.sent[h.kind].Add(1)
-	}
-}
-
-func (c *Conn) writeSlot(slot *[SlotSize]byte, sent uint64) error {
-	if sent >= c.maxSlots {
-		return ErrSpent
-	}
-	if err := c.raw.SetWriteDeadline(time.Now().Add(WriteTimeout)); err != nil {
-		return bare(err)
-	}
-	c.faults.tap(slot)
-	_, err := c.tls.Write(slot[:])
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return ErrStuck
-	}
-	return bare(err)
 }
 
 // Incoming: TCP → TLS → readSlot → inbox → Receive.

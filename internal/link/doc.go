@@ -43,6 +43,11 @@
 //	notices  49 each
 //	padding  rest     zeros
 //
+// # The schedule
+//
+// With a [Pace] one slot leaves at each instant of a schedule, whatever there is to say: what waits, or a dummy. So the
+// times and the number of slots tell a watcher nothing of the traffic. Without one, what is queued leaves at once.
+//
 // # What happens when full
 //
 // Sending never blocks. Packets and forwards wait in one queue (256 slots unless [Config].Queue says other), control
@@ -53,7 +58,7 @@
 //
 // # Goroutines
 //
-// A Conn has one goroutine, the writer, which ends with the Conn; reading is done by whoever calls [Conn.Receive]. A
+// A Conn has one goroutine, the writer (writer.go), which ends with the Conn; reading is done by whoever calls [Conn.Receive]. A
 // [Listener] has one that accepts, and one for each handshake in progress.
 //
 // The specification is docs/spec/link.md.

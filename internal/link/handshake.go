@@ -114,7 +114,7 @@ func listenSide(ctx context.Context, c Config, raw net.Conn, admit func(user boo
 	}
 	budget := c.NodeBudget
 	if len(conn.ConnectionState().PeerCertificates) == 0 {
-		budget = c.UserBudget
+		budget, c.Pace = c.UserBudget, c.UserPace
 	}
 	return newConn(c, g, conn, budget, release), nil
 }

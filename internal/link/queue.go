@@ -30,6 +30,7 @@ type queue struct {
 	flush        time.Time // when the notices are to leave, if there are any
 	packetBound  int       // of packets, in slots
 	controlSlots int       // slots that control still takes, at most ControlQueue
+	paced        bool      // there is a schedule: a slot leaves in any case
 	turn         int       // of the lines, in the order in which they stand here, whose turn it is
 	draining     bool      // nothing more is taken in; what waits is still to be sent
 	closed       bool      // nothing more is taken in or out
@@ -39,8 +40,8 @@ type queue struct {
 // lines is how many lines a queue has.
 const lines = 3
 
-func newQueue(bound int) *queue {
-	return &queue{wake: make(chan struct{}, 1), packetBound: bound}
+func newQueue(bound int, paced bool) *queue {
+	return &queue{wake: make(chan struct{}, 1), packetBound: bound, paced: paced}
 }
 
 // push takes o in, or says why not: ErrFull, ErrClosed.
@@ -107,6 +108,9 @@ func (q *queue) take(now time.Time, slot *[SlotSize]byte) (h header, ok bool, wa
 			return h, true, 0, false
 		}
 	}
+	if q.paced && q.notices.due(now) { // rather than a dummy
+		return q.takeNoticesLocked(now, slot), true, 0, false
+	}
 	empty := q.control.len()+q.packets.len()+q.notices.len() == 0
 	return header{}, false, q.waitLocked(now), empty && q.draining
 }
@@ -123,13 +127,17 @@ func (q *queue) takeLocked(line int, now time.Time, slot *[SlotSize]byte) (heade
 		slot[0] = o.header.byte()
 		return o.header, true
 	case line == 2 && q.notices.due(now) && (q.draining || !q.flush.After(now)):
-		putNotices(slot, q.notices.popDue(now, MaxNotices))
-		if q.notices.len() > 0 {
-			q.flush = q.notices.first().due // they have waited long enough, or are late by a fault
-		}
-		return header{kind: KindNotice}, true
+		return q.takeNoticesLocked(now, slot), true
 	}
 	return header{}, false
+}
+
+func (q *queue) takeNoticesLocked(now time.Time, slot *[SlotSize]byte) header {
+	putNotices(slot, q.notices.popDue(now, MaxNotices))
+	if q.notices.len() > 0 {
+		q.flush = q.notices.first().due // they have waited long enough, or are late by a fault
+	}
+	return header{kind: KindNotice}
 }
 
 func (q *queue) takeFragmentLocked(slot *[SlotSize]byte) {
@@ -171,6 +179,13 @@ func (q *queue) sleep(wait time.Duration) {
 	case <-q.wake:
 	case <-timer.C:
 	}
+}
+
+// over tells whether nothing will ever leave any more.
+func (q *queue) over() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed || q.draining && q.control.len()+q.packets.len()+q.notices.len() == 0
 }
 
 // drain lets nothing more in.

@@ -19,7 +19,7 @@ func order(q *queue) (kinds string) {
 }
 
 func TestPacketsAndControlTakeTurns(t *testing.T) {
-	q := newQueue(10)
+	q := newQueue(10, false)
 	for range 5 {
 		must(t, q.push(outgoing{header: header{KindPacket, 0}, packet: packet(0)}))
 	}
@@ -30,7 +30,7 @@ func TestPacketsAndControlTakeTurns(t *testing.T) {
 }
 
 func TestEachLineHasItsBound(t *testing.T) {
-	q := newQueue(3)
+	q := newQueue(3, false)
 	one := outgoing{header: header{KindForward, 2}, packet: packet(0)}
 	for range 3 {
 		must(t, q.push(one))
@@ -74,7 +74,7 @@ func TestLineDoesNotGrow(t *testing.T) {
 
 // Notices wait for each other, but not for long, and not if one of them is urgent; then all leave in one slot.
 func TestNoticesShareSlots(t *testing.T) {
-	q, start := newQueue(1), time.Now()
+	q, start := newQueue(1, false), time.Now()
 	var slot [SlotSize]byte
 	say := func(after time.Duration, urgent bool) {
 		t.Helper()
@@ -123,7 +123,7 @@ func TestNoticesShareSlots(t *testing.T) {
 
 // A flood of any kind leaves the others their turn.
 func TestThreeLinesTakeTurns(t *testing.T) {
-	q := newQueue(10)
+	q := newQueue(10, false)
 	for range 3 {
 		must(t, q.push(outgoing{header: header{KindPacket, 0}, packet: packet(0)}))
 	}

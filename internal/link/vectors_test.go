@@ -296,7 +296,7 @@ func TestVectors(t *testing.T) {
 // written is what the queue of a link gives its writer.
 func written(t *testing.T, messages []content) (slots []octets) {
 	t.Helper()
-	q := newQueue(len(messages))
+	q := newQueue(len(messages), false)
 	for _, m := range messages {
 		for _, o := range outgoings(m) {
 			must(t, q.push(o))
