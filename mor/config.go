@@ -46,6 +46,7 @@ type Config struct {
 	ExtraHops  int           // context layers added before the last on each leg: 0..3
 	Delay      time.Duration // mean of the exponential delay before a rebroadcast; 0: none
 	PeelDelay  time.Duration // mean of the delay that we ask of each hop that peels; 0: the next grid instant
+	Cover      time.Duration // mean of the exponential time between two packets of cover that we make; 0: none
 	MaxDelay   time.Duration // no delay is longer, whoever drew it; default 2 s
 	Grid       time.Duration // peeled packets are spoken at multiples of this; default 20 ms
 	SeenShare  int           // packets that one heard context may add to one epoch; default 100 000
@@ -121,7 +122,7 @@ func (c Config) withDefaults() (Config, error) {
 	fault(len(c.Contexts) == 0, "Config.Contexts is empty")
 	fault(len(c.Contexts) > MaxOwn, "Config.Contexts are more than 16")
 	fault(c.ExtraHops < 0 || c.ExtraHops >= onion.OuterSlots, "Config.ExtraHops is not 0 to 3")
-	fault(c.Delay < 0 || c.PeelDelay < 0 || c.MaxDelay < 0 || c.Grid < 0 || c.FetchAfter < 0, "a delay in Config is negative")
+	fault(c.Delay < 0 || c.PeelDelay < 0 || c.MaxDelay < 0 || c.Grid < 0 || c.FetchAfter < 0 || c.Cover < 0, "a delay in Config is negative")
 	fault(c.SeenShare < 0 || c.MarkShare < 0, "a share in Config is negative")
 	c.MaxDelay = orDefault(c.MaxDelay, defaultMaxDelay)
 	c.Grid = orDefault(c.Grid, defaultGrid)

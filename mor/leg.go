@@ -3,7 +3,6 @@ package mor
 import (
 	"encoding/binary"
 	"io"
-	"math"
 	"slices"
 	"time"
 
@@ -128,8 +127,7 @@ func (r *Router) leg(now time.Time, p parcel) (Drop, bool) {
 	}
 	hops := make([]onion.OuterHop, len(path))
 	for i, k := range path {
-		hint, _ := k.HintAt(epoch)
-		hops[i] = onion.OuterHop{Key: k.Key, Hint: hint, Delay: r.peelDelay()}
+		hops[i] = r.hop(k, epoch)
 	}
 	end := onion.OuterEnd{Server: p.server, Budget: uint8(p.budget - 1)}
 	packet, err := onion.Wrap(r.cfg.Rand, epoch, hops, end, p.inner)
@@ -222,8 +220,7 @@ func (r *Router) draw(mean time.Duration) time.Duration {
 	if mean == 0 {
 		return 0
 	}
-	u := float64(r.random()>>11+1) / (1 << 53) // in (0, 1]
-	return min(time.Duration(-math.Log(u)*float64(mean)), r.cfg.MaxDelay)
+	return min(time.Duration(r.exponential()*float64(mean)), r.cfg.MaxDelay)
 }
 
 // peelDelay is a delay for another hop to keep, in whole milliseconds and at least one

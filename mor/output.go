@@ -114,6 +114,7 @@ type Counters struct {
 	Peeled      uint64 // outer layers removed with its key
 	Crossed     uint64 // of these, heard in another cell: carried over us as a gateway
 	Spoken      uint64 // packets of our own making said on it
+	Cover       uint64 // of these, for nobody
 	Noticed     uint64 // news of packets that the listeners bound to it heard
 	Announced   uint64 // news of packets that were told to members of it
 	Asked       uint64 // bodies that we asked for

@@ -22,6 +22,8 @@ type Router struct {
 	members   map[ContextID][]pki.Domain // of our own contexts
 	lost      []loss                     // neighbours without a link
 
+	covered time.Time // when the next cover packet is due; zero: not drawn yet
+
 	peels  []peel     // recognised as ours, to be peeled at the next grid instant
 	speak  []speaking // to be spoken when due, in order of due
 	awake  time.Time  // the grid runs until then
@@ -286,6 +288,7 @@ func (r *Router) begin(now time.Time) {
 // grid as long as anything was heard or handed in lately, whatever it was. So when a server wakes tells
 // nothing of what it owns.
 func (r *Router) end(now time.Time) Output {
+	r.cover(now)
 	due := 0
 	for due < len(r.speak) && !r.speak[due].due.After(now) {
 		r.say(r.speak[due])
@@ -295,6 +298,8 @@ func (r *Router) end(now time.Time) Output {
 	r.chase(now)
 	if now.Before(r.awake) || len(r.peels)+len(r.floods.waits) > 0 {
 		r.output.Wake = r.next(now)
+	} else if r.cfg.Cover > 0 {
+		r.output.Wake = r.covered
 	}
 	return r.output
 }

@@ -34,6 +34,7 @@ type Config struct {
 	Delay     time.Duration // of every router, as in mor.Config
 	PeelDelay time.Duration // of every router, as in mor.Config
 	Lazy      bool          // of every router, as in mor.Config
+	Cover     time.Duration // of every router, as in mor.Config
 }
 
 func (c Config) withDefaults() (Config, error) {

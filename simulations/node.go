@@ -78,7 +78,7 @@ func (n *Node) boot(own []mor.OwnContext) (err error) {
 	n.Router, err = mor.NewRouter(mor.Config{
 		Domain: n.authority.Domain(), Rand: n.random, Sign: n.authority.Sign,
 		Servers: n.servers, Contexts: own, Marks: n.marks,
-		ExtraHops: cfg.ExtraHops, Delay: cfg.Delay, PeelDelay: cfg.PeelDelay, Lazy: cfg.Lazy,
+		ExtraHops: cfg.ExtraHops, Delay: cfg.Delay, PeelDelay: cfg.PeelDelay, Lazy: cfg.Lazy, Cover: cfg.Cover,
 	})
 	return err
 }
@@ -114,6 +114,7 @@ func (n *Node) Restart() error {
 		n.Router.Admit(to.spoken, to.Domain())
 		n.Router.Listen(to.Domain(), to.heard, to.spoken)
 	}
+	n.tick()
 	return n.world.askAll()
 }
 

@@ -72,6 +72,9 @@ func NewWorld(cfg Config) (*World, error) {
 	if err := w.askAll(); err != nil {
 		return nil, err
 	}
+	for _, n := range w.nodes {
+		n.tick()
+	}
 	w.After(refresh, w.refresh)
 	return w, nil
 }
