@@ -26,6 +26,7 @@ const ConfigFile = "p3dod.toml"
 type Config struct {
 	Domain       pki.Domain   `toml:"domain"`
 	Registration Registration `toml:"registration"`
+	Cover        Profile      `toml:"cover"`
 	Listen       Listen       `toml:"listen"`
 	Publish      Publish      `toml:"publish"`
 	Network      Network      `toml:"network"`
@@ -110,7 +111,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // DefaultConfig is the configuration that a new node of domain begins with.
 func DefaultConfig(domain pki.Domain) Config {
 	return Config{
-		Domain: domain, Registration: RegistrationClosed,
+		Domain: domain, Registration: RegistrationClosed, Cover: ProfileOff,
 		Listen:  Listen{Link: "0.0.0.0:4404", KeyServer: "0.0.0.0:4405"},
 		Publish: Publish{Links: []string{domain.String() + ":4404"}, KeyServers: []string{domain.String() + ":4405"}},
 		DNS:     DNS{Server: "127.0.0.1:53"},
@@ -170,6 +171,7 @@ func (c Config) validate() error {
 	}
 	fault(c.Domain.IsZero(), "domain is missing")
 	fault(c.Registration != RegistrationOpen && c.Registration != RegistrationClosed, `registration is %q, not "open" or "closed"`, c.Registration)
+	fault(!c.Cover.valid(), `cover is %q, not "off", "low" or "high"`, c.Cover)
 	for _, address := range []string{c.Listen.Link, c.Listen.KeyServer} {
 		fault(!isAddress(address), "%q is not host:port", address)
 	}
@@ -246,7 +248,7 @@ func (c Config) onLoopback() bool {
 
 // Text is the configuration file of c, each key with its meaning.
 func (c Config) Text() string {
-	return fmt.Sprintf(configText, c.Domain, c.Registration, c.Listen.Link, c.Listen.KeyServer, c.Listen.Metrics,
+	return fmt.Sprintf(configText, c.Domain, c.Registration, c.Cover, c.Listen.Link, c.Listen.KeyServer, c.Listen.Metrics,
 		quoted(c.Publish.Links), quoted(c.Publish.KeyServers), c.Network.Private, c.DNS.Server, c.DNS.Anchors, c.DNS.Serve, quoted(c.DNS.Nameservers), c.DNS.Update.text(), c.Routing.ExtraHops, c.Routing.FloodAll, c.labText())
 }
 
@@ -318,6 +320,11 @@ domain = %q
 # Who may register a name here: "open" (whoever asks first) or "closed" (nobody but whom
 # you invite or sign yourself: p3dod user).
 registration = %q
+
+# What hides when something is sent: "off" (nothing: neither cover nor delay), "low" or
+# "high". Slots then leave by a schedule, whatever there is to say, and packets wait on the
+# way. p3dod status says what that costs in a day.
+cover = %q
 
 [listen]
 # Where to listen, host:port. Port 0 is any free one.

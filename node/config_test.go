@@ -31,7 +31,7 @@ func TestConfigText(t *testing.T) {
 	domain := parse(t, pki.ParseDomain, "a.test")
 	full := labConfig(domain, "127.0.0.1:53")
 	full.Lab = Lab{Enabled: true, Loss: 0.25, Delay: Duration(50 * time.Millisecond), Seed: 7}
-	full.Routing.FloodAll = true
+	full.Routing.FloodAll, full.Cover = true, ProfileHigh
 	full.DNS.Update = DNSUpdate{Server: "192.0.2.1:53", TSIGFile: "tsig.key", Zone: "test", TTL: 60}
 	full.Publish = Publish{Links: []string{"a.test:1", "127.0.0.1:2"}, KeyServers: []string{"[::1]:3"}}
 	for _, c := range []Config{DefaultConfig(domain), full} {
@@ -54,6 +54,7 @@ func TestConfigFaults(t *testing.T) {
 		{"several faults", `registration = "closed"`, `registration = "half"`, []string{`registration is "half"`}},
 		{"no domain", `domain = "a.test"`, "", []string{"domain is missing"}},
 		{"bad domain", `domain = "a.test"`, `domain = "A.test"`, []string{"domain"}},
+		{"no such profile", `cover = "off"`, `cover = "some"`, []string{`cover is "some", not "off", "low" or "high"`}},
 		{"extra hops", "extra_hops = 1", "extra_hops = 4", []string{"extra_hops is 4, not 0 to 3"}},
 		{"address", `server = "127.0.0.1:53"`, `server = "127.0.0.1"`, []string{`dns.server`, `"127.0.0.1": want an IP address and a port`}},
 		{"a resolver by its name", `server = "127.0.0.1:53"`, `server = "localhost:53"`, []string{`"localhost:53": want an IP address and a port, such as 127.0.0.1:53`}},

@@ -65,7 +65,7 @@ func (n *Node) desk(conn *link.Conn) *session.Desk {
 		return n.store.ForgetFor(ctx, user.Key().Fingerprint(), reader, seqs...)
 	}
 	return &session.Desk{
-		Domain: n.cfg.Domain, Register: register, Authenticate: authenticate, Publish: publish,
+		Domain: n.cfg.Domain, Pace: n.cfg.Cover.shape().users, Register: register, Authenticate: authenticate, Publish: publish,
 		Directory: n.directory.page, Lookup: lookup, Claim: n.claim, Items: items, Forget: forget,
 		Submit: n.submit, Statements: n.statements,
 		Revoke:    func(ctx context.Context, raw []byte) error { return n.handedIn(ctx, conn.RemoteAddr(), raw) },

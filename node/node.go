@@ -301,10 +301,9 @@ func (n *Node) newLoop(ctx context.Context, now time.Time) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	router, err := mor.NewRouter(mor.Config{
-		Domain: n.cfg.Domain, Rand: cryptorand.Reader, Sign: n.signStatement,
-		Servers: servers, Contexts: own, Marks: marks, ExtraHops: n.cfg.Routing.ExtraHops, Lazy: !n.cfg.Routing.FloodAll,
-	})
+	router, err := mor.NewRouter(n.cfg.router(mor.Config{
+		Rand: cryptorand.Reader, Sign: n.signStatement, Servers: servers, Contexts: own, Marks: marks,
+	}))
 	if err != nil {
 		return nil, err
 	}
@@ -394,7 +393,7 @@ func (n *Node) listen(ctx context.Context) (d doors, err error) {
 func (n *Node) linkConfig() link.Config {
 	return link.Config{
 		Certificate: n.shown(), Judge: n.peers.judge, Dial: n.outside, Faults: n.faults, Log: n.log,
-		NodeBudget: n.fromPeers,
+		NodeBudget: n.fromPeers, Pace: n.cfg.Cover.shape().peers, UserPace: n.cfg.Cover.shape().users,
 	}
 }
 

@@ -23,6 +23,7 @@ type Status struct {
 	Links     []LinkStatus    `json:"links"`
 	Wasted    Wasted          `json:"wasted"`
 	Lookups   Lookups         `json:"lookups"` // that came through the mesh
+	Cover     Cover           `json:"cover"`
 	Listening Running         `json:"listening"`
 	LogAwaits string          `json:"log_awaits,omitempty"` // what is signed in our log only when it is here; empty: nothing
 }
@@ -83,8 +84,8 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	}
 	return ask(ctx, n.loop, func(l *loop, _ time.Time) Status {
 		s := Status{
-			LogAwaits: awaits,
-			Domain:    n.cfg.Domain, Servers: len(servers), Confirmed: len(pins), Vouched: vouched, Wasted: l.wasted, Listening: n.addresses,
+			LogAwaits: awaits, Cover: n.cfg.Cover.status(),
+			Domain: n.cfg.Domain, Servers: len(servers), Confirmed: len(pins), Vouched: vouched, Wasted: l.wasted, Listening: n.addresses,
 		}
 		var own []mor.ContextStatus
 		own, s.Known = l.router.Status()

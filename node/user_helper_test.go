@@ -21,6 +21,7 @@ import (
 
 // A user of a mesh: her keys, and a session with her home.
 type user struct {
+	conn   *link.Conn // under client
 	mesh   *mesh
 	name   pki.Name
 	key    pki.IdentityKey
@@ -68,7 +69,7 @@ func (u *user) connect(home string) {
 		Judge: func(leaf *x509.Certificate) error { return ca.VerifyLink(leaf, time.Now()) }, Dial: u.from.dial,
 	}, u.mesh.nodes[home].running.Link)
 	must(t, err)
-	u.client = session.NewClient(conn)
+	u.conn, u.client = conn, session.NewClient(conn)
 	t.Cleanup(func() { u.client.Close(context.Background()) })
 }
 

@@ -117,7 +117,7 @@ func (c *command) directFlag(cmd *cobra.Command) {
 // lookFlags are directFlag, and how long a look-up is waited for.
 func (c *command) lookFlags(cmd *cobra.Command) {
 	c.directFlag(cmd)
-	cmd.Flags().DurationVar(&c.lookFor, "wait", agent.DefaultLookFor, "wait for `D` at most for what other servers say of the name")
+	cmd.Flags().DurationVar(&c.lookFor, "wait", 0, "wait for `D` at most for what other servers say of the name (default 30s, and 3m through a server with cover)")
 }
 
 // looking refuses a time that is none.

@@ -24,9 +24,10 @@ key, or ends the names of its users, when this machine is lost or in other hands
 sealed under 12 words, printed this once. Take it away: it is of no use to the node.`
 
 func initCommand(f *flags) *cobra.Command {
-	var registration, link, keys, resolver, offline string
+	var registration, cover, link, keys, resolver, offline string
 	c := &cobra.Command{Use: "init DOMAIN", Short: "make a new node", Long: initHelp, Args: cobra.ExactArgs(1)}
 	c.Flags().StringVar(&registration, "registration", string(node.RegistrationClosed), `who may register a name: "open" or "closed"`)
+	c.Flags().StringVar(&cover, "cover", string(node.ProfileOff), `what hides when something is sent: "off", "low" or "high"`)
 	c.Flags().StringVar(&link, "listen", "", "where to listen for links, host:port")
 	c.Flags().StringVar(&keys, "listen-keyserver", "", "where to listen as key server, host:port")
 	c.Flags().StringVar(&resolver, "dns", "", "the DNS resolver to ask: IP:PORT, or tls:// or https:// (docs/operating.md)")
@@ -37,7 +38,7 @@ func initCommand(f *flags) *cobra.Command {
 			return err
 		}
 		cfg := node.DefaultConfig(domain)
-		cfg.Registration = node.Registration(registration)
+		cfg.Registration, cfg.Cover = node.Registration(registration), node.Profile(cover)
 		if link != "" {
 			cfg.Listen.Link, cfg.Publish.Links = link, published(domain, link)
 		}
@@ -71,6 +72,7 @@ type made struct {
 	Dir         string `json:"dir"`
 	Fingerprint string `json:"fingerprint"`
 	DNS         string `json:"dns,omitempty"`
+	Cover       string `json:"cover"`
 	Offline     string `json:"offline,omitempty"` // the file
 	Words       string `json:"words,omitempty"`   // that open it
 }
@@ -94,7 +96,7 @@ func initNode(c *cobra.Command, f *flags, cfg node.Config, offline string) error
 	if err != nil {
 		return cli.Fail(cli.Input, "p3dod init --help", "%v", err)
 	}
-	m.Fingerprint = authority.CA().Fingerprint().String()
+	m.Fingerprint, m.Cover = authority.CA().Fingerprint().String(), string(cfg.Cover)
 	var text strings.Builder
 	fmt.Fprintf(&text, "Made %s in %s\n  fingerprint: %s\n\n", m.Domain, m.Dir, m.Fingerprint)
 	if _, record, err := node.Record(f.dir); err == nil {
@@ -103,10 +105,24 @@ func initNode(c *cobra.Command, f *flags, cfg node.Config, offline string) error
 		}
 		fmt.Fprintf(&text, "Publish this line in your zone:\n  %s\n\n", m.DNS)
 	}
+	text.WriteString(coverText(cfg.Cover))
 	if m.Words != "" {
 		text.WriteString(wordsText(m.Offline, m.Words))
 	}
 	fmt.Fprintf(&text, "Next:\n  1. look through %s/%s\n  2. p3dod serve --dir %s\n  3. p3dod dns check --dir %s\n  4. p3dod doctor --dir %s\n  5. p3dod peer add DOMAIN --dir %s\n",
 		f.dir, node.ConfigFile, f.dir, f.dir, f.dir, f.dir)
 	return f.print(c, m, text.String())
+}
+
+// coverText says what the profile costs, and what the others would.
+func coverText(profile node.Profile) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "Cover (the line \"cover\" of the configuration changes it):\n  %s\n", profile.Cost())
+	for _, other := range node.Profiles() {
+		if other != profile {
+			fmt.Fprintf(&text, "  not %s\n", other.Cost())
+		}
+	}
+	text.WriteString("\n")
+	return text.String()
 }

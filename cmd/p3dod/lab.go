@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/p3do/p3do/internal/cli"
 	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/internal/lab"
+	"github.com/p3do/p3do/node"
 )
 
 const labHelp = `Run a mesh of real nodes on this machine, and watch a message go through it: sent,
@@ -29,6 +31,7 @@ func labCommand(f *flags) *cobra.Command {
 	c.Flags().Float64Var(&cfg.Loss, "loss", 0, "probability that a packet between two nodes is lost")
 	c.Flags().DurationVar(&cfg.Delay, "delay", 0, "by which each packet between two nodes is late")
 	c.Flags().Uint32Var(&cfg.Seed, "seed", 1, "of what is lost: another one, other losses")
+	c.Flags().StringVar((*string)(&cfg.Cover), "cover", string(node.ProfileOff), `what hides when something is sent: "off", "low" or "high"`)
 	c.Flags().StringVar(&cfg.Scenario, "scenario", "", scenarioHelp())
 	c.Flags().IntVar(&cfg.Messages, "messages", 0, "how many messages each user of a scenario writes (default: the scenario's)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -40,6 +43,9 @@ func labCommand(f *flags) *cobra.Command {
 		}
 		if cfg.Nodes < lab.MinNodes || cfg.Nodes > lab.MaxNodes {
 			return cli.Fail(cli.Input, "p3dod lab -n 5", "-n is %d to %d.", lab.MinNodes, lab.MaxNodes)
+		}
+		if !slices.Contains(node.Profiles(), cfg.Cover) {
+			return cli.Fail(cli.Input, "p3dod lab --cover high", "--cover is off, low or high.")
 		}
 		if err := cfg.CheckCells(); err != nil {
 			return cli.Fail(cli.Input, "p3dod lab --cells 4 -n 20", "%v.", err)

@@ -37,6 +37,7 @@ func serveCommand(f *flags) *cobra.Command {
 		if err != nil {
 			return failure(err, "p3dod doctor --dir "+f.dir)
 		}
+		log.Info("cover", "profile", n.Cover().Cost())
 		return failure(n.Run(ctx, nil), "")
 	}
 	return c

@@ -34,6 +34,7 @@ func statusText(s node.Status) string {
 	if s.LogAwaits != "" {
 		fmt.Fprintf(&b, "key log: %s: nothing more is signed in it until a peer's copy has them\n", s.LogAwaits)
 	}
+	fmt.Fprintf(&b, "cover %s\n", s.Cover.Profile.Cost())
 	for _, c := range s.Contexts {
 		b.WriteString(contextLine(c))
 		fmt.Fprintf(&b, "  heard %d, duplicates %d, forwarded %d, rebroadcast %d, peeled %d, crossed %d, spoken %d%s\n",

@@ -25,8 +25,10 @@ const (
 	// pollSlice is how long one request for items waits at the home. It is short, so that
 	// what another program on the same folder has fetched is noticed soon.
 	pollSlice = 5 * time.Second
-	// DefaultLookFor is how long a look-up waits for an answer through the mesh.
+	// DefaultLookFor is how long a look-up waits for an answer through the mesh, and CoveredLookFor through a node that
+	// sends slots by a schedule.
 	DefaultLookFor = 30 * time.Second
+	CoveredLookFor = 3 * time.Minute
 	// lookSlice is how long one request for its answer waits at the node: another program on the
 	// same folder may have fetched it.
 	lookSlice = time.Second
@@ -76,7 +78,7 @@ type Config struct {
 	DNS        string                 // the DNS server, as dnstxt.ParseServer reads it, that is asked for the user's own home, and for nothing else
 	Dial       dial.Func              // every connection goes through it
 	Direct     bool                   // look-ups of others are asked of the node itself, which learns who is looked up
-	LookFor    time.Duration          // how long a look-up waits for an answer through the mesh; default DefaultLookFor
+	LookFor    time.Duration          // how long a look-up waits for an answer through the mesh; default DefaultLookFor or CoveredLookFor
 	Invite     *invitation.Invitation // for New; nil: the user has none
 	Rand       io.Reader              // default crypto/rand
 	Now        func() time.Time       // default time.Now
@@ -109,9 +111,6 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
-	}
-	if c.LookFor == 0 {
-		c.LookFor = DefaultLookFor
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -294,7 +294,7 @@ func (a *Agent) objectionHeard(tx *vault.Tx, from pki.Domain, f mor.Finding) err
 
 // awaitObjection takes answers until all who were asked have given one.
 func (a *Agent) awaitObjection(ctx context.Context) error {
-	late, cancel := context.WithTimeout(ctx, a.cfg.LookFor)
+	late, cancel := context.WithTimeout(ctx, a.lookFor())
 	defer cancel()
 	for after := a.after; ; {
 		o, _, err := a.objection()

@@ -163,10 +163,21 @@ func (a *Agent) answerable(s standing, name pki.Name) error {
 	return about(s.err(), name)
 }
 
+// lookFor is how long answers through the mesh are waited for.
+func (a *Agent) lookFor() time.Duration {
+	switch {
+	case a.cfg.LookFor > 0:
+		return a.cfg.LookFor
+	case a.paced:
+		return CoveredLookFor
+	}
+	return DefaultLookFor
+}
+
 // awaitFinding waits for an answer, and asks again when there is none.
 func (a *Agent) awaitFinding(ctx context.Context, id mor.MessageID, name pki.Name) (found, error) {
 	began := a.now()
-	late, cancel := context.WithTimeout(ctx, a.cfg.LookFor)
+	late, cancel := context.WithTimeout(ctx, a.lookFor())
 	defer cancel()
 	for after := a.after; ; {
 		q, known, err := a.questionOf(id)

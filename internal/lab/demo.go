@@ -96,7 +96,7 @@ func (l *lab) newPerson(ctx context.Context, m Map, text string) (*person, error
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, demoTime)
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.patience(demoTime))
 	defer cancel()
 	p := &person{name: name, from: new(addresses)}
 	p.agent, err = agent.New(ctx, agent.Config{
@@ -112,7 +112,7 @@ func (l *lab) newPerson(ctx context.Context, m Map, text string) (*person, error
 
 // acquaint has one of them know the other, so that her message is not a stranger's.
 func (l *lab) acquaint(ctx context.Context, bob, ann *person) error {
-	ctx, cancel := context.WithTimeout(ctx, demoTime)
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.patience(demoTime))
 	defer cancel()
 	if _, err := bob.agent.Add(ctx, ann.name); err != nil {
 		return fmt.Errorf("lab: adding: %w", err)
@@ -122,7 +122,7 @@ func (l *lab) acquaint(ctx context.Context, bob, ann *person) error {
 
 // message sends the first message, and follows it until its sender knows that it was read.
 func (l *lab) message(ctx context.Context, ann, bob *person) (mor.MessageID, error) {
-	ctx, cancel := context.WithTimeout(ctx, demoTime)
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.patience(demoTime))
 	defer cancel()
 	began := time.Now()
 	status, err := ann.agent.Send(ctx, bob.name, annText, agent.Way{})
@@ -153,7 +153,7 @@ func (l *lab) message(ctx context.Context, ann, bob *person) (mor.MessageID, err
 
 // answer sends a reply, and has it read.
 func (l *lab) answer(ctx context.Context, bob, ann *person) error {
-	ctx, cancel := context.WithTimeout(ctx, demoTime)
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.patience(demoTime))
 	defer cancel()
 	if _, err := bob.agent.Send(ctx, ann.name, bobText, agent.Way{}); err != nil {
 		return fmt.Errorf("lab: answering: %w", err)
@@ -186,7 +186,7 @@ func (l *lab) read(ctx context.Context, p *person, step StepName) error {
 
 // whoKnewWhat searches every node for traces of the two and their message.
 func (l *lab) whoKnewWhat(ctx context.Context, m Map, ann, bob *person, id mor.MessageID) error {
-	ctx, cancel := context.WithTimeout(ctx, demoTime)
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.patience(demoTime))
 	defer cancel()
 	traces := []trace{
 		textTrace("the message", annText), textTrace("the answer", bobText),

@@ -47,6 +47,7 @@ type Config struct {
 	Loss  float64       // probability that a packet slot between two nodes is lost
 	Delay time.Duration // by which each is late
 	Once  bool          // end after the demonstration
+	Cover node.Profile  // of all nodes; empty: off
 
 	Seed uint32 // of what is lost: each node's links draw from a source of their own
 
@@ -123,6 +124,17 @@ func (c Config) check() error {
 	return err
 }
 
+// patience is how long the lab waits for what takes d without cover.
+func (c Config) patience(d time.Duration) time.Duration {
+	switch c.Cover {
+	case node.ProfileLow:
+		return 10 * d
+	case node.ProfileHigh:
+		return 3 * d
+	}
+	return d
+}
+
 func (c Config) checkScenario() error {
 	if c.Scenario == "" {
 		return nil
@@ -192,7 +204,7 @@ func (l *lab) play(ctx context.Context, m Map) error {
 
 // start brings up all nodes and waits until each knows the whole mesh.
 func (l *lab) start(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, settleTime+time.Duration(l.cfg.Nodes)*settleEach)
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.patience(settleTime+time.Duration(l.cfg.Nodes)*settleEach))
 	defer cancel()
 	for i := range l.cfg.Nodes {
 		p, err := l.newProcess(i)

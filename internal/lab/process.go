@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,6 +70,7 @@ func (l *lab) nodeConfig(domain pki.Domain, i int) node.Config {
 	c.Registration = node.RegistrationOpen
 	c.Listen = node.Listen{Link: "127.0.0.1:0", KeyServer: "127.0.0.1:0"}
 	c.Publish = node.Publish{}
+	c.Cover = cmp.Or(l.cfg.Cover, node.ProfileOff)
 	c.DNS.Server = l.responder.Addr()
 	if l.cfg.Scenario == deathsName || l.cfg.Scenario == deathsAfterName {
 		c.Routing.ExtraHops = 0 // or packets of others' ways would be peeled, and counted, at a home

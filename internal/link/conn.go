@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,9 +21,10 @@ type Conn struct {
 	faults   *Faults
 	count    counters
 	maxSlots uint64
-	release  func()        // gives back the listener's place; nil if dialled
-	holds    [2]*share     // of a budget: what is received, what waits to be sent; nil without one
-	flushed  chan struct{} // closed when the writer has ended
+	release  func()               // gives back the listener's place; nil if dialled
+	holds    [2]*share            // of a budget: what is received, what waits to be sent; nil without one
+	keeps    atomic.Pointer[Pace] // a schedule that the writer is to keep from now on; nil: as it is
+	flushed  chan struct{}        // closed when the writer has ended
 
 	in    inbox           // owned by the caller of Receive
 	spare *[SlotSize]byte // owned by the caller of Receive: a slot that nobody was given

@@ -301,3 +301,33 @@ func TestBadPace(t *testing.T) {
 		}
 	}
 }
+
+// A schedule can begin on a link that stands, and end: what waits leaves at once then.
+func TestKeep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &watch{}
+		dialler := user("b.test")
+		dialler.Faults = &Faults{Tap: w.tap}
+		a, b := pipePair(t, dialler, node(t, "b.test", "a.test"))
+		go take(b)
+		must(t, a.SendPacket(0, packet(1)))
+		synctest.Wait()
+		if _, kinds := w.seen(); kinds != "p" {
+			t.Fatalf("without a schedule: %s", kinds)
+		}
+		must(t, a.Keep(Pace{Every: time.Second}))
+		time.Sleep(10*time.Second + time.Millisecond)
+		if _, kinds := w.seen(); len(kinds) != 11 || kinds[1:] != "dddddddddd" {
+			t.Errorf("in ten seconds of a slot a second: %s", kinds)
+		}
+		must(t, a.SendPacket(0, packet(2)))
+		must(t, a.Keep(Pace{}))
+		time.Sleep(10 * time.Second)
+		if _, kinds := w.seen(); len(kinds) > 13 || kinds[len(kinds)-1] == 'd' && kinds[len(kinds)-2] == 'd' {
+			t.Errorf("after it: %s", kinds)
+		}
+		if err := a.Keep(Pace{Every: time.Hour}); err == nil {
+			t.Error("kept a pace that is none")
+		}
+	})
+}

@@ -181,6 +181,14 @@ func (q *queue) sleep(wait time.Duration) {
 	}
 }
 
+// pace says whether there is a schedule from now on.
+func (q *queue) pace(paced bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.paced = paced
+	q.signal()
+}
+
 // over tells whether nothing will ever leave any more.
 func (q *queue) over() bool {
 	q.mu.Lock()

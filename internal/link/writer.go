@@ -2,6 +2,7 @@ package link
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"time"
 )
@@ -11,15 +12,22 @@ import (
 func (c *Conn) write(s *schedule) {
 	defer close(c.flushed)
 	var slot [SlotSize]byte
-	for sent := uint64(0); ; sent++ {
-		kind, ended := c.next(s, &slot)
+	for sent := uint64(0); ; {
+		if pace := c.keeps.Swap(nil); pace != nil {
+			s = pace.begin(time.Now(), nil)
+		}
+		kind, ok, ended := c.next(s, &slot)
 		if ended {
 			return
+		}
+		if !ok {
+			continue
 		}
 		if err := c.writeSlot(&slot, sent); err != nil {
 			c.shut(err)
 			return
 		}
+		sent++
 		c.count.sent[kind].Add(1)
 		if s != nil {
 			c.count.skipped.Add(s.advance(time.Now()))
@@ -27,18 +35,17 @@ func (c *Conn) write(s *schedule) {
 	}
 }
 
-// next waits until a slot is to leave, and writes it into slot.
-func (c *Conn) next(s *schedule, slot *[SlotSize]byte) (kind Kind, ended bool) {
+// next waits until a slot is to leave, and writes it into slot; or, without ok, until something has changed.
+func (c *Conn) next(s *schedule, slot *[SlotSize]byte) (kind Kind, ok, ended bool) {
 	if s != nil {
-		return c.nextOf(s, slot)
+		kind, ended = c.nextOf(s, slot)
+		return kind, true, ended
 	}
-	for {
-		h, ok, wait, ended := c.queue.take(time.Now(), slot)
-		if ok || ended {
-			return h.kind, ended
-		}
+	h, ok, wait, ended := c.queue.take(time.Now(), slot)
+	if !ok && !ended {
 		c.queue.sleep(wait)
 	}
+	return h.kind, ok, ended
 }
 
 // nextOf waits for the next instant of a schedule. What leaves then is what waits, or a dummy: the same work, a copy of
@@ -56,6 +63,17 @@ func (c *Conn) nextOf(s *schedule, slot *[SlotSize]byte) (kind Kind, ended bool)
 		h = header{kind: KindDummy}
 	}
 	return h.kind, ended
+}
+
+// Keep has this side keep a schedule from now on, in place of the one that it keeps; the zero Pace ends it. The
+// error is that of a pace that is none.
+func (c *Conn) Keep(pace Pace) error {
+	if err := pace.validate(); err != nil {
+		return fmt.Errorf("link: %w", err)
+	}
+	c.keeps.Store(&pace)
+	c.queue.pace(pace.Every > 0)
+	return nil
 }
 
 func (c *Conn) writeSlot(slot *[SlotSize]byte, sent uint64) error {

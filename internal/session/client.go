@@ -84,6 +84,9 @@ func (c *Client) login(ctx context.Context, l Login) (Welcome, error) {
 	if err == nil && !answer.valid() {
 		return Welcome{}, fmt.Errorf("%w: the answer to %s", ErrMalformed, OpLogin)
 	}
+	if err == nil && answer.Pace != nil {
+		err = c.conn.Keep(answer.Pace.pace())
+	}
 	return answer, err
 }
 

@@ -27,7 +27,7 @@ func TestWelcomeDevices(t *testing.T) {
 		"never": {[]SeenDevice{{Seen: 0}}, false}, "before all time": {[]SeenDevice{{Seen: -1}}, false},
 		"the last second": {[]SeenDevice{{Seen: maxSeen}}, true}, "after it": {[]SeenDevice{{Seen: maxSeen + 1}}, false},
 	} {
-		w := Welcome{domain, HomeView{Domain: domain, Path: PathHome, Devices: c.devices}}
+		w := Welcome{Domain: domain, Home: HomeView{Domain: domain, Path: PathHome, Devices: c.devices}}
 		if w.valid() != c.want {
 			t.Errorf("%s: %t", what, !c.want)
 		}

@@ -21,6 +21,7 @@ import (
 // All but Register, Authenticate, Directory, Revoke, Move and Challenge are called for a user who is logged in.
 type Desk struct {
 	Domain       pki.Domain
+	Pace         link.Pace // the schedule of user links, on both sides
 	Register     func(ctx context.Context, request, invite []byte) (certificate []byte, err error)
 	Authenticate func(ctx context.Context, l Login, exported [pki.ExporterSize]byte) (pki.UserCert, HomeView, error)
 	Publish      func(ctx context.Context, user pki.UserCert, card []byte) error
@@ -246,7 +247,7 @@ func (s *served) login(ctx context.Context, l Login) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.user = &user
-	return Welcome{s.desk.Domain, home}, nil
+	return Welcome{s.desk.Domain, home, paceOf(s.desk.Pace)}, nil
 }
 
 func (s *served) loggedIn() (pki.UserCert, error) {

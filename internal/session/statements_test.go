@@ -84,7 +84,7 @@ func TestAnswersOutOfBounds(t *testing.T) {
 		"an unknown path": {Domain: domain, Path: "luck"}, "no domain": {Path: PathDNS},
 		"too many domains": {Domain: domain, Path: PathDNS, Confirmed: make([]pki.Domain, MaxConfirmed+1)},
 	} {
-		if (Welcome{domain, w}).valid() {
+		if (Welcome{Domain: domain, Home: w}).valid() {
 			t.Errorf("%s: taken", what)
 		}
 	}

@@ -96,6 +96,15 @@ func goodAnswers() (list []vector) {
 		fields["domain"] = "c.test"
 		add(OpLogin, comment, `{"domain":"c.test","home":`+home+`}`, fields)
 	}
+	paced := func(comment, pace, says string) {
+		add(OpLogin, comment, `{"domain":"c.test","home":{"domain":"c.test","path":"home"},"pace":`+pace+`}`, map[string]string{
+			"domain": "c.test", "home": "c.test", "path": "home", "confirmed": "", "home_online": "false", "home_gone": "false", "pace": says,
+		})
+	}
+	paced("welcome, and a schedule", `{"ms":500}`, "500 ms")
+	paced("welcome, and a schedule at random times", `{"ms":1000,"poisson":true}`, "1000 ms at random")
+	paced("welcome, and the fastest schedule", `{"ms":100}`, "100 ms")
+	paced("welcome, and the slowest", `{"ms":10000}`, "10000 ms")
 	welcome("welcome at home", `{"domain":"c.test","path":"home","home_online":true}`,
 		map[string]string{"home": "c.test", "path": "home", "confirmed": "", "home_online": "true", "home_gone": "false"})
 	welcome("welcome elsewhere", `{"domain":"a.test","path":"cache","confirmed":["b.test","d.test"]}`,
@@ -263,6 +272,13 @@ func badAnswers() (list []vector) {
 	add(OpLogin, "a domain that is none", `{"seq":1,"body":{"domain":"A.test"}}`)
 	add(OpLogin, "a home that is no domain", `{"seq":1,"body":{"domain":"a.test","home":{"domain":"A.test","path":"cache"}}}`)
 	add(OpLogin, "an unknown field of the home", `{"seq":1,"body":{"domain":"a.test","home":{"domain":"a.test","path":"home","more":1}}}`)
+	pace := func(comment, pace string) {
+		add(OpLogin, comment, `{"seq":1,"body":{"domain":"a.test","home":{"domain":"a.test","path":"home"},"pace":`+pace+`}}`)
+	}
+	pace("a schedule that is too fast", `{"ms":99}`)
+	pace("a schedule that is too slow", `{"ms":10001}`)
+	pace("a schedule of no time", `{"ms":0}`)
+	pace("a schedule of another kind", `{"ms":100,"burst":2}`)
 	add(OpLogin, "an unknown path", `{"seq":1,"body":{"domain":"a.test","home":{"domain":"a.test","path":"luck"}}}`)
 	add(OpLogin, "nothing of the home", `{"seq":1,"body":{"domain":"a.test"}}`)
 	add(OpLogin, "65 domains that know the home", `{"seq":1,"body":{"domain":"a.test","home":{"domain":"a.test","path":"cache","confirmed":[`+

@@ -293,11 +293,18 @@ func taken(ok bool) error {
 }
 
 func welcomeFields(b Welcome) map[string]string {
-	return map[string]string{
+	fields := map[string]string{
 		"domain": b.Domain.String(), "home": b.Home.Domain.String(), "path": string(b.Home.Path),
 		"confirmed": strings.Trim(fmt.Sprint(b.Home.Confirmed), "[]"), "home_online": strconv.FormatBool(b.Home.Online),
 		"home_gone": strconv.FormatBool(b.Home.Gone),
 	}
+	if b.Pace != nil {
+		fields["pace"] = fmt.Sprintf("%d ms", b.Pace.Millis)
+		if b.Pace.Poisson {
+			fields["pace"] += " at random"
+		}
+	}
+	return fields
 }
 
 func read[B any](raw []byte, fields func(B) map[string]string) (map[string]string, any, error) {

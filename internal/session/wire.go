@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/p3do/p3do/internal/link"
 	"github.com/p3do/p3do/internal/strictjson"
 	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/pki"
@@ -376,10 +377,43 @@ type SeenDevice struct {
 type Welcome struct {
 	Domain pki.Domain `json:"domain"`
 	Home   HomeView   `json:"home"`
+	Pace   *Pace      `json:"pace,omitempty"` // the schedule that the node keeps, and wants her to keep; nil: none
+}
+
+// A Pace is a schedule of slots ([link.Pace]) as it is written: MinPace to MaxPace.
+type Pace struct {
+	Millis  int64 `json:"ms"`                // mean time between two slots
+	Poisson bool  `json:"poisson,omitempty"` // at random times; else constant
+}
+
+// The schedules that a node may want of a user: a faster one would be a way to have her send what she cannot pay for, with a
+// slower one no letter would leave.
+const (
+	MinPace = 100 * time.Millisecond
+	MaxPace = 10 * time.Second
+)
+
+// paceOf is p as it is written.
+func paceOf(p link.Pace) *Pace {
+	if p.Every <= 0 {
+		return nil
+	}
+	return &Pace{p.Every.Milliseconds(), p.Poisson}
+}
+
+func (p Pace) pace() link.Pace {
+	return link.Pace{Every: time.Duration(p.Millis) * time.Millisecond, Poisson: p.Poisson}
+}
+
+func (p *Pace) valid() bool {
+	return p == nil || p.Millis >= MinPace.Milliseconds() && p.Millis <= MaxPace.Milliseconds()
 }
 
 // valid tells whether a node may say so.
 func (w Welcome) valid() bool {
+	if !w.Pace.valid() {
+		return false
+	}
 	switch w.Home.Path {
 	case PathHome, PathCache, PathDNS, PathKeyServer:
 		return len(w.Home.Confirmed) <= MaxConfirmed && !w.Home.Domain.IsZero() && seen(w.Home.Devices)
