@@ -35,6 +35,9 @@ type Config struct {
 	PeelDelay time.Duration // of every router, as in mor.Config
 	Lazy      bool          // of every router, as in mor.Config
 	Cover     time.Duration // of every router, as in mor.Config
+	SeenShare int           // of every router, as in mor.Config
+
+	Skew func(node int) time.Duration // how far the clock of a node, and of its users, is ahead; default none
 }
 
 func (c Config) withDefaults() (Config, error) {

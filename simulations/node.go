@@ -21,6 +21,8 @@ type Node struct {
 	authority  *pki.Authority
 	contexts   []mor.ContextID // the first one is that of its cell
 	servers    []mor.ServerKey
+	later      io.Reader     // of which the keys of later periods are made
+	skew       time.Duration // how far its clock is ahead
 	neighbours []neighbour
 	users      []*User
 	behave     Behaviour
@@ -45,7 +47,8 @@ type stored struct {
 }
 
 func newNode(w *World, index int) (*Node, error) {
-	n := &Node{world: w, index: index, random: stream(w.cfg.Seed, "node", index), behave: Honest}
+	n := &Node{world: w, index: index, random: stream(w.cfg.Seed, "node", index), skew: w.cfg.skew(index), behave: Honest}
+	n.later = stream(w.cfg.Seed, "server key", index)
 	domain, err := domainOf(index)
 	if err != nil {
 		return nil, err
@@ -57,10 +60,13 @@ func newNode(w *World, index int) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.servers = []mor.ServerKey{{Period: pki.PeriodAt(w.now), Private: key}}
+	n.servers = []mor.ServerKey{{Period: pki.PeriodAt(n.now()), Private: key}}
+	if err := n.keys(); err != nil {
+		return nil, err
+	}
 	var own []mor.OwnContext
 	for range min(w.cfg.Cells, 2) {
-		c, err := mor.NewContext(n.random, w.now)
+		c, err := mor.NewContext(n.random, n.now())
 		if err != nil {
 			return nil, err
 		}
@@ -79,6 +85,7 @@ func (n *Node) boot(own []mor.OwnContext) (err error) {
 		Domain: n.authority.Domain(), Rand: n.random, Sign: n.authority.Sign,
 		Servers: n.servers, Contexts: own, Marks: n.marks,
 		ExtraHops: cfg.ExtraHops, Delay: cfg.Delay, PeelDelay: cfg.PeelDelay, Lazy: cfg.Lazy, Cover: cfg.Cover,
+		SeenShare: cfg.SeenShare,
 	})
 	return err
 }
@@ -132,13 +139,13 @@ func (n *Node) hear(on mor.ContextID, p onion.Packet, forwarded bool) {
 	if forwarded {
 		take = n.Router.Handed
 	}
-	n.carryOut(take(n.world.now, on, p))
+	n.carryOut(take(n.now(), on, p))
 }
 
 func (n *Node) tick() {
 	n.wake = time.Time{}
 	if !n.down {
-		n.carryOut(n.Router.Tick(n.world.now))
+		n.carryOut(n.Router.Tick(n.now()))
 	}
 }
 
@@ -177,13 +184,13 @@ func (n *Node) say(to *Node, on mor.ContextID, p onion.Packet, forwarded bool) {
 // tell puts notices on links.
 func (n *Node) tell(out mor.Output) {
 	for _, a := range out.Announce {
-		n.notify(a, func(to *Node) mor.Output { return to.Router.Announced(n.world.now, a.On, a.ID) })
+		n.notify(a, func(to *Node) mor.Output { return to.Router.Announced(to.now(), a.On, a.ID) })
 	}
 	for _, f := range out.Fetch {
-		n.notify(f, func(to *Node) mor.Output { return to.Router.Fetched(n.world.now, f.On, n.Domain(), f.ID) })
+		n.notify(f, func(to *Node) mor.Output { return to.Router.Fetched(to.now(), f.On, n.Domain(), f.ID) })
 	}
 	for _, p := range out.Prune {
-		n.notify(p, func(to *Node) mor.Output { return to.Router.Pruned(n.world.now, p.On, n.Domain()) })
+		n.notify(p, func(to *Node) mor.Output { return to.Router.Pruned(to.now(), p.On, n.Domain()) })
 	}
 }
 
@@ -210,7 +217,7 @@ func (n *Node) plan(wake time.Time) {
 		return
 	}
 	n.wake = wake
-	n.world.at(wake, func() {
+	n.world.at(wake.Add(-n.skew), func() {
 		if n.wake.Equal(wake) {
 			n.tick()
 		}
@@ -219,7 +226,7 @@ func (n *Node) plan(wake time.Time) {
 
 // submit takes a packet from a user.
 func (n *Node) submit(entry onion.Entry) error {
-	out, err := n.Router.Submit(n.world.now, entry)
+	out, err := n.Router.Submit(n.now(), entry)
 	n.carryOut(out)
 	return err
 }

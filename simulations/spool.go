@@ -22,7 +22,7 @@ func (n *Node) deliver(d mor.Delivery) {
 		return
 	}
 	n.world.counts.Receipts++
-	out, err := n.Router.Reply(n.world.now, *letter.SURB, mor.Receipt{ID: letter.ID, Status: status}.Marshal())
+	out, err := n.Router.Reply(n.now(), *letter.SURB, mor.Receipt{ID: letter.ID, Status: status}.Marshal())
 	if err != nil { // no way back now: the sender sends another copy
 		n.world.note('e', n.index, letter.ID[:])
 	}

@@ -58,13 +58,13 @@ func (w *World) AddUser(home int) (*User, error) {
 func (u *User) start() {
 	domain := u.home.Domain()
 	u.sender = mor.NewSender(mor.SenderConfig{Rand: u.random, Entry: domain, Home: domain, Outbox: u.outbox, Doubts: u.doubts})
-	u.sender.SetServers(u.world.servers)
+	u.sender.SetServers(u.world.servers())
 }
 
 // Crash loses what is not durable and starts the user's program again.
 func (u *User) Crash() {
 	u.start()
-	u.carryOut(u.sender.Tick(u.world.now))
+	u.carryOut(u.sender.Tick(u.home.now()))
 }
 
 // Address returns where the user can be written to by a contact.
@@ -90,7 +90,7 @@ func (u *User) send(to mor.Address, hops int, via []pki.Domain, c content) (id m
 	if err != nil {
 		return id, err
 	}
-	out, _, err := u.sender.Send(u.world.now, mor.Outgoing{
+	out, _, err := u.sender.Send(u.home.now(), mor.Outgoing{
 		ID: id, To: to, Sealed: sealed, Hops: hops, Via: via, Reply: u.reply,
 	})
 	if err != nil {
@@ -159,7 +159,7 @@ func (u *User) submit(s mor.Submission) {
 	if err != nil {
 		u.world.counts.Refused++
 	}
-	u.carryOut(u.sender.Submitted(u.world.now, s.Message, err))
+	u.carryOut(u.sender.Submitted(u.home.now(), s.Message, err))
 }
 
 func (u *User) plan(wake time.Time) {
@@ -167,10 +167,10 @@ func (u *User) plan(wake time.Time) {
 		return
 	}
 	u.wake = wake
-	u.world.at(wake, func() {
+	u.world.at(wake.Add(-u.home.skew), func() {
 		if u.wake.Equal(wake) {
 			u.wake = time.Time{}
-			u.carryOut(u.sender.Tick(u.world.now))
+			u.carryOut(u.sender.Tick(u.home.now()))
 		}
 	})
 }
@@ -178,7 +178,7 @@ func (u *User) plan(wake time.Time) {
 // takeReply takes a receipt. Nobody acknowledges an acknowledgement: it is at its end when it
 // is stored.
 func (u *User) takeReply(d mor.Delivery) {
-	out, receipt, ok := u.sender.TakeReceipt(u.world.now, d.SURB, d.Payload)
+	out, receipt, ok := u.sender.TakeReceipt(u.home.now(), d.SURB, d.Payload)
 	u.carryOut(out)
 	o := u.Outgoing(receipt.ID)
 	if _, acks := acknowledged(o); ok && acks && o.State == mor.StoredThere {

@@ -22,11 +22,10 @@ type World struct {
 	agenda  agenda
 	planned uint64
 
-	random  *rand.Rand // the network's
-	nodes   []*Node
-	users   []*User
-	edges   [][2]end
-	servers []mor.Server // what users draw routes from
+	random *rand.Rand // the network's
+	nodes  []*Node
+	users  []*User
+	edges  [][2]end
 
 	counts Counts
 	trace  hash.Hash
@@ -63,7 +62,6 @@ func NewWorld(cfg Config) (*World, error) {
 			return nil, err
 		}
 		w.nodes = append(w.nodes, n)
-		w.servers = append(w.servers, mor.Server{Domain: n.Domain(), Key: n.servers[0].Private.Public()})
 	}
 	for _, e := range w.edges {
 		w.join(e[0], e[1])
@@ -76,6 +74,7 @@ func NewWorld(cfg Config) (*World, error) {
 		n.tick()
 	}
 	w.After(refresh, w.refresh)
+	w.After(tendEvery, w.tend)
 	return w, nil
 }
 
@@ -114,7 +113,7 @@ func (w *World) ask(a *Node, b neighbour) (mor.Learnt, error) {
 	case b.down:
 		return mor.Learnt{News: a.Router.Forget(b.Domain())}, nil
 	}
-	answer, _ := b.Router.Ask(w.now, b.heard, a.Domain())
+	answer, _ := b.Router.Ask(b.now(), b.heard, a.Domain())
 	raw, err := mor.MarshalAnswer(answer)
 	if err != nil {
 		return mor.Learnt{}, err
@@ -122,7 +121,7 @@ func (w *World) ask(a *Node, b neighbour) (mor.Learnt, error) {
 	if answer, err = mor.ParseAnswer(raw); err != nil {
 		return mor.Learnt{}, err
 	}
-	return a.Router.Learn(w.now, b.heard, answer, w.authority)
+	return a.Router.Learn(a.now(), b.heard, answer, w.authority)
 }
 
 // refresh asks again, now and then. A record that has run out meanwhile is refused; its
