@@ -19,6 +19,7 @@ func (r *Router) Ask(now time.Time, on ContextID, asker pki.Domain) (answer []An
 	if !slices.Contains(r.members[on], asker) {
 		return nil, false
 	}
+	r.sweep(now)
 	t := telling{on: on, asker: asker, at: make(map[place]uint8)}
 	for _, c := range r.routes.own {
 		raw, err := r.record(now, c)
@@ -164,13 +165,9 @@ func (r *Router) record(now time.Time, c *ownContext) ([]byte, error) {
 	if c.record != nil && old.Epoch == current.Epoch && old.Own == len(own) && slices.Equal(old.Leads, leads) {
 		return c.record, nil
 	}
-	until := now.Add(RecordLifetime).Truncate(time.Second)
-	if !until.After(old.NotAfter) {
-		until = old.NotAfter.Add(time.Second)
-	}
 	signed := Record{
 		ID: c.ID, Owner: r.cfg.Domain, Key: c.Key.Public(), Hint: current.Hint, Epoch: current.Epoch,
-		NotBefore: now.Add(-time.Hour), NotAfter: until, Own: len(own), Leads: leads,
+		NotBefore: now.Add(-time.Hour), NotAfter: old.outlived(now), Own: len(own), Leads: leads,
 	}
 	raw, err := signed.Sign(r.cfg.Sign)
 	if err != nil {
@@ -178,6 +175,16 @@ func (r *Router) record(now time.Time, c *ownContext) ([]byte, error) {
 	}
 	c.signed, c.record = signed, raw
 	return raw, nil
+}
+
+// outlived is when the record after r ends: [RecordLifetime] from now, or if that is not later a second after r. A record that
+// ends so late that its successor would be refused was signed by a clock that was ahead; nobody whose clock is right has it.
+func (r Record) outlived(now time.Time) time.Time {
+	until, next := now.Add(RecordLifetime).Truncate(time.Second), r.NotAfter.Add(time.Second)
+	if next.After(until) && next.Sub(now) < 2*RecordLifetime-time.Hour {
+		return next
+	}
+	return until
 }
 
 func (r *Router) serverIDs() []onion.ServerID {

@@ -47,6 +47,21 @@ func (r *Router) SetContext(c OwnContext) bool {
 	return true
 }
 
+// advance moves the hints of c on to the epoch before now. They cannot go back: if they are of epochs to come, the clock was
+// ahead and has been set right, and the packets of now cannot be recognised. Then c gets another key and hint, and the ones
+// before are former ones, which are for those epochs.
+func (r *Router) advance(now time.Time, c *ownContext) {
+	c.OwnContext = c.Advance(now)
+	if c.Epoch <= onion.EpochAt(now) {
+		return
+	}
+	fresh, err := NewContext(r.cfg.Rand, now)
+	if err != nil {
+		return // tried again when the epoch has turned
+	}
+	r.SetContext(c.Rekey(now, fresh))
+}
+
 // Resign has the records of our contexts signed anew: by another domain key.
 func (r *Router) Resign() {
 	for _, c := range r.routes.own {

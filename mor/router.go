@@ -266,7 +266,7 @@ func (r *Router) sweep(now time.Time) {
 	r.routes.expire(now)
 	r.marks.expire(now)
 	for _, c := range r.routes.own {
-		c.OwnContext = c.Advance(now)
+		r.advance(now, c)
 	}
 }
 
