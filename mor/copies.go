@@ -140,6 +140,13 @@ func backoff(o *Outgoing) time.Duration {
 	return doubling(firstRetry, longestRetry, o.Attempts)
 }
 
+// Due reports whether [Sender.Tick] has something to do for o: another copy, or to give it up. A time for the next copy that is
+// farther off than any that is drawn is of a clock that was ahead and has been set right, and has come.
+func (o *Outgoing) Due(now time.Time) bool {
+	wait := o.Next.Sub(now)
+	return wait <= 0 || wait > backoff(o)*3/2 || now.Sub(o.Created) >= LetterLifetime
+}
+
 // doubling is the mean time to wait after so many copies. It is the same after two of them,
 // and doubles then: where packets are lost, one lost copy says nothing of the next. Doubling
 // after each saves hardly a copy, and takes half as long again (TestMeshLossy over twenty

@@ -268,7 +268,7 @@ func (s *Sender) Tick(now time.Time) SenderOutput {
 			o.State, o.Waiting = Expired, nil
 			s.drop(o)
 			out.Save = append(out.Save, *o)
-		case !now.Before(o.Next):
+		case o.Due(now):
 			submission, err := s.copy(now, o)
 			if err == nil {
 				out.Submit = append(out.Submit, submission)

@@ -155,7 +155,8 @@ func (a *Agent) copiesAgain(now time.Time) (again bool, err error) {
 }
 
 func (r outgoing) due(now time.Time) bool {
-	return !now.Before(r.Next) || now.Sub(r.Created) >= mor.LetterLifetime
+	o := mor.Outgoing{State: r.State, Created: r.Created, Next: r.Next, Attempts: r.Attempts}
+	return o.Due(now)
 }
 
 // errEnough ends a Range.
