@@ -49,6 +49,7 @@ type listener struct {
 	heard ContextID
 	owner pki.Domain
 	speak *ownContext
+	last  hearing
 }
 
 // peel is a packet whose outer layer waits to be removed with a key of ours.
@@ -105,7 +106,7 @@ func (r *Router) Listen(owner pki.Domain, heard, speak ContextID) bool {
 	case old != nil && old.owner != owner:
 		return false
 	}
-	r.listeners[heard] = &listener{heard, owner, c}
+	r.listeners[heard] = &listener{heard: heard, owner: owner, speak: c}
 	return true
 }
 
@@ -155,7 +156,7 @@ func (r *Router) hear(now time.Time, on ContextID, p onion.Packet, forwarded boo
 	}
 	count := &l.speak.counters
 	count.Heard++
-	epoch, err := onion.EpochAt(now).Near(p.WireEpoch())
+	epoch, err := l.dated(now, p)
 	if err != nil {
 		count.Dropped[DropEpoch]++
 		return r.end(now)

@@ -22,7 +22,8 @@ func (c Config) skew(node int) time.Duration {
 // now is the time by the node's own clock, which its users have too.
 func (n *Node) now() time.Time { return n.world.now.Add(n.skew) }
 
-// SetClock sets the node's clock, so that it is skew ahead of the world's from now on.
+// SetClock sets the node's clock, so that it is skew ahead of the world's from now on. Ten minutes later neighbours have
+// asked each other again, as real ones do without end.
 func (n *Node) SetClock(skew time.Duration) {
 	n.skew = skew
 	n.tick() // what was planned by the old clock is planned anew
@@ -30,6 +31,7 @@ func (n *Node) SetClock(skew time.Duration) {
 		u.wake = time.Time{}
 		u.carryOut(u.sender.Tick(n.now()))
 	}
+	n.world.After(10*time.Minute, n.world.askAgain)
 }
 
 // keys brings the node's server keys up to its time: that of the last period, if it was there
@@ -75,3 +77,6 @@ func (w *World) servers() (all []mor.Server) {
 	}
 	return all
 }
+
+// Clock returns how the node's clock compares with those of its neighbours, as it can tell.
+func (n *Node) Clock() mor.ClockStatus { return n.Router.Clock(n.now()) }

@@ -127,10 +127,14 @@ func (w *World) ask(a *Node, b neighbour) (mor.Learnt, error) {
 // refresh asks again, now and then. A record that has run out meanwhile is refused; its
 // successor is there at the next turn.
 func (w *World) refresh() {
+	w.askAgain()
+	w.After(refresh, w.refresh)
+}
+
+func (w *World) askAgain() {
 	if err := w.askAll(); err != nil {
 		w.note('r', 0, []byte(err.Error()))
 	}
-	w.After(refresh, w.refresh)
 }
 
 // authority finds the certificate of a domain, as nodes do in their directory.
