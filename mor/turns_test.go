@@ -97,8 +97,11 @@ func (l *load) end(what string, limit time.Duration) {
 			twice++
 		}
 	}
-	l.t.Logf("%s: %d letters, lost %d, shown twice %d; under way at a turn %d, receipted over a reply block from before it %d; %d packets said late; %+v",
-		what, len(l.sent), lost, twice, len(l.held), l.receipted(), l.late, l.world.Counts())
+	l.t.Logf("%s: %d letters, lost %d, shown twice %d; %+v", what, len(l.sent), lost, twice, l.world.Counts())
+	if len(l.held) > 0 {
+		l.t.Logf("under way at a turn %d letters, of which %d were receipted over a reply block from before it; %d packets said after the turn",
+			len(l.held), l.receipted(), l.late)
+	}
 }
 
 // shown is how often the addressee saw a letter.

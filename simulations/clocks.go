@@ -12,13 +12,6 @@ import (
 // tendEvery is how often nodes look whether a period has turned, and users for new keys.
 const tendEvery = 10 * time.Minute
 
-func (c Config) skew(node int) time.Duration {
-	if c.Skew == nil {
-		return 0
-	}
-	return c.Skew(node)
-}
-
 // now is the time by the node's own clock, which its users have too.
 func (n *Node) now() time.Time { return n.world.now.Add(n.skew) }
 

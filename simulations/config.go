@@ -35,9 +35,9 @@ type Config struct {
 	PeelDelay time.Duration // of every router, as in mor.Config
 	Lazy      bool          // of every router, as in mor.Config
 	Cover     time.Duration // of every router, as in mor.Config
-	SeenShare int           // of every router, as in mor.Config
 
-	Skew func(node int) time.Duration // how far the clock of a node, and of its users, is ahead; default none
+	SeenShare func(node int) int           // of each router, as in mor.Config; default the default there
+	Skew      func(node int) time.Duration // how far the clock of each node, and of its users, is ahead; default not
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -145,4 +145,18 @@ func (w *World) Diameter() int {
 		}
 	}
 	return diameter
+}
+
+func (c Config) seenShare(node int) int {
+	if c.SeenShare == nil {
+		return 0
+	}
+	return c.SeenShare(node)
+}
+
+func (c Config) skew(node int) time.Duration {
+	if c.Skew == nil {
+		return 0
+	}
+	return c.Skew(node)
 }

@@ -85,7 +85,7 @@ func (n *Node) boot(own []mor.OwnContext) (err error) {
 		Domain: n.authority.Domain(), Rand: n.random, Sign: n.authority.Sign,
 		Servers: n.servers, Contexts: own, Marks: n.marks,
 		ExtraHops: cfg.ExtraHops, Delay: cfg.Delay, PeelDelay: cfg.PeelDelay, Lazy: cfg.Lazy, Cover: cfg.Cover,
-		SeenShare: cfg.SeenShare,
+		SeenShare: cfg.seenShare(n.index),
 	})
 	return err
 }
@@ -95,6 +95,9 @@ func (n *Node) Domain() pki.Domain { return n.authority.Domain() }
 
 // Context returns the ID of the context that the node speaks on in its cell.
 func (n *Node) Context() mor.ContextID { return n.contexts[0] }
+
+// Marks returns what the node has remembered.
+func (n *Node) Marks() []mor.Mark { return n.marks }
 
 // Behave has the node treat what it says from now on in another way.
 func (n *Node) Behave(b Behaviour) { n.behave = b }
