@@ -90,6 +90,7 @@ func (d Doctor) Examine(ctx context.Context, now time.Time) ([]Finding, error) {
 	}
 	e.validity(ctx)
 	e.clock()
+	e.peersClocks(ctx)
 	e.ports(ctx)
 	e.dns(ctx)
 	return e.findings, nil
@@ -194,11 +195,13 @@ func latest(of string, at time.Time, newOf string, newAt time.Time) (string, tim
 	return of, at
 }
 
+// clockHint is what sets a clock right.
+const clockHint = "timedatectl set-ntp true"
+
 // clock judges what can be judged without asking anybody for the time: nothing that was
 // signed or written lies in the future. A clock that is ahead is noticed only when it has
 // all descriptors of others run out.
 func (e *examination) clock() {
-	const hint = "timedatectl set-ntp true"
 	var of string
 	var at time.Time
 	ended := 0
@@ -217,10 +220,10 @@ func (e *examination) clock() {
 		}
 	}
 	if ahead := at.Sub(e.now); ahead > pki.ClockSkew {
-		e.wrong("clock", hint, "the clock is at least %v behind: %s at %s", ahead.Round(time.Second), of, at.UTC().Format(time.RFC3339))
+		e.wrong("clock", clockHint, "the clock is at least %v behind: %s at %s", ahead.Round(time.Second), of, at.UTC().Format(time.RFC3339))
 	}
 	if e.serves && len(e.others) > 0 && ended == len(e.others) {
-		e.wrong("clock", hint+"; "+e.command("status"),
+		e.wrong("clock", clockHint+"; "+e.command("status"),
 			"the descriptors of all %d other domains have run out: the clock is ahead, or no peer has been reached for days", ended)
 	}
 }

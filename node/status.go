@@ -21,6 +21,7 @@ type Status struct {
 	Known     int             `json:"known_contexts"` // contexts of others that we have a record of
 	Contexts  []ContextStatus `json:"contexts"`
 	Links     []LinkStatus    `json:"links"`
+	Clock     ClockStatus     `json:"clock"`
 	Wasted    Wasted          `json:"wasted"`
 	Lookups   Lookups         `json:"lookups"` // that came through the mesh
 	Cover     Cover           `json:"cover"`
@@ -82,7 +83,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	if more := n.ownLog.awaits.first(); more != nil {
 		awaits = more.Error()
 	}
-	return ask(ctx, n.loop, func(l *loop, _ time.Time) Status {
+	return ask(ctx, n.loop, func(l *loop, now time.Time) Status {
 		s := Status{
 			LogAwaits: awaits, Cover: n.cfg.Cover.status(),
 			Domain: n.cfg.Domain, Servers: len(servers), Confirmed: len(pins), Vouched: vouched, Wasted: l.wasted, Listening: n.addresses,
@@ -92,6 +93,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		for _, c := range own {
 			s.Contexts = append(s.Contexts, contextStatus(l.nameOf(c.ID), c))
 		}
+		s.Clock = clockStatus(l.router.Clock(now))
 		s.Wasted.Refused, s.Lookups = n.refused.Load(), n.queries.counts()
 		for _, p := range l.links {
 			s.Links = append(s.Links, LinkStatus{p.domain, p.conn.Stats()})

@@ -35,6 +35,9 @@ func statusText(s node.Status) string {
 		fmt.Fprintf(&b, "key log: %s: nothing more is signed in it until a peer's copy has them\n", s.LogAwaits)
 	}
 	fmt.Fprintf(&b, "cover %s\n", s.Cover.Profile.Cost())
+	if clocks := s.Clock.String(); clocks != "" {
+		fmt.Fprintf(&b, "clock: %s\n", clocks)
+	}
 	for _, c := range s.Contexts {
 		b.WriteString(contextLine(c))
 		fmt.Fprintf(&b, "  heard %d, duplicates %d, forwarded %d, rebroadcast %d, peeled %d, crossed %d, spoken %d%s\n",

@@ -47,4 +47,7 @@ func TestStatusText(t *testing.T) {
 	if text := statusText(node.Status{Wasted: node.Wasted{SpoolFull: 3}}); !strings.Contains(text, "\nwasted: link_full 0, no_link 0, spool_full 3, ") {
 		t.Error(text)
 	}
+	if text := statusText(node.Status{Clock: node.ClockStatus{Peers: 2, Far: 2, Epochs: 2, Wrong: true}}); !strings.Contains(text, "\nclock: the clocks of 2 of 2 peers are about 1h0m0s ahead of this one: it is behind\n") {
+		t.Error(text)
+	}
 }
