@@ -45,7 +45,7 @@ func TestRemoval(t *testing.T) {
 	for _, loss := range []float64{0, 0.05} {
 		t.Run(fmt.Sprint(loss), func(t *testing.T) {
 			t.Parallel()
-			l := newLoad(t, slow(simulations.Config{Seed: 23, Nodes: 7, Degree: 4, Loss: loss}))
+			l := newLoad(t, slow(simulations.Config{Lazy: true, Seed: 23, Nodes: 7, Degree: 4, Loss: loss}))
 			for _, later := range []time.Duration{time.Minute, mor.RecordLifetime + 2*time.Hour} {
 				l.around(l.world.Now().Add(later), time.Minute, each, 0, 1, 2, 4, 5, 6)
 			}

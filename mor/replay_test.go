@@ -68,7 +68,7 @@ func (l *load) timely(packets []onion.Packet) (n uint64) {
 // its own, and nothing comes of it.
 func TestReplayOfAnHour(t *testing.T) {
 	const each = 50
-	l := newLoad(t, simulations.Config{Seed: 27, Nodes: 7, Degree: 4, ExtraHops: 1, Start: start.Add(10 * time.Minute)})
+	l := newLoad(t, simulations.Config{Lazy: true, Seed: 27, Nodes: 7, Degree: 4, ExtraHops: 1, Start: start.Add(10 * time.Minute)})
 	packets := l.tap()
 	l.around(l.world.Now().Add(30*time.Minute), 30*time.Minute, each)
 	l.world.Run(time.Hour)

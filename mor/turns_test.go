@@ -130,7 +130,7 @@ func TestEpochsTurn(t *testing.T) {
 	for _, loss := range []float64{0, 0.05} {
 		t.Run(fmt.Sprint(loss), func(t *testing.T) {
 			t.Parallel()
-			l := newLoad(t, slow(simulations.Config{Seed: 20, Nodes: 8, Degree: 4, Loss: loss}))
+			l := newLoad(t, slow(simulations.Config{Lazy: true, Seed: 20, Nodes: 8, Degree: 4, Loss: loss}))
 			first := onion.EpochAt(l.world.Now()) + 1
 			for turn := range onion.Epoch(turns) {
 				l.around((first + turn).Start(), 4*time.Second, each)
@@ -153,7 +153,7 @@ func TestPeriodsTurn(t *testing.T) {
 	for _, loss := range []float64{0, 0.05} {
 		t.Run(fmt.Sprint(loss), func(t *testing.T) {
 			t.Parallel()
-			l := newLoad(t, slow(simulations.Config{Seed: 21, Nodes: 8, Degree: 4, Loss: loss}))
+			l := newLoad(t, slow(simulations.Config{Lazy: true, Seed: 21, Nodes: 8, Degree: 4, Loss: loss}))
 			first := pki.PeriodAt(l.world.Now()) + 1
 			for turn := range pki.Period(turns) {
 				at := (first + turn).Start()
