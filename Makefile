@@ -1,4 +1,4 @@
-.PHONY: check test race fuzz lossy deaths rotations attacks bench dnsperf interop vectors
+.PHONY: check test race fuzz lossy deaths rotations watcher attacks bench dnsperf interop vectors
 check: # all that a change must pass
 	.ci/run
 test:
@@ -15,6 +15,9 @@ lossy: # a hundred texts each way through loss and deaths: a minute or two
 	go run ./cmd/p3dod lab --once --scenario lossy
 rotations: # a hundred texts each way while every kind of key is changed: a minute
 	go run ./cmd/p3dod lab --once --scenario rotations
+watcher: # how well a trained matcher finds who reads what was sent, without cover and with: three hours
+	go run ./cmd/p3dod lab --once --scenario watcher
+	go run ./cmd/p3dod lab --once --scenario watcher --cover high
 bench:
 	go test -run '^$$' -bench . ./mor/onion
 interop: # the key log, beside programs of others that speak the same formats

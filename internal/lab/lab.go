@@ -79,6 +79,7 @@ type lab struct {
 	cfg       Config
 	responder *dnstxt.Responder
 	nodes     []*process
+	tap       *wiretap // before the nodes; nil but in the scenario of the watcher
 }
 
 // Run runs a lab until its demonstration is over (Once) or ctx ends. It leaves no process
@@ -93,6 +94,10 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("lab: %w", err)
 	}
 	l := &lab{cfg: cfg, responder: responder}
+	if cfg.Scenario == watcherName {
+		l.tap = newWiretap(cfg.Dial)
+		defer l.tap.close()
+	}
 	living, cancel := context.WithCancel(ctx)
 	g, inner := errgroup.WithContext(living)
 	g.Go(func() error { return responder.Run(inner) })

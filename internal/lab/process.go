@@ -44,10 +44,24 @@ func (l *lab) newProcess(i int) (*process, error) {
 		return nil, err
 	}
 	p := &process{domain: domain, dir: filepath.Join(l.cfg.Dir, domain.String()), ended: make(chan struct{})}
-	if _, err := node.Init(p.dir, l.nodeConfig(domain, i), time.Now(), p.takeAway); err != nil {
+	cfg := l.nodeConfig(domain, i)
+	if l.tap != nil {
+		address, err := l.tap.before(i, p.address)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Publish.Links = []string{address}
+	}
+	if _, err := node.Init(p.dir, cfg, time.Now(), p.takeAway); err != nil {
 		return nil, err
 	}
 	return p, p.start(l.cfg.Program)
+}
+
+// address is where the node takes links; empty while it does not serve.
+func (p *process) address() string {
+	running, _ := node.ReadRunning(p.dir)
+	return running.Link
 }
 
 // takeAway writes what the operator of a node takes away into a folder of the lab, and the

@@ -39,6 +39,10 @@ func Scenarios() []Scenario {
 			Name: rotationsName, About: "two users write while each kind of key of their homes and of a relay is changed",
 			Nodes: 5, Least: 4, Messages: 100, play: (*lab).rotations,
 		},
+		{
+			Name: watcherName, About: "two users of each node write in pairs, and a matcher that sees all wires is trained to find who reads what was sent",
+			Nodes: 10, Least: 4, Messages: 100, play: (*lab).watcher,
+		},
 	}
 }
 

@@ -25,6 +25,7 @@ const (
 	StepTally        StepName = "tally"        // what came of a scenario
 	StepLogs         StepName = "logs"         // what the logs of a scenario show of its users
 	StepDeaths       StepName = "deaths"       // what came of a path on which processes died
+	StepMatched      StepName = "matched"      // how well a watcher matches the ends of messages
 	StepDone         StepName = "done"
 	StepDisturbed    StepName = "disturbed"  // a node was ended, and the demonstration with it
 	StepNodeEnded    StepName = "node-ended" // a node ended before the lab
@@ -47,6 +48,7 @@ type Step struct {
 	Found   []Found    `json:"found,omitempty"`
 	Tally   *Tally     `json:"tally,omitempty"`
 	Deaths  *DeathPath `json:"deaths,omitempty"`
+	Match   *Match     `json:"match,omitempty"`
 	Domain  string     `json:"domain,omitempty"`
 	Packets uint64     `json:"packets,omitempty"`
 	Problem string     `json:"problem,omitempty"`
@@ -85,6 +87,8 @@ func (s Step) Plain() string {
 		return logsText(s.Found)
 	case StepDeaths:
 		return deathsText(*s.Deaths, s.Millis)
+	case StepMatched:
+		return s.Match.text()
 	case StepDisturbed:
 		return fmt.Sprintf("the demonstration came to no good end: %s\n", s.Problem)
 	case StepNodeEnded:

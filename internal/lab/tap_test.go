@@ -114,6 +114,7 @@ func TestNothingShows(t *testing.T) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t.Run("inside", func(t *testing.T) { inside(t, w.slots, nodes, []*agent.Agent{ann, bob}, id) })
+	t.Run("peels", func(t *testing.T) { peels(t, w.slots) })
 	t.Run("outside", func(t *testing.T) { outside(t, w.streams) })
 }
 
@@ -174,6 +175,32 @@ func inside(t *testing.T, slots [][]byte, nodes []*watched, users []*agent.Agent
 	if packets < 100 {
 		t.Fatalf("only %d packets were seen", packets)
 	}
+}
+
+// peels: no two packets that nodes said have 16 bytes in common at any two places. What goes into a peel and what comes out
+// of it are two of them (row Y14).
+func peels(t *testing.T, slots [][]byte) {
+	const long = 16
+	packets := make(map[string]bool)
+	for _, slot := range slots {
+		if kind := slot[0] >> 4; kind == 1 || kind == 2 {
+			packets[string(slot[1:])] = true // a forward and a rebroadcast are one packet
+		}
+	}
+	if len(packets) < 10 {
+		t.Fatalf("only %d packets differ", len(packets))
+	}
+	in := make(map[[long]byte]bool)
+	for packet := range packets {
+		for i := 0; i+long <= len(packet); i++ {
+			if window := [long]byte([]byte(packet[i : i+long])); in[window] {
+				t.Fatalf("two packets have the 16 bytes % x", window)
+			} else {
+				in[window] = true
+			}
+		}
+	}
+	t.Logf("%d packets, no two with 16 bytes in common", len(packets))
 }
 
 // secrets are the fingerprints and keys of n that no packet may show.
