@@ -11,8 +11,12 @@ import (
 	"github.com/p3do/p3do/internal/dial"
 	"github.com/p3do/p3do/internal/session"
 	"github.com/p3do/p3do/keyserver"
+	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/mor/onion"
 )
+
+// keptPackets is what a node keeps of the packets of the last half minute, whoever sent them, in bytes.
+const keptPackets = mor.MaxBodies * onion.Size
 
 // A burden is what this process carries, tests and attackers included.
 type burden struct {
@@ -52,11 +56,12 @@ type service struct {
 	mesh *mesh
 	y, z *rawPeer
 	ann  *user
-	ears [2]*ear // of y and z
+	ear  *ear // of z
 }
 
 func newService(y, z *rawPeer, ann *user) *service {
-	return &service{y.mesh, y, z, ann, [2]*ear{y.listen(), z.listen()}}
+	y.listen() // or its link would be full one day
+	return &service{y.mesh, y, z, ann, z.listen()}
 }
 
 // An ear takes all that a node says to a peer, and tells when it hears what is expected.
@@ -99,11 +104,11 @@ func (e *ear) expect(packet *[onion.Size]byte) <-chan struct{} {
 	return e.heard
 }
 
-// sayAgain is how long a peer waits to hear its own packet before it says another: links that are
+// sayAgain is how long a packet of one peer may take to the other before another is said: links that are
 // flooded lose some, as they may.
 const sayAgain = 2 * time.Second
 
-// round has the node answer a user, and carry a packet from one peer to the others. It
+// round has the node answer a user, and carry a packet from one peer to another. It
 // returns how many packets were lost.
 func (s *service) round() (lost int) {
 	t := s.mesh.t
@@ -120,23 +125,21 @@ func (s *service) round() (lost int) {
 	return lost
 }
 
-// carried reports whether a packet of y was said again to y and z.
+// carried reports whether a packet of y was said again to z.
 func (s *service) carried(ctx context.Context) bool {
 	t := s.mesh.t
 	t.Helper()
 	p := packetForNobody(t).Bytes()
-	heard := [2]<-chan struct{}{s.ears[0].expect(p), s.ears[1].expect(p)}
+	heard := s.ear.expect(p)
 	must(t, s.y.conn.SendPacket(0, p))
 	ctx, cancel := context.WithTimeout(ctx, sayAgain)
 	defer cancel()
-	for _, h := range heard {
-		select {
-		case <-h:
-		case <-ctx.Done():
-			return false
-		}
+	select {
+	case <-heard:
+		return true
+	case <-ctx.Done():
+		return false
 	}
-	return true
 }
 
 // lookUp asks the key server as a newcomer.

@@ -120,9 +120,9 @@ func (c *command) lookFlags(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&c.lookFor, "wait", 0, "wait for `D` at most for what other servers say of the name (default 30s, and 3m through a server with cover)")
 }
 
-// looking refuses a time that is none.
+// looking refuses a time that is none. Zero is the default, which is longer where there is cover.
 func (c *command) looking(again string) error {
-	if c.lookFor <= 0 {
+	if c.lookFor < 0 {
 		return cli.Fail(cli.Input, again+" --wait 1m", "--wait is not a time to wait for.")
 	}
 	return nil

@@ -4,17 +4,27 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/p3do/p3do/node"
 )
 
-const statusHelp = `What the node hears, says and drops, context by context and link by link.`
+const statusHelp = `What the node hears, says and drops, context by context and link by link. With --watch it
+looks again and again until it is interrupted, says what happens each second, and waits for
+a node that goes away.`
 
 func statusCommand(f *flags) *cobra.Command {
 	c := &cobra.Command{Use: "status", Short: "show what the node does", Long: statusHelp, Args: cobra.NoArgs}
+	var watch bool
+	var every time.Duration
+	c.Flags().BoolVar(&watch, "watch", false, "look again and again")
+	c.Flags().DurationVar(&every, "every", 2*time.Second, "with --watch: wait for `D` between two looks")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if watch {
+			return watchStatus(c, f, every)
+		}
 		control, err := f.control()
 		if err != nil {
 			return err
