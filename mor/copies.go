@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/p3do/p3do/mor/onion"
@@ -49,6 +50,8 @@ func (s *Sender) copy(now time.Time, o *Outgoing) (Submission, error) {
 	if err != nil {
 		return Submission{}, err
 	}
+	made := Copy{At: now, There: route, Back: slices.Clone(waiting.Relays), Inner: inner.ID(), SURB: waiting.ID}
+	o.Made = append(slices.Clone(o.Made[max(0, len(o.Made)-maxMade+1):]), made)
 	waiting.Relays = append(waiting.Relays, route[1:len(route)-1]...)
 	o.Waiting = append(o.Waiting[max(0, len(o.Waiting)-maxWaiting+1):], waiting)
 	o.Last = route

@@ -34,6 +34,7 @@ func (r *Router) peelOuter(now time.Time, p peel) {
 }
 
 func (r *Router) opened(now time.Time, p peel) (Drop, bool) {
+	r.inHand = Trace{Change: Relayed, Of: p.packet.ID()}
 	layer, err := onion.PeelOuter(p.key, p.hint, p.packet)
 	if err != nil {
 		return DropAuth, false
@@ -49,6 +50,7 @@ func (r *Router) opened(now time.Time, p peel) (Drop, bool) {
 	case onion.Relay:
 		return r.emit(now, layer.Delay, p.context, p.from, layer.Next)
 	case onion.Exposed:
+		r.inHand.Change = Passed
 		return r.pass(now, parcel{p.context, p.from, layer.Server, int(layer.Budget), layer.Delay, layer.Inner})
 	default:
 		return DropCover, false
@@ -74,6 +76,7 @@ func (r *Router) emit(now time.Time, delay time.Duration, on *ownContext, from C
 	}
 	due := r.next(now.Add(min(delay, r.cfg.MaxDelay) - 1))
 	r.utter(now, epoch, from, speaking{due: due, on: on, packet: p})
+	r.trace(p.ID())
 	return 0, true
 }
 
@@ -105,6 +108,9 @@ func (r *Router) peelInner(now time.Time, p parcel, key *ServerKey) (Drop, bool)
 	if reason, ok := r.once(InnerPeel, layer.Replay, layer.Expiry, p.from); !ok {
 		return reason, false
 	}
+	if r.inHand.Of != (onion.ID{}) {
+		r.inHand.Change = Opened
+	}
 	switch layer.Command {
 	case onion.Forward:
 		return r.pass(now, parcel{p.on, p.from, layer.Next, fullBudget, layer.Delay, layer.Inner})
@@ -112,6 +118,10 @@ func (r *Router) peelInner(now time.Time, p parcel, key *ServerKey) (Drop, bool)
 		r.output.Deliver = append(r.output.Deliver, Delivery{Mailbox: layer.Mailbox, Payload: layer.Payload, From: p.from})
 	case onion.Reply:
 		r.output.Deliver = append(r.output.Deliver, Delivery{Mailbox: layer.Mailbox, Reply: true, SURB: layer.SURB, Payload: layer.Body, From: p.from})
+	}
+	if layer.Command != onion.Forward {
+		r.inHand.Change = Delivered
+		r.trace(onion.ID{})
 	}
 	return 0, true
 }
@@ -134,6 +144,7 @@ func (r *Router) leg(now time.Time, p parcel) (Drop, bool) {
 	if err != nil {
 		return DropAuth, false
 	}
+	r.inHand.Layers = len(path)
 	return r.emit(now, max(p.delay, 1), cell, p.from, packet)
 }
 

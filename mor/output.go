@@ -20,6 +20,7 @@ type Output struct {
 	Prune     []Notice   // tell a neighbour that what it said was here before
 	Forward   []Forward  // hand to an owner over the link that we have with it
 	Deliver   []Delivery // for the mailboxes of this server
+	Trail     []Trace    // what became of which packet; only with Config.Trace
 	Wake      time.Time  // call Tick no later than this; zero: no timer is wanted
 }
 

@@ -30,6 +30,7 @@ type Router struct {
 	order  uint64     // breaks ties of speak
 	swept  onion.Epoch
 	output Output
+	inHand Trace // of the packet that is being opened or handed in
 }
 
 // ownContext is an OwnContext at work.
@@ -201,7 +202,7 @@ func (r *Router) notePeel(p peel) {
 // and ignored, so that a user may repeat what may have been lost. The output is to be
 // carried out whatever the error, which is a *[LegError].
 func (r *Router) Submit(now time.Time, entry onion.Entry) (Output, error) {
-	return r.send(now, entry.First, entry.Inner)
+	return r.send(now, Submitted, entry.First, entry.Inner)
 }
 
 // Reply sends payload (onion.PayloadSize bytes) back over surb, for instance a [Receipt].
@@ -212,12 +213,13 @@ func (r *Router) Reply(now time.Time, surb onion.SURB, payload []byte) (Output, 
 		r.begin(now)
 		return r.end(now), fmt.Errorf("mor: using a reply block: %w", err)
 	}
-	return r.send(now, surb.First(), inner)
+	return r.send(now, Replied, surb.First(), inner)
 }
 
 // send begins the way of an inner packet. If there is none now, it leaves no trace of it.
-func (r *Router) send(now time.Time, first onion.ServerID, inner onion.Inner) (Output, error) {
+func (r *Router) send(now time.Time, as Change, first onion.ServerID, inner onion.Inner) (Output, error) {
 	r.begin(now)
+	r.inHand = Trace{Change: as, Inner: inner.ID()}
 	on := r.routes.own[0]
 	reason, ok := r.pass(now, parcel{on: on, from: on.ID, server: first, budget: fullBudget, inner: inner})
 	if ok || reason == DropReplay {
@@ -279,7 +281,7 @@ func (r *Router) begin(now time.Time) {
 	r.output = Output{
 		Remember: r.output.Remember[:0], Broadcast: r.output.Broadcast[:0],
 		Announce: r.output.Announce[:0], Fetch: r.output.Fetch[:0], Prune: r.output.Prune[:0],
-		Forward: r.output.Forward[:0], Deliver: r.output.Deliver[:0],
+		Forward: r.output.Forward[:0], Deliver: r.output.Deliver[:0], Trail: r.output.Trail[:0],
 	}
 	r.floods.age(now)
 	r.sweep(now)

@@ -23,6 +23,7 @@ const (
 	patientRetry = 5 * time.Minute  // mean time to the first copy once stored, if no acknowledgement has come
 	longestWait  = 6 * time.Hour    // mean time between copies at most, once stored
 	maxWaiting   = 16               // SURBs of one message whose receipt is still waited for
+	maxMade      = 16               // copies of one message whose ways are remembered: the newest
 	// MaxOutbox is how many unfinished messages a Sender keeps; more are refused.
 	MaxOutbox = 10_000
 )
@@ -80,6 +81,17 @@ type Outgoing struct {
 	Copies   int       // in all
 	Last     Route
 	Waiting  []Waiting
+	Made     []Copy // at most maxMade, the newest last
+}
+
+// A Copy is what its sender knows of the way of one copy of a message.
+type Copy struct {
+	At      time.Time
+	There   Route
+	Back    []pki.Domain  // relays of the receipt
+	Inner   onion.InnerID // of the packet that our node was given
+	SURB    onion.SURBID  // over which the receipt is to come
+	Receipt time.Time     // when it came; zero: it has not
 }
 
 // Waiting is a SURB over which nothing has come yet.
@@ -177,7 +189,7 @@ func (s *Sender) Send(now time.Time, o Outgoing) (SenderOutput, Route, error) {
 	if s.find(o.ID) != nil {
 		return SenderOutput{}, nil, fmt.Errorf("mor: message %s is in the outbox already", o.ID)
 	}
-	o.State, o.Created, o.Attempts, o.Copies, o.Last, o.Waiting = Queued, now, 0, 0, nil, nil
+	o.State, o.Created, o.Attempts, o.Copies, o.Last, o.Waiting, o.Made = Queued, now, 0, 0, nil, nil, nil
 	submission, err := s.copy(now, &o)
 	if err != nil {
 		return SenderOutput{}, nil, err
@@ -222,10 +234,21 @@ func (s *Sender) TakeReceipt(now time.Time, id onion.SURBID, body []byte) (Sende
 		}
 		s.trust(o.Waiting[i].Relays)
 		o.Waiting = slices.Delete(o.Waiting, i, i+1)
+		o.answered(now, id)
 		s.receipted(now, o, receipt.Status)
 		return s.saved(o), receipt, true
 	}
 	return SenderOutput{Wake: s.wake()}, Receipt{}, false
+}
+
+// answered notes that the receipt of a copy has come.
+func (o *Outgoing) answered(now time.Time, id onion.SURBID) {
+	o.Made = slices.Clone(o.Made) // the old one may have been handed out
+	for i := range o.Made {
+		if o.Made[i].SURB == id {
+			o.Made[i].Receipt = now
+		}
+	}
 }
 
 // open is what came over a SURB.

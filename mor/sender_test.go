@@ -207,7 +207,10 @@ func TestStates(t *testing.T) {
 	if err != nil || out.Save[0].State != mor.Queued || len(out.Save[0].Waiting) != 1 {
 		t.Fatal(err, out.Save)
 	}
-	copied := out.Submit[0]
+	copied, made := out.Submit[0], out.Save[0].Made
+	if len(made) != 1 || made[0].Inner != copied.Entry.Inner.ID() || !slices.Equal(made[0].There, copied.Route) || len(made[0].Back) != 2 || !made[0].Receipt.IsZero() {
+		t.Errorf("%+v", made)
+	}
 	if out := p.Submitted(start, copied.Message, nil); out.Save[0].State != mor.Sent {
 		t.Error(out.Save[0].State)
 	}
@@ -216,6 +219,9 @@ func TestStates(t *testing.T) {
 	out, receipt, ok := p.TakeReceipt(start, id, body)
 	if !ok || receipt.Status != mor.Stored || out.Save[0].State != mor.StoredThere || len(out.Save[0].Waiting) != 0 {
 		t.Fatal(ok, receipt, out.Save)
+	}
+	if came := out.Save[0].Made[0].Receipt; !came.Equal(start) || !made[0].Receipt.IsZero() {
+		t.Error(came, made)
 	}
 	if _, _, again := p.TakeReceipt(start, id, body); again {
 		t.Error("took a receipt twice")

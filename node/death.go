@@ -130,6 +130,7 @@ func (n *Node) handleLab(mux *http.ServeMux) {
 		respond(w, writes, err)
 	})
 	mux.HandleFunc("POST /lab/cut", n.handleCut)
+	n.handleTraces(mux)
 	mux.HandleFunc("POST /lab/doom", func(w http.ResponseWriter, r *http.Request) {
 		var writes Writes
 		d, err := parseDeath(r.FormValue("after"), r.FormValue("before"))

@@ -38,6 +38,7 @@ type loop struct {
 	spooled chan mor.Delivery
 	log     *slog.Logger
 	wasted  Wasted
+	tracer  *tracer // nil but in a lab
 }
 
 // Wasted counts what was not handed on.
@@ -93,6 +94,7 @@ func nextWake(out mor.Output, now time.Time) time.Time {
 // other node. What is of our own making, and all deliveries, wait until everything that was
 // to be remembered before them is durable.
 func (l *loop) carryOut(out mor.Output) {
+	l.tracer.made(out.Trail)
 	for _, s := range out.Broadcast {
 		if s.Again {
 			l.say(s)
@@ -253,13 +255,14 @@ func ask[A any](ctx context.Context, l *loop, f func(l *loop, now time.Time) A) 
 	}
 }
 
-// hear tells the router of a packet that was said, or forwarded to us, as heard on a context.
-func (l *loop) hear(ctx context.Context, on mor.ContextID, raw *[onion.Size]byte, forwarded bool) error {
+// hear tells the router of a packet that a peer said, or forwarded to us, as heard on a context.
+func (l *loop) hear(ctx context.Context, from pki.Domain, on mor.ContextID, raw *[onion.Size]byte, forwarded bool) error {
 	p, err := onion.Parse(raw[:]) // here, so that the hashing is not the loop's
 	if err != nil {
 		return fmt.Errorf("node: a malformed packet: %w", err)
 	}
 	return l.do(ctx, func(l *loop, now time.Time) (mor.Output, bool) {
+		l.tracer.heard(now, from, p)
 		if forwarded {
 			return l.router.Handed(now, on, p), true
 		}

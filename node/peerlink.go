@@ -196,7 +196,7 @@ func (p *peerLink) heed(ctx context.Context, m link.Message) error {
 	case m.Kind == link.KindNotice:
 		return p.noticed(ctx, m.Notices)
 	case int(m.Channel) < len(p.heard):
-		return p.n.loop.hear(ctx, p.heard[m.Channel], m.Packet, m.Kind == link.KindForward)
+		return p.n.loop.hear(ctx, p.domain, p.heard[m.Channel], m.Packet, m.Kind == link.KindForward)
 	}
 	return nil
 }

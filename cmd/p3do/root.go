@@ -69,7 +69,7 @@ func (c *command) root() *cobra.Command {
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print one JSON object, and progress elsewhere")
 	root.PersistentFlags().BoolVar(&c.quiet, "quiet", false, "print no progress")
 	root.PersistentFlags().DurationVar(&c.timeout, "timeout", 0, "give up after `D`, like 30s or 2m (default 1m0s)")
-	root.AddCommand(c.newCommand(), c.loginCommand(), c.whoamiCommand(), c.backupCommand(), c.revokeCommand(), c.challengeCommand(), c.wipeCommand(), c.sendCommand(), c.readCommand(), c.statusCommand(), c.checkCommand(), c.deviceCommand(), c.addCommand())
+	root.AddCommand(c.newCommand(), c.loginCommand(), c.whoamiCommand(), c.backupCommand(), c.revokeCommand(), c.challengeCommand(), c.wipeCommand(), c.sendCommand(), c.readCommand(), c.statusCommand(), c.traceCommand(), c.checkCommand(), c.deviceCommand(), c.addCommand())
 	return root
 }
 

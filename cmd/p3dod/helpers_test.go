@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -27,13 +28,24 @@ func readLab(path string) (m lab.Map, err error) {
 }
 
 func jsonField(raw, key string) (string, error) {
-	var object map[string]any
-	if err := json.Unmarshal([]byte(raw), &object); err != nil {
+	var value any
+	if err := json.Unmarshal([]byte(raw), &value); err != nil {
 		return "", err
 	}
-	value, ok := object[key]
-	if !ok {
-		return "", fmt.Errorf("no %q in %s", key, raw)
+	for _, step := range strings.Split(key, ".") {
+		var next any
+		switch in := value.(type) {
+		case map[string]any:
+			next = in[step]
+		case []any:
+			if i, err := strconv.Atoi(step); err == nil && i >= 0 && i < len(in) {
+				next = in[i]
+			}
+		}
+		if next == nil {
+			return "", fmt.Errorf("no %q in %s", key, raw)
+		}
+		value = next
 	}
 	return fmt.Sprint(value), nil
 }

@@ -52,6 +52,7 @@ func labCommand(f *flags) *cobra.Command {
 		}
 		return runLab(c, f, cfg)
 	}
+	c.AddCommand(labTraceCommand(f))
 	return c
 }
 
@@ -139,5 +140,6 @@ func tryIt(s lab.Step) string {
 	fmt.Fprintf(&b, "  ./p3do --home /tmp/ann send bob@b.test \"hello\"\n")
 	fmt.Fprintf(&b, "  ./p3do --home /tmp/bob read\n\n")
 	fmt.Fprintf(&b, "  go run ./cmd/p3dod status --dir %s/a.test\n", s.Dir)
+	fmt.Fprintf(&b, "  go run ./cmd/p3dod lab trace --dir %s\n", s.Dir)
 	return b.String()
 }

@@ -259,6 +259,7 @@ type outgoing struct {
 	Copies   int             `json:"copies"`
 	Last     mor.Route       `json:"last"`
 	Waiting  []waiting       `json:"waiting"`
+	Made     []Copy          `json:"made,omitempty"`
 }
 
 type kind string
@@ -310,7 +311,7 @@ func record(k kind, to pki.Name, o mor.Outgoing) outgoing {
 	r := outgoing{
 		Kind: k, To: to, Mailbox: o.To.Mailbox[:], Secret: o.To.Secret[:], Identity: o.To.Identity, Spools: o.To.Spools, Once: o.To.Once,
 		Hops: o.Hops, Via: o.Via, Reply: o.Reply[:], State: o.State, Created: o.Created, Next: o.Next,
-		Attempts: o.Attempts, Copies: o.Copies, Last: o.Last,
+		Attempts: o.Attempts, Copies: o.Copies, Last: o.Last, Made: copiesOf(o),
 	}
 	for _, w := range o.Waiting {
 		r.Waiting = append(r.Waiting, waiting{w.ID[:], w.Keys, w.Relays, w.Late})
@@ -329,6 +330,9 @@ func (r outgoing) outgoing(id mor.MessageID, sealed []byte) mor.Outgoing {
 	copy(o.Reply[:], r.Reply)
 	for _, w := range r.Waiting {
 		o.Waiting = append(o.Waiting, w.waiting())
+	}
+	for _, c := range r.Made {
+		o.Made = append(o.Made, c.copy())
 	}
 	return o
 }
