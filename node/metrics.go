@@ -137,6 +137,13 @@ func (g gauges) mesh(t teller, s Status) {
 	t.now("servers", "Domains whose descriptor is known, this one among them.", float64(s.Servers))
 	t.now("pinned_domains", "Domains whose key is pinned.", float64(s.Confirmed))
 	t.now("vouched_domains", "Domains for whose pinned key enough peers vouch.", float64(s.Vouched))
+	if p := s.Peels; p != nil {
+		const help = "Layers that this machine can take off in a second, as measured at the start: in one goroutine alone, and on all processors."
+		for load, rates := range map[string][2]float64{"alone": {p.Outer, p.Inner}, "saturated": {p.OuterAtAll, p.InnerAtAll}} {
+			t.now("peels_per_second", help, rates[0], "layer", "context", "load", load)
+			t.now("peels_per_second", help, rates[1], "layer", "server", "load", load)
+		}
+	}
 	t.now("known_contexts", "Contexts of others that there is a record of.", float64(s.Known))
 	t.now("forked_domains", "Domains that are frozen because their key log has two histories.", float64(g.n.beliefs.countForks()))
 	for reason, count := range map[string]uint64{

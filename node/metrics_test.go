@@ -43,6 +43,7 @@ func TestMetricsNameNobody(t *testing.T) {
 		ask("GET", m.nodes["a.test"].running.KeyServer, "/v1/"+target, nil, nil)
 	}
 	m.cosignedBy("a.test", 2, 3)
+	m.selfChecked("a.test")
 	a := m.nodes["a.test"]
 	status, page := m.scrape("a.test", a.running.Metrics)
 	if status != 200 {
@@ -50,7 +51,7 @@ func TestMetricsNameNobody(t *testing.T) {
 	}
 	for _, want := range []string{
 		"p3do_up 1", "p3do_links 3", `p3do_keyserver_requests_total{route="user",status="200"}`, `p3do_keyserver_requests_total{route="user",status="404"} 1`,
-		"p3do_log_cosignatures 3", "p3do_forked_domains 0", `p3do_packets_total{event="spoken"}`, "go_goroutines", "process_resident_memory_bytes",
+		"p3do_log_cosignatures 3", "p3do_forked_domains 0", `p3do_packets_total{event="spoken"}`, `p3do_peels_per_second{layer="context",load="alone"}`, "go_goroutines", "process_resident_memory_bytes",
 	} {
 		if !strings.Contains(page, "\n"+want) {
 			t.Errorf("no %s", want)
@@ -64,7 +65,7 @@ func TestMetricsNameNobody(t *testing.T) {
 		}
 	}
 	said := slices.Concat(strings.Fields(`heard duplicate forwarded rebroadcast peeled crossed spoken noticed announced asked given answered malformed over unsent link-full no-link spool-full marks-full refused
-		sent received 200 304 400 403 404 409 422 429 503 500 user key server servers successions proof log mirror witness sign other`))
+		sent received 200 304 400 403 404 409 422 429 503 500 user key server servers successions proof log mirror witness sign other context alone saturated`))
 	for _, d := range mor.Drops() {
 		said = append(said, d.String())
 	}

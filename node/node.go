@@ -88,10 +88,11 @@ type Node struct {
 	visits    *turnstile // for the authority of a visitor's home
 	cuts      cuts       // of a lab
 	spooled   chan mor.Delivery
-	refused   atomic.Uint64 // deliveries that no mailbox took
-	news      chan struct{} // has room for one: something new is known here
-	unsaid    chan struct{} // the same: our view may have something new to say
-	succeeded chan struct{} // the same: another authority is in office
+	refused   atomic.Uint64         // deliveries that no mailbox took
+	peels     atomic.Pointer[Peels] // nil: not measured yet
+	news      chan struct{}         // has room for one: something new is known here
+	unsaid    chan struct{}         // the same: our view may have something new to say
+	succeeded chan struct{}         // the same: another authority is in office
 	listener  *link.Listener
 	addresses Running // where we listen, set when Run has begun to
 }
@@ -460,6 +461,7 @@ func (n *Node) start(ctx context.Context, g *errgroup.Group, d doors) {
 	g.Go(func() error { return n.resign(ctx) })
 	g.Go(func() error { return n.mirrors.run(ctx) })
 	g.Go(func() error { return n.sealLog(ctx) })
+	g.Go(n.checkSelf)
 	for range spoolers {
 		g.Go(func() error { return n.spool(ctx) })
 	}

@@ -25,6 +25,7 @@ type Status struct {
 	Wasted    Wasted          `json:"wasted"`
 	Lookups   Lookups         `json:"lookups"` // that came through the mesh
 	Cover     Cover           `json:"cover"`
+	Peels     *Peels          `json:"peels,omitempty"` // nil: not measured yet
 	Listening Running         `json:"listening"`
 	LogAwaits string          `json:"log_awaits,omitempty"` // what is signed in our log only when it is here; empty: nothing
 }
@@ -85,7 +86,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	}
 	return ask(ctx, n.loop, func(l *loop, now time.Time) Status {
 		s := Status{
-			LogAwaits: awaits, Cover: n.cfg.Cover.status(),
+			LogAwaits: awaits, Cover: n.cfg.Cover.status(), Peels: n.peels.Load(),
 			Domain: n.cfg.Domain, Servers: len(servers), Confirmed: len(pins), Vouched: vouched, Wasted: l.wasted, Listening: n.addresses,
 		}
 		var own []mor.ContextStatus

@@ -45,6 +45,9 @@ func statusText(s node.Status) string {
 		fmt.Fprintf(&b, "key log: %s: nothing more is signed in it until a peer's copy has them\n", s.LogAwaits)
 	}
 	fmt.Fprintf(&b, "cover %s\n", s.Cover.Profile.Cost())
+	if s.Peels != nil {
+		fmt.Fprintf(&b, "peels: %s\n", s.Peels)
+	}
 	if clocks := s.Clock.String(); clocks != "" {
 		fmt.Fprintf(&b, "clock: %s\n", clocks)
 	}
