@@ -132,7 +132,8 @@ func TestAwaitedIsNotForgotten(t *testing.T) {
 	awaits("after a restart")
 	m.user("eve@a.test")
 	m.noted("a.test", "a.test", EventLog, 1)
-	must(t, a.control.DropPeer(t.Context(), b.domain))
+	_, err = a.control.DropPeer(t.Context(), b.domain)
+	must(t, err)
 	m.goesOn("a.test", was)
 	if all, err := readAwaits(a.path(awaitsFile)); err != nil || len(all) > 0 {
 		t.Errorf("%v awaited, %v", all, err)
@@ -156,7 +157,8 @@ func TestAwaitedWhenSealed(t *testing.T) {
 		return nil
 	})
 	m.noted("a.test", "a.test", EventLog, 1)
-	must(t, a.control.DropPeer(t.Context(), b.domain))
+	_, err = a.control.DropPeer(t.Context(), b.domain)
+	must(t, err)
 	m.goesOn("a.test", was)
 }
 

@@ -152,8 +152,8 @@ func (n *Node) peerStatus(ctx context.Context, domain pki.Domain) (PeerStatus, e
 // handleTrust answers for what is known of keys.
 func (n *Node) handleTrust(mux *http.ServeMux) {
 	mux.HandleFunc("POST /peers/drop", func(w http.ResponseWriter, r *http.Request) {
-		err := n.DropPeer(r.Context(), r.FormValue("domain"))
-		respond(w, struct{}{}, err)
+		dropped, err := n.DropPeer(r.Context(), r.FormValue("domain"))
+		respond(w, dropped, err)
 	})
 	mux.HandleFunc("POST /peers/verify", func(w http.ResponseWriter, r *http.Request) {
 		judgement, err := n.Verify(r.Context(), r.FormValue("domain"))
@@ -184,15 +184,6 @@ func (n *Node) handleTrust(mux *http.ServeMux) {
 		}
 		respond(w, events, err)
 	})
-}
-
-// DropPeer ends the federation with a domain.
-func (n *Node) DropPeer(ctx context.Context, domain string) error {
-	d, err := pki.ParseDomain(domain)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrInput, err)
-	}
-	return n.peers.drop(ctx, d)
 }
 
 func respond(w http.ResponseWriter, body any, err error) {
@@ -258,10 +249,9 @@ func (c *Control) DropContext(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodPost, "/contexts/drop?name="+url.QueryEscape(name), &nothing)
 }
 
-// DropPeer has the node end the federation with domain.
-func (c *Control) DropPeer(ctx context.Context, domain pki.Domain) error {
-	var nothing struct{}
-	return c.call(ctx, http.MethodPost, "/peers/drop?domain="+domain.String(), &nothing)
+// DropPeer has the node end the federation with domain as [Node.DropPeer] does.
+func (c *Control) DropPeer(ctx context.Context, domain pki.Domain) (d Dropped, err error) {
+	return d, c.call(ctx, http.MethodPost, "/peers/drop?domain="+domain.String(), &d)
 }
 
 // VerifyPeer has the node judge the key of domain anew.

@@ -66,24 +66,15 @@ func (n *Node) rotateContext(ctx context.Context) (Rotated, error) {
 	n.office.busy.Lock()
 	defer n.office.busy.Unlock()
 	now := time.Now()
-	own, err := ask(ctx, n.loop, func(l *loop, _ time.Time) map[string]mor.OwnContext { return l.contexts(now) })
+	own, err := n.ownContexts(ctx, now)
 	if err != nil {
 		return Rotated{}, err
 	}
-	for _, c := range own {
-		if len(c.Former) == mor.MaxFormer {
-			return Rotated{}, fmt.Errorf("%w: the context key was replaced %d times within a day; the oldest is needed until %s",
-				ErrInput, mor.MaxFormer, c.Former[mor.MaxFormer-1].Until.Format(time.RFC3339))
-		}
+	if full := replaceable(own); !full.IsZero() {
+		return Rotated{}, fmt.Errorf("%w: the context key was replaced %d times within a day; the oldest is needed until %s",
+			ErrInput, mor.MaxFormer, full.Format(time.RFC3339))
 	}
-	for name, c := range own {
-		if err := n.rekey(ctx, name, c, now); err != nil {
-			return Rotated{}, err
-		}
-	}
-	n.tell()
-	n.note(ctx, n.cfg.Domain, EventRotated, "the key of its context was replaced")
-	return Rotated{Domain: n.cfg.Domain, Key: RoleContext}, nil
+	return Rotated{Domain: n.cfg.Domain, Key: RoleContext}, n.rekeyAll(ctx, own, now, "its operator said so")
 }
 
 func (n *Node) rekey(ctx context.Context, name string, c mor.OwnContext, now time.Time) error {

@@ -422,6 +422,14 @@ func TestRotateServer(t *testing.T) {
 	}
 }
 
+// ownContexts are the contexts of a node, with their secrets.
+func (m *mesh) ownContexts(domain string) []mor.OwnContext {
+	m.t.Helper()
+	own, err := ask(m.t.Context(), m.nodes[domain].node.loop, func(l *loop, _ time.Time) []mor.OwnContext { return l.router.Contexts() })
+	must(m.t, err)
+	return own
+}
+
 // A context that gets another key is told of under it at once; the key before is kept, also on
 // the disk.
 func TestRotateContext(t *testing.T) {
@@ -429,11 +437,7 @@ func TestRotateContext(t *testing.T) {
 	m := newMesh(t, "a.test", "b.test")
 	m.federate("a.test", "b.test")
 	a := m.nodes["a.test"]
-	contexts := func() mor.OwnContext {
-		own, err := ask(t.Context(), a.node.loop, func(l *loop, _ time.Time) mor.OwnContext { return l.router.Contexts()[0] })
-		must(t, err)
-		return own
-	}
+	contexts := func() mor.OwnContext { return m.ownContexts("a.test")[0] }
 	first := contexts()
 	for range mor.MaxFormer {
 		before := contexts()
@@ -446,6 +450,11 @@ func TestRotateContext(t *testing.T) {
 	}
 	_, err := m.rotate("a.test", RoleContext)
 	wantErr(t, err, ErrInput)
+	dropped, err := a.control.DropPeer(t.Context(), m.nodes["b.test"].domain) // which needs one more
+	must(t, err)
+	if known := dropped.Known; !known.Equal(contexts().Former[mor.MaxFormer-1].Until) {
+		t.Errorf("b.test is said to know keys until %v", known)
+	}
 	kept, err := keyring{filepath.Join(a.dir, keysFolder)}.context(FirstContext, time.Now())
 	must(t, err)
 	if len(kept.Former) != mor.MaxFormer || kept.Former[mor.MaxFormer-1].Key.Public() != first.Key.Public() || kept.Key.Public() != contexts().Key.Public() {

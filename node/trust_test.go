@@ -254,7 +254,12 @@ func TestPeerDrop(t *testing.T) {
 	cross, _ := a.node.peers.crossOf(b.domain)
 	for _, x := range [][2]string{{"a.test", "b.test"}, {"b.test", "a.test"}} { // whose part it is to dial
 		one, other := m.nodes[x[0]], m.nodes[x[1]]
-		must(t, one.control.DropPeer(t.Context(), other.domain))
+		before := m.ownContexts(x[0])
+		dropped, err := one.control.DropPeer(t.Context(), other.domain)
+		must(t, err)
+		if after := m.ownContexts(x[0]); !dropped.Known.IsZero() || after[0].Key.Public() == before[0].Key.Public() || after[0].Hint == before[0].Hint {
+			t.Errorf("%s has learnt keys of %s that are still good: %+v", x[1], x[0], dropped)
+		}
 		m.linked(x[0], 1)
 		m.linked(x[1], 1)
 		m.until(x[1]+" to see it", func() error {
@@ -266,7 +271,8 @@ func TestPeerDrop(t *testing.T) {
 			}
 			return fmt.Errorf("%+v %v", peers, err)
 		})
-		wantErr(t, one.control.DropPeer(t.Context(), other.domain), ErrInput)
+		_, err = one.control.DropPeer(t.Context(), other.domain)
+		wantErr(t, err, ErrInput)
 		if x[0] == "a.test" {
 			_, err := a.node.store.CertificateByFingerprint(t.Context(), cross.Fingerprint())
 			if err == nil {

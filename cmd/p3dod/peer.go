@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -106,10 +107,16 @@ func peerDrop(c *cobra.Command, f *flags, text string) error {
 	if err != nil {
 		return err
 	}
-	if err := control.DropPeer(c.Context(), domain); err != nil {
+	dropped, err := control.DropPeer(c.Context(), domain)
+	if err != nil {
 		return failure(err, "")
 	}
-	return f.print(c, map[string]string{"dropped": text}, text+" is no peer any more\n")
+	say := text + " is no peer any more\n"
+	if !dropped.Known.IsZero() {
+		say += fmt.Sprintf("it still knows the keys of your contexts, which were replaced too often today: p3dod rotate --key context, after %s\n",
+			dropped.Known.Local().Format(time.DateTime))
+	}
+	return f.print(c, dropped, say)
 }
 
 // peerVerify prints the judgement, whatever it is, and says by its status whether anybody
