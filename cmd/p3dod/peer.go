@@ -23,7 +23,8 @@ With --context NAME the peer hears that context of this node (p3dod context add)
 is in the cell of its peers; one that is a peer already hears it from now on.`
 
 const peerDropHelp = `Withdraw the countersignature of a domain's key: its link is closed, nothing that comes
-from it is relayed, and its word about other keys counts no more. Its key stays known.`
+from it is relayed, and its word about other keys counts no more. Its key stays known. Your
+contexts get other keys, for it has learnt those before.`
 
 const peerVerifyHelp = `Ask DNS, the domain's own servers and the peers for the key of a domain, and say what
 they say together. The exit status is 4 if somebody contradicts the key that is known.
