@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/p3do/p3do/simulations/kernel"
 )
 
 // Beginning is when virtual time begins unless Config.Start says otherwise.
@@ -36,6 +38,8 @@ type Config struct {
 	Lazy      bool          // of every router, as in mor.Config
 	Cover     time.Duration // of every router, as in mor.Config
 
+	Queue kernel.Queue // an empty one, to keep what is planned in; default a wheel
+
 	SeenShare func(node int) int           // of each router, as in mor.Config; default the default there
 	Skew      func(node int) time.Duration // how far the clock of each node, and of its users, is ahead; default not
 }
@@ -52,6 +56,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Cells == 0 {
 		c.Cells = 1
+	}
+	if c.Queue == nil {
+		c.Queue = kernel.NewWheel()
 	}
 	switch {
 	case c.Cells < 1 || c.Nodes%c.Cells != 0 || c.Cells > 1 && c.Edges != nil:

@@ -9,7 +9,7 @@
 // Every node, every user and the network itself have random streams of their own (ChaCha8,
 // seeded by SHA-256 of the seed, a label and an index), so that one more of any does not
 // deal the others new cards. The same Config and the same calls give the same events, byte
-// for byte; [World.Trace] is a hash of all of them.
+// for byte; [World.Trace] is a hash of all of them. Package kernel keeps what is planned.
 //
 // Left out are TLS, links and their slots, disks, and the seal of a message: its sealed part
 // holds the text in clear here, which the router cannot tell.

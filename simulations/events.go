@@ -1,39 +1,39 @@
 package simulations
 
 import (
-	"container/heap"
 	"time"
+
+	"github.com/p3do/p3do/simulations/kernel"
 )
 
-// event is something that happens at an instant.
-type event struct {
-	at    time.Time
-	order uint64 // of two at the same instant, the one that was planned first
-	do    func()
+// A diary holds what is planned: the queue of the kernel says when, and What is the place of it here.
+type diary struct {
+	queue kernel.Queue
+	plans []func()
+	free  []uint32 // places of plans that are carried out
 }
 
-// agenda is a heap of events.
-type agenda []event
-
-func (a agenda) Len() int      { return len(a) }
-func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
-func (a agenda) Less(i, j int) bool {
-	if c := a[i].at.Compare(a[j].at); c != 0 {
-		return c < 0
+func (d *diary) plan(at kernel.Time, do func()) {
+	place := uint32(len(d.plans))
+	if last := len(d.free) - 1; last >= 0 {
+		place, d.free = d.free[last], d.free[:last]
+		d.plans[place] = do
+	} else {
+		d.plans = append(d.plans, do)
 	}
-	return a[i].order < a[j].order
+	d.queue.Push(kernel.Event{At: at, What: place})
 }
 
-// Push and Pop are for container/heap.
-func (a *agenda) Push(x any) { *a = append(*a, x.(event)) }
-
-// Pop is for container/heap.
-func (a *agenda) Pop() any {
-	last := len(*a) - 1
-	e := (*a)[last]
-	(*a)[last] = event{}
-	*a = (*a)[:last]
-	return e
+// next takes the first plan up to an instant; false if there is none.
+func (d *diary) next(end kernel.Time) (at kernel.Time, do func(), ok bool) {
+	if at, ok := d.queue.Next(); !ok || at > end {
+		return 0, nil, false
+	}
+	e, _ := d.queue.Pop()
+	do = d.plans[e.What]
+	d.plans[e.What] = nil
+	d.free = append(d.free, e.What)
+	return e.At, do, true
 }
 
 // After plans do for delay from now, in virtual time: a fault, for instance, or a send.
@@ -43,9 +43,11 @@ func (w *World) at(when time.Time, do func()) {
 	if when.Before(w.now) {
 		when = w.now
 	}
-	w.planned++
-	heap.Push(&w.agenda, event{when, w.planned, do})
+	w.diary.plan(w.since(when), do)
 }
+
+// since is an instant as the kernel has it: nanoseconds since the beginning of the world.
+func (w *World) since(when time.Time) kernel.Time { return kernel.Time(when.Sub(w.cfg.Start)) }
 
 // Run lets d pass. What is planned for later stays planned.
 func (w *World) Run(d time.Duration) { w.RunUntil(d, func() bool { return false }) }
@@ -54,14 +56,14 @@ func (w *World) Run(d time.Duration) { w.RunUntil(d, func() bool { return false 
 func (w *World) RunUntil(d time.Duration, done func() bool) bool {
 	end := w.now.Add(d)
 	for !done() {
-		if len(w.agenda) == 0 || w.agenda[0].at.After(end) {
+		at, do, ok := w.diary.next(w.since(end))
+		if !ok {
 			w.now = end
 			return done()
 		}
-		e := heap.Pop(&w.agenda).(event)
-		w.now = e.at
+		w.now = w.cfg.Start.Add(time.Duration(at))
 		w.counts.Events++
-		e.do()
+		do()
 	}
 	return true
 }

@@ -17,10 +17,9 @@ const refresh = 6 * time.Hour
 
 // A World is nodes, users and a network between them. It is not safe for concurrent use.
 type World struct {
-	cfg     Config
-	now     time.Time
-	agenda  agenda
-	planned uint64
+	cfg   Config
+	now   time.Time
+	diary diary
 
 	random *rand.Rand // the network's
 	nodes  []*Node
@@ -33,7 +32,7 @@ type World struct {
 
 // Counts is what happened in a World so far.
 type Counts struct {
-	Events     uint64 // of the agenda
+	Events     uint64 // that were planned, and have happened
 	Said       uint64 // packets put on links
 	Forwarded  uint64 // of these, handed to owners
 	Notices    uint64 // announcements, wishes and refusals put on links
@@ -53,7 +52,7 @@ func NewWorld(cfg Config) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &World{cfg: cfg, now: cfg.Start, trace: sha256.New()}
+	w := &World{cfg: cfg, now: cfg.Start, trace: sha256.New(), diary: diary{queue: cfg.Queue}}
 	w.random = rand.New(stream(cfg.Seed, "network", 0))
 	w.edges = cfg.links(w.random)
 	for i := range cfg.Nodes {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/p3do/p3do/simulations/kernel"
 )
 
 func TestConfigRefuses(t *testing.T) {
@@ -41,14 +43,15 @@ func TestMesh(t *testing.T) {
 
 // Events happen in the order of their instants, and at one instant in that of planning.
 func TestOrderOfEvents(t *testing.T) {
-	w := &World{now: time.Unix(Beginning, 0)}
+	start := time.Unix(Beginning, 0)
+	w := &World{cfg: Config{Start: start}, now: start, diary: diary{queue: kernel.NewWheel()}}
 	var order []int
 	for i, after := range []time.Duration{3, 1, 1, -5, 2, 1} {
 		w.After(after, func() { order = append(order, i) })
 	}
 	w.After(2, func() { w.After(1, func() { order = append(order, 6) }) })
 	w.Run(2)
-	if !slices.Equal(order, []int{3, 1, 2, 5, 4}) || w.Now().Sub(time.Unix(Beginning, 0)) != 2 {
+	if !slices.Equal(order, []int{3, 1, 2, 5, 4}) || w.Now().Sub(start) != 2 {
 		t.Errorf("%v at %s", order, w.Now())
 	}
 	if w.RunUntil(10, func() bool { return len(order) == 6 }); !slices.Equal(order, []int{3, 1, 2, 5, 4, 0}) {
@@ -56,6 +59,44 @@ func TestOrderOfEvents(t *testing.T) {
 	}
 	if w.RunUntil(1, func() bool { return false }) || len(order) != 7 {
 		t.Errorf("%v", order)
+	}
+}
+
+// The same Config and the same calls give the same events, byte for byte, whichever queue they are kept in; another seed
+// gives others.
+func TestTraceIsReproduced(t *testing.T) {
+	play := func(seed uint64, queue kernel.Queue) ([32]byte, Counts) {
+		w, err := NewWorld(Config{Seed: seed, Nodes: 12, Loss: 0.05, Jitter: 20 * time.Millisecond, Lazy: true, Queue: queue})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var users []*User
+		for i := range 4 {
+			u, err := w.AddUser(i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			users = append(users, u)
+		}
+		for i, u := range users {
+			if _, err := u.Send(users[(i+1)%len(users)], "hello"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.Run(time.Minute)
+		return w.Trace(), w.Counts()
+	}
+	trace, counts := play(7, kernel.NewWheel())
+	if counts.Shown != 4 {
+		t.Errorf("%+v", counts)
+	}
+	for name, queue := range map[string]kernel.Queue{"again": nil, "a heap": new(kernel.Heap)} {
+		if other, same := play(7, queue); other != trace || same != counts {
+			t.Errorf("%s: another trace, %+v and %+v", name, same, counts)
+		}
+	}
+	if other, _ := play(8, nil); other == trace {
+		t.Error("another seed has the same trace")
 	}
 }
 

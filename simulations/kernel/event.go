@@ -1,0 +1,36 @@
+package kernel
+
+import "time"
+
+// A Time is an instant of a world, in nanoseconds since its beginning. It is not negative.
+type Time int64
+
+// After returns the instant that is d later; the last one there is if that is beyond it.
+func (t Time) After(d time.Duration) Time {
+	if later := t + Time(d); later >= t || d < 0 {
+		return later
+	}
+	return Forever
+}
+
+// Forever is the last instant.
+const Forever = Time(1<<63 - 1)
+
+// An Event is something that happens at an instant. What To and What mean is the world's to know.
+type Event struct {
+	At   Time
+	To   uint32
+	What uint32
+}
+
+// A Queue holds events that have not happened yet. It is not safe for concurrent use.
+type Queue interface {
+	// Push plans an event. One for an instant that is over happens next.
+	Push(Event)
+	// Next is the instant of the event that happens next; false if nothing is planned.
+	Next() (Time, bool)
+	// Pop takes the event that happens next; false if nothing is planned.
+	Pop() (Event, bool)
+	// Len is how many events are planned.
+	Len() int
+}
