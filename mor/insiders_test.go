@@ -99,6 +99,42 @@ func (m *insiders) write(t *testing.T, letters int, during time.Duration) {
 	}
 }
 
+// common demands that no two packets anywhere, outer or bare inner ones, have 16 bytes in common where layers could leave them:
+// if they had, these would be evidence that the linker does not look for.
+func (m *insiders) common(t *testing.T) {
+	t.Helper()
+	const block = 16 // slots of both tiers are multiples of it long, and a peel shifts by a slot
+	var packets [][]byte
+	outer, inner := make(map[onion.ID]bool), make(map[onion.InnerID]bool)
+	for _, l := range m.logs {
+		for _, p := range l.packets {
+			if !outer[p.ID()] {
+				outer[p.ID()] = true
+				packets = append(packets, p.Bytes()[:])
+			}
+		}
+		for _, in := range l.inners {
+			if !inner[in.ID()] {
+				inner[in.ID()] = true
+				packets = append(packets, in.Bytes()[:])
+			}
+		}
+	}
+	where, same := make(map[[block]byte]int), 0
+	for i, b := range packets {
+		for ; len(b) >= block; b = b[block:] {
+			if j, there := where[[block]byte(b)]; there && j != i {
+				same++
+			}
+			where[[block]byte(b)] = i
+		}
+	}
+	t.Logf("%d outer and %d inner packets, blocks in common: %d", len(outer), len(inner), same)
+	if same > 0 || len(outer) < len(m.truth.messages) || len(inner) < len(m.truth.messages) {
+		t.Errorf("packets have %d blocks of %d bytes in common, or there are too few", same, block)
+	}
+}
+
 // league draws k of the servers from the seed.
 func (m *insiders) league(k int) league {
 	l := league{m: m, in: make(map[pki.Domain]bool)}
@@ -125,11 +161,12 @@ func (l league) all(domains ...pki.Domain) bool {
 
 // A tally counts messages.
 type tally struct {
-	messages, bothEnds, eitherWay, whole int // all; with first relay and mailbox server in the league; or those of the receipt; with all servers
+	messages, bothEnds, eitherWay, whole int // all; with first relay and mailbox server in the league; those of a receipt, too; with all
 	linked, exact, wrong, exactWrong     int // rightly; of these by bytes alone; wrongly; of these by bytes alone
 	missed                               int // with all servers in the league, and not linked
 	middle, middleLinked                 int // with a relay in the league, and neither end; of these linked
 	named                                int // the two servers rightly named, whether or not the mailbox was
+	copies                               int // that were handed in
 	guesses, right                       int // by times, where bytes did not tell; of these right
 	endGuesses, endRight                 int // of these, of messages with first relay and mailbox server in the league
 }
@@ -207,6 +244,7 @@ func (l league) judgeJourney(sum *tally, j *journey, linked, named bool) {
 	}
 	middle := relay && !l.in[j.home] && !l.in[j.mailbox]
 	sum.messages++
+	sum.copies += len(j.copies)
 	count(&sum.bothEnds, ends)
 	count(&sum.eitherWay, ends || back)
 	count(&sum.whole, whole)
@@ -237,7 +275,7 @@ func (a tally) add(b tally) tally {
 	return tally{
 		a.messages + b.messages, a.bothEnds + b.bothEnds, a.eitherWay + b.eitherWay, a.whole + b.whole,
 		a.linked + b.linked, a.exact + b.exact, a.wrong + b.wrong, a.exactWrong + b.exactWrong, a.missed + b.missed,
-		a.middle + b.middle, a.middleLinked + b.middleLinked, a.named + b.named,
+		a.middle + b.middle, a.middleLinked + b.middleLinked, a.named + b.named, a.copies + b.copies,
 		a.guesses + b.guesses, a.right + b.right, a.endGuesses + b.endGuesses, a.endRight + b.endRight,
 	}
 }
@@ -264,8 +302,9 @@ func percent(some, all int) string {
 func (a tally) log(t *testing.T, k, n int) {
 	t.Helper()
 	low, high := wilson(a.linked, a.messages)
-	t.Logf("k = %2d of n = %d: %d messages, P %s (%s with receipts' ways); linked %s (95 %%: %.1f to %.1f), of %d by bytes alone %d; "+
-		"wrongly %d, by bytes alone %d", k, n, a.messages, percent(a.bothEnds, a.messages), percent(a.eitherWay, a.messages),
+	t.Logf("k = %2d of n = %d: %d messages in %d copies, P %s (%s with receipts' ways); linked %s (95 %%: %.1f to %.1f), "+
+		"of %d by bytes alone %d; wrongly %d, by bytes alone %d",
+		k, n, a.messages, a.copies, percent(a.bothEnds, a.messages), percent(a.eitherWay, a.messages),
 		percent(a.linked, a.messages), 100*low, 100*high, a.linked, a.exact, a.wrong, a.exactWrong)
 	t.Logf("    all servers theirs %d, missed %d; relays alone theirs %d, linked %d; both servers named %s; "+
 		"guesses by times right %d of %d (first relay and mailbox server theirs: %d of %d)", a.whole, a.missed, a.middle, a.middleLinked,
@@ -277,13 +316,15 @@ func (a tally) check(t *testing.T, k, n int) {
 	t.Helper()
 	low, _ := wilson(a.linked, a.messages)
 	if p := float64(a.bothEnds) / float64(a.messages); 2*k <= n && low > p {
-		t.Errorf("%d of %d servers linked %d of %d messages, and had first relay and mailbox server of %d", k, n, a.linked, a.messages, a.bothEnds)
+		t.Errorf("%d of %d servers linked %d of %d messages: more than the %d of which they had first relay and mailbox server",
+			k, n, a.linked, a.messages, a.bothEnds)
 	}
 	if a.middleLinked > 0 {
 		t.Errorf("%d of %d servers linked %d messages of which they had relays alone", k, n, a.middleLinked)
 	}
 	if a.missed > 0 || a.exactWrong > 0 {
-		t.Errorf("of messages all of whose servers were theirs %d of %d did not link %d; %d claims by bytes alone are wrong", k, n, a.missed, a.exactWrong)
+		t.Errorf("%d of %d servers did not link %d messages that were theirs all the way; %d claims by bytes alone are wrong",
+			k, n, a.missed, a.exactWrong)
 	}
 	if k == n && 100*a.linked < 99*a.messages {
 		t.Errorf("all servers together linked %d of %d messages", a.linked, a.messages)
@@ -310,10 +351,11 @@ func (a tally) check(t *testing.T, k, n int) {
 // heard first. "Both servers named" counts these, there and back: not the mailbox, one of many at its server, but more
 // often than P, for either way will do.
 //
-// Who guesses by times goes back from flood to flood (coalition.guess), one open step after the other. That is the matter of delays and
-// cover, and of how much there is to say. It is printed, and nothing is demanded of it.
+// Who guesses by times goes back from flood to flood (coalition.guess), one open step after the other. That is the matter of
+// delays and cover, and of how much there is to say. It is printed, and nothing is demanded of it.
 func TestInsiders(t *testing.T) {
 	t.Parallel()
+	// The delays and the cover of that profile; links have no slots here, and no delay is over 2 s.
 	high := simulations.Config{ExtraHops: 1, Delay: 100 * time.Millisecond, PeelDelay: time.Second, Cover: 30 * time.Second}
 	for _, c := range []struct {
 		name  string
@@ -322,7 +364,7 @@ func TestInsiders(t *testing.T) {
 	}{
 		{"no added contexts", simulations.Config{ExtraHops: 0}, 5},
 		{"as nodes begin", simulations.Config{ExtraHops: 1}, 5},
-		{"cover high", high, 3},
+		{"delays and cover of high", high, 3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -333,6 +375,9 @@ func TestInsiders(t *testing.T) {
 				c.cfg.Jitter, c.cfg.Loss = 10*time.Millisecond, 0.01
 				m := newInsiders(t, c.cfg)
 				m.write(t, 50, 10*time.Second)
+				if seed == 0 {
+					m.common(t)
+				}
 				for k := 2; k <= nodes; k += 2 {
 					leagues[k] = leagues[k].add(m.league(k).judge())
 				}

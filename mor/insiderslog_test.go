@@ -21,6 +21,9 @@ type serverLog struct {
 	matched  []pki.Domain // whose hint stands where in the matcher
 	contexts []mor.OwnContext
 
+	packets []onion.Packet // their bytes, for insiders.common
+	inners  []onion.Inner
+
 	seen    map[onion.ID]sighting   // when it first heard or was told of a packet
 	opened  map[onion.ID]bool       // packets of which it has had the bytes
 	owners  map[onion.ID]pki.Domain // for whose context they are, by their tags
@@ -104,6 +107,7 @@ func (l *serverLog) Made(p onion.Packet) {
 // HandedIn is for simulations.Watcher.
 func (l *serverLog) HandedIn(entry onion.Entry) {
 	l.entries[entry.Inner.ID()] = true
+	l.inners = append(l.inners, entry.Inner)
 	l.wrap(l.world.Now(), entry.Inner.ID())
 }
 
@@ -131,6 +135,7 @@ func (l *serverLog) open(p onion.Packet) bool {
 		return false
 	}
 	l.opened[p.ID()] = true
+	l.packets = append(l.packets, p)
 	epoch, err := onion.EpochAt(l.world.Now()).Near(p.WireEpoch())
 	if err != nil {
 		return true
@@ -174,6 +179,7 @@ func (l *serverLog) peel(p onion.Packet) {
 			l.relayed[layer.Next.ID()] = p.ID()
 		case layer.Command == onion.Exposed:
 			l.exposed[layer.Inner.ID()] = p.ID()
+			l.inners = append(l.inners, layer.Inner)
 			l.peelInner(next(l.world.Now()), layer.Server, layer.Inner)
 		}
 	}

@@ -69,7 +69,8 @@ func TestWatchingChangesNothing(t *testing.T) {
 	}
 	n := watched.Node(0)
 	own, _ := n.Router.Status()
-	if got := own[0].Counters; c.heard != int(got.Heard) || c.noticed != int(got.Noticed) || c.made != int(got.Spoken) || copies < 10 || c.entries != copies {
+	got := own[0].Counters
+	if c.heard != int(got.Heard) || c.noticed != int(got.Noticed) || c.made != int(got.Spoken) || copies < 10 || c.entries != copies {
 		t.Errorf("told of %d heard, %d noticed, %d made, %d handed in; %d copies, %+v", c.heard, c.noticed, c.made, c.entries, copies, got)
 	}
 	for _, to := range n.neighbours {
