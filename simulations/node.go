@@ -26,6 +26,7 @@ type Node struct {
 	neighbours []neighbour
 	users      []*User
 	behave     Behaviour
+	watcher    Watcher // or nil
 
 	marks []mor.Mark // durable, as are the keys and the spool
 	spool []stored
@@ -130,11 +131,15 @@ func (n *Node) Restart() error {
 
 // Hear gives the node a packet as heard on a context at once, as a replaying neighbour
 // may do.
-func (n *Node) Hear(on mor.ContextID, p onion.Packet) { n.hear(on, p, false) }
+func (n *Node) Hear(on mor.ContextID, p onion.Packet) { n.hear(nil, on, p, false) }
 
-func (n *Node) hear(on mor.ContextID, p onion.Packet, forwarded bool) {
+// hear takes a packet that a neighbour said; nil: nobody knows who.
+func (n *Node) hear(from *Node, on mor.ContextID, p onion.Packet, forwarded bool) {
 	if n.down {
 		return
+	}
+	if n.watcher != nil && from != nil {
+		n.watcher.Heard(on, from.Domain(), p, forwarded)
 	}
 	id := p.ID()
 	n.world.note('h', n.index, append(id.Core[:], id.Tag[:]...))
@@ -155,6 +160,7 @@ func (n *Node) tick() {
 // carryOut does what the router wants, in the order of the fields of Output.
 func (n *Node) carryOut(out mor.Output) {
 	n.marks = append(n.marks, out.Remember...)
+	n.made(out.Broadcast)
 	for _, s := range out.Broadcast {
 		for _, to := range n.neighbours {
 			if to.spoken == s.On && slices.Contains(s.To, to.Domain()) {
@@ -180,14 +186,19 @@ func (n *Node) carryOut(out mor.Output) {
 func (n *Node) say(to *Node, on mor.ContextID, p onion.Packet, forwarded bool) {
 	for _, q := range n.behave(n, to, p) {
 		n.world.counts.Said++
-		n.world.carry(func() { to.hear(on, q, forwarded) })
+		n.world.carry(func() { to.hear(n, on, q, forwarded) })
 	}
 }
 
 // tell puts notices on links.
 func (n *Node) tell(out mor.Output) {
 	for _, a := range out.Announce {
-		n.notify(a, func(to *Node) mor.Output { return to.Router.Announced(to.now(), a.On, a.ID) })
+		n.notify(a, func(to *Node) mor.Output {
+			if to.watcher != nil {
+				to.watcher.Noticed(a.On, n.Domain(), a.ID)
+			}
+			return to.Router.Announced(to.now(), a.On, a.ID)
+		})
 	}
 	for _, f := range out.Fetch {
 		n.notify(f, func(to *Node) mor.Output { return to.Router.Fetched(to.now(), f.On, n.Domain(), f.ID) })
@@ -229,6 +240,9 @@ func (n *Node) plan(wake time.Time) {
 
 // submit takes a packet from a user.
 func (n *Node) submit(entry onion.Entry) error {
+	if n.watcher != nil {
+		n.watcher.HandedIn(entry)
+	}
 	out, err := n.Router.Submit(n.now(), entry)
 	n.carryOut(out)
 	return err

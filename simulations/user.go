@@ -29,6 +29,7 @@ type User struct {
 	doubts []mor.Doubt    // durable
 	inbox  []Message      // durable
 	wake   time.Time
+	watch  func(mor.Submission) // or nil
 }
 
 // A Message is what a reader saw.
@@ -125,6 +126,9 @@ func (u *User) carryOut(out mor.SenderOutput) {
 		u.saveDoubt(d)
 	}
 	for _, s := range out.Submit {
+		if u.watch != nil {
+			u.watch(s)
+		}
 		u.world.After(u.world.cfg.Latency, func() { u.submit(s) })
 	}
 	u.plan(out.Wake)
