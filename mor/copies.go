@@ -57,7 +57,7 @@ func (s *Sender) copy(now time.Time, o *Outgoing) (Submission, error) {
 	o.Last = route
 	o.Attempts++
 	o.Copies++
-	o.Next = now.Add(s.jitter(backoff(o)))
+	s.postpone(now, o, s.pause(o))
 	return Submission{Message: o.ID, Entry: onion.Entry{First: first, Inner: inner}, Route: o.Last}, nil
 }
 
@@ -134,7 +134,17 @@ func routeOf(e ends, relays []Server) Route {
 	return append(route, e.mailbox)
 }
 
-// backoff is the mean time to the next copy: short until the message is stored, and then
+// postpone draws when the next copy is due.
+func (s *Sender) postpone(now time.Time, o *Outgoing, mean time.Duration) {
+	o.Wait, o.Next = mean, now.Add(s.jitter(mean))
+}
+
+// pause is the mean time to the next copy, on the ways that there are now.
+func (s *Sender) pause(o *Outgoing) time.Duration {
+	return max(backoff(o), min(s.cfg.Patience, longestRetry))
+}
+
+// backoff is the mean time to the next copy on ways without delays: short until the message is stored, and then
 // patient.
 func backoff(o *Outgoing) time.Duration {
 	if o.State == StoredThere {
@@ -147,7 +157,7 @@ func backoff(o *Outgoing) time.Duration {
 // farther off than any that is drawn is of a clock that was ahead and has been set right, and has come.
 func (o *Outgoing) Due(now time.Time) bool {
 	wait := o.Next.Sub(now)
-	return wait <= 0 || wait > backoff(o)*3/2 || now.Sub(o.Created) >= LetterLifetime
+	return wait <= 0 || wait > max(backoff(o), o.Wait)*3/2 || now.Sub(o.Created) >= LetterLifetime
 }
 
 // doubling is the mean time to wait after so many copies. It is the same after two of them,

@@ -76,9 +76,10 @@ type Outgoing struct {
 	Reply    onion.Mailbox // where receipts are to come
 	State    State
 	Created  time.Time
-	Next     time.Time // of the next copy
-	Attempts int       // copies by which the time of the next is reckoned: from 1 again once stored
-	Copies   int       // in all
+	Next     time.Time     // of the next copy
+	Wait     time.Duration // the mean time that Next was drawn with
+	Attempts int           // copies by which the time of the next is reckoned: from 1 again once stored
+	Copies   int           // in all
 	Last     Route
 	Waiting  []Waiting
 	Made     []Copy // at most maxMade, the newest last
@@ -133,6 +134,10 @@ type SenderConfig struct {
 	Home   pki.Domain // whose server keeps our own mailbox
 	Outbox []Outgoing // as saved before
 	Doubts []Doubt    // as saved before
+
+	// Patience is the least mean time to the first copy if no receipt has come, at most 10 min: more than a message and its
+	// receipt take where servers with cover let packets wait. 0: 5 s.
+	Patience time.Duration
 }
 
 // A Sender is a user's side of the network: routes, outbox, retransmission. It is not safe
@@ -209,9 +214,12 @@ func (s *Sender) Submitted(now time.Time, id MessageID, err error) SenderOutput 
 		return SenderOutput{Wake: s.wake()}
 	case err != nil:
 		excuse(o.Waiting)
-		o.Next = now.Add(s.jitter(doubling(notTaken, longestRetry, o.Attempts)))
+		s.postpone(now, o, doubling(notTaken, longestRetry, o.Attempts))
 	case o.State == Queued:
 		o.State = Sent
+		if s.cfg.Patience > 0 { // which may not have been known when the copy was made
+			s.postpone(now, o, s.pause(o))
+		}
 	}
 	return s.saved(o)
 }
@@ -268,7 +276,7 @@ func (s *Sender) receipted(now time.Time, o *Outgoing, status ReceiptStatus) {
 	}
 	if status == Stored && o.State != StoredThere {
 		o.State, o.Attempts = StoredThere, 1
-		o.Next = now.Add(s.jitter(backoff(o)))
+		s.postpone(now, o, backoff(o))
 	}
 }
 
@@ -296,7 +304,7 @@ func (s *Sender) Tick(now time.Time) SenderOutput {
 			if err == nil {
 				out.Submit = append(out.Submit, submission)
 			} else {
-				o.Next = now.Add(s.jitter(firstRetry)) // no route now; servers may come back
+				s.postpone(now, o, firstRetry) // no route now; servers may come back
 			}
 			out.Save = append(out.Save, *o)
 		}

@@ -30,7 +30,7 @@ type Agent struct {
 	since     time.Time                    // when it began
 	base      pki.Domain                   // where we are connected, or were: through, but while letters are fetched elsewhere
 	view      session.HomeView             // what that node says of the home
-	paced     bool                         // it sends slots by a schedule, and so do we
+	pace      *session.Pace                // of its slots, and of ours; nil: there is no schedule
 	after     int64                        // the last item seen on this link
 	fresh     time.Time                    // when the directory was last asked for by freshen
 	claimed   map[pki.Name]int64           // day up to which this link has claimed a contact's mailboxes; of no name: our own

@@ -338,7 +338,7 @@ func (a *Agent) login(ctx context.Context, id identity, ca pki.CACert) (certific
 	if err == nil && (welcome.Domain != a.where() || welcome.Home.Domain != id.Name.Domain()) {
 		err = fmt.Errorf("agent: %w: welcome to somebody else", session.ErrMalformed)
 	}
-	a.view, a.paced = welcome.Home, welcome.Pace != nil
+	a.view, a.pace = welcome.Home, welcome.Pace
 	if err == nil {
 		err = a.noteSeen(welcome.Home.Devices)
 	}

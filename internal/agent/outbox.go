@@ -25,8 +25,24 @@ func (a *Agent) sender(tx *vault.Tx, outbox ...mor.Outgoing) (*mor.Sender, error
 	}
 	shunned, err := a.shunned(tx)
 	return mor.NewSender(mor.SenderConfig{
-		Rand: a.cfg.Rand, Entry: a.where(), Home: a.where(), Outbox: outbox, Doubts: append(doubts, shunned...),
+		Rand: a.cfg.Rand, Entry: a.where(), Home: a.where(), Outbox: outbox, Doubts: append(doubts, shunned...), Patience: a.patience(),
 	}), err
+}
+
+// slotsOfPatience is how many slots of our link pass before a copy is made because no receipt has come: with either profile
+// of cover a message and its receipt take about half as long.
+const slotsOfPatience = 240
+
+// patience is longer where our server keeps a schedule, for then others let packets wait, too.
+func (a *Agent) patience() time.Duration {
+	if a.pace == nil {
+		return 0
+	}
+	patience := slotsOfPatience * time.Duration(a.pace.Millis) * time.Millisecond
+	if a.pace.Poisson {
+		patience *= 2
+	}
+	return patience
 }
 
 // loadOutgoing reads a message on its way; false if it is on its way no more.

@@ -255,6 +255,7 @@ type outgoing struct {
 	State    mor.State       `json:"state"`
 	Created  time.Time       `json:"created"`
 	Next     time.Time       `json:"next"`
+	Wait     time.Duration   `json:"wait,omitempty"`
 	Attempts int             `json:"attempts"`
 	Copies   int             `json:"copies"`
 	Last     mor.Route       `json:"last"`
@@ -310,7 +311,7 @@ func saveDoubts(tx *vault.Tx, changed []mor.Doubt) error {
 func record(k kind, to pki.Name, o mor.Outgoing) outgoing {
 	r := outgoing{
 		Kind: k, To: to, Mailbox: o.To.Mailbox[:], Secret: o.To.Secret[:], Identity: o.To.Identity, Spools: o.To.Spools, Once: o.To.Once,
-		Hops: o.Hops, Via: o.Via, Reply: o.Reply[:], State: o.State, Created: o.Created, Next: o.Next,
+		Hops: o.Hops, Via: o.Via, Reply: o.Reply[:], State: o.State, Created: o.Created, Next: o.Next, Wait: o.Wait,
 		Attempts: o.Attempts, Copies: o.Copies, Last: o.Last, Made: copiesOf(o),
 	}
 	for _, w := range o.Waiting {
@@ -322,7 +323,7 @@ func record(k kind, to pki.Name, o mor.Outgoing) outgoing {
 // outgoing is the inverse of record.
 func (r outgoing) outgoing(id mor.MessageID, sealed []byte) mor.Outgoing {
 	o := mor.Outgoing{
-		ID: id, Sealed: sealed, Hops: r.Hops, Via: r.Via, State: r.State, Created: r.Created, Next: r.Next,
+		ID: id, Sealed: sealed, Hops: r.Hops, Via: r.Via, State: r.State, Created: r.Created, Next: r.Next, Wait: r.Wait,
 		Attempts: r.Attempts, Copies: r.Copies, Last: r.Last,
 		To: mor.Address{Secret: r.Secret.array(), Identity: r.Identity, Spools: r.Spools, Once: r.Once},
 	}

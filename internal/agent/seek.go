@@ -168,7 +168,7 @@ func (a *Agent) lookFor() time.Duration {
 	switch {
 	case a.cfg.LookFor > 0:
 		return a.cfg.LookFor
-	case a.paced:
+	case a.pace != nil:
 		return CoveredLookFor
 	}
 	return DefaultLookFor
