@@ -58,7 +58,7 @@ func (r *Router) makeCover(now time.Time) {
 		cell.counters.Dropped[DropAuth]++
 		return
 	}
-	r.inHand = Trace{Change: Covered, Layers: len(hops)}
+	r.hold(Trace{Change: Covered, Layers: len(hops)})
 	if reason, ok := r.emit(now, 1, cell, cell.ID, packet); !ok {
 		cell.counters.Dropped[reason]++
 		return

@@ -34,7 +34,7 @@ func (r *Router) peelOuter(now time.Time, p peel) {
 }
 
 func (r *Router) opened(now time.Time, p peel) (Drop, bool) {
-	r.inHand = Trace{Change: Relayed, Of: p.packet.ID()}
+	r.hold(Trace{Change: Relayed, Of: p.packet.ID()})
 	layer, err := onion.PeelOuter(p.key, p.hint, p.packet)
 	if err != nil {
 		return DropAuth, false

@@ -30,7 +30,7 @@ type Router struct {
 	order  uint64     // breaks ties of speak
 	swept  onion.Epoch
 	output Output
-	inHand Trace // of the packet that is being opened or handed in
+	inHand Trace // of the packet that is being opened or handed in; only with Config.Trace
 }
 
 // ownContext is an OwnContext at work.
@@ -219,7 +219,7 @@ func (r *Router) Reply(now time.Time, surb onion.SURB, payload []byte) (Output, 
 // send begins the way of an inner packet. If there is none now, it leaves no trace of it.
 func (r *Router) send(now time.Time, as Change, first onion.ServerID, inner onion.Inner) (Output, error) {
 	r.begin(now)
-	r.inHand = Trace{Change: as, Inner: inner.ID()}
+	r.hold(Trace{Change: as, Inner: inner.ID()})
 	on := r.routes.own[0]
 	reason, ok := r.pass(now, parcel{on: on, from: on.ID, server: first, budget: fullBudget, inner: inner})
 	if ok || reason == DropReplay {

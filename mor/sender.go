@@ -135,8 +135,8 @@ type SenderConfig struct {
 	Outbox []Outgoing // as saved before
 	Doubts []Doubt    // as saved before
 
-	// Patience is the least mean time to the first copy if no receipt has come, at most 10 min: more than a message and its
-	// receipt take where servers with cover let packets wait. 0: 5 s.
+	// Patience is the least mean time to each next copy, at most 10 min: more than a message and its receipt take where
+	// servers with cover let packets wait. 0: 5 s to the first one.
 	Patience time.Duration
 }
 
@@ -214,6 +214,7 @@ func (s *Sender) Submitted(now time.Time, id MessageID, err error) SenderOutput 
 		return SenderOutput{Wake: s.wake()}
 	case err != nil:
 		excuse(o.Waiting)
+		o.Made = o.Made[:max(0, len(o.Made)-1)] // it went nowhere
 		s.postpone(now, o, doubling(notTaken, longestRetry, o.Attempts))
 	case o.State == Queued:
 		o.State = Sent

@@ -91,6 +91,7 @@ type Lab struct {
 	ViewPace Duration `toml:"view_pace"` // least time between two views of ours; 0: as elsewhere
 	Watch    Duration `toml:"watch"`     // between two looks at the record of each domain; 0: as elsewhere
 	Certify  Duration `toml:"certify"`   // how long what we sign for users is good; 0: as elsewhere
+	Trace    bool     `toml:"trace"`     // remember what became of which packet, in memory
 
 	Death // writes are counted from the start of the node
 }
@@ -200,6 +201,7 @@ func (c Config) validate() error {
 	fault(c.Lab.Certify < 0 || c.Lab.Certify > Duration(pki.UserLifetime), "lab.certify is not 0 to %v", pki.UserLifetime)
 	fault(c.Lab.Certify > 0 && !c.Lab.Enabled, "lab.certify is for a lab: it wants lab.enabled = true")
 	fault(c.Lab.Death != Death{} && !c.Lab.Enabled, "lab.die_after_writes and lab.die_before_write are for a lab: they want lab.enabled = true")
+	fault(c.Lab.Trace && (!c.Lab.Enabled || len(c.Publish.Links) > 0 && !onLoopback(c.Publish.Links)), "lab.trace is for a lab: it wants lab.enabled = true, and no publish.links but on loopback")
 	fault(c.Lab.Enabled && !c.onLoopback(), "lab.enabled wants listen.link and listen.keyserver on a loopback address")
 	return errors.Join(faults...)
 }
@@ -236,8 +238,10 @@ func isAddress(text string) bool {
 	return err == nil && bad == nil && strings.Trim(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_:[]%") == ""
 }
 
-func (c Config) onLoopback() bool {
-	for _, address := range []string{c.Listen.Link, c.Listen.KeyServer} {
+func (c Config) onLoopback() bool { return onLoopback([]string{c.Listen.Link, c.Listen.KeyServer}) }
+
+func onLoopback(addresses []string) bool {
+	for _, address := range addresses {
 		host, _, err := net.SplitHostPort(address)
 		if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
 			return false
@@ -280,7 +284,7 @@ func (c Config) labText() string {
 	if !c.Lab.Enabled {
 		return ""
 	}
-	return fmt.Sprintf(labText, c.Lab.Loss, time.Duration(c.Lab.Delay), c.Lab.Seed, time.Duration(c.Lab.ViewPace), time.Duration(c.Lab.Watch), time.Duration(c.Lab.Certify), c.Lab.AfterWrite, c.Lab.BeforeWrite)
+	return fmt.Sprintf(labText, c.Lab.Loss, time.Duration(c.Lab.Delay), c.Lab.Seed, time.Duration(c.Lab.ViewPace), time.Duration(c.Lab.Watch), time.Duration(c.Lab.Certify), c.Lab.Trace, c.Lab.AfterWrite, c.Lab.BeforeWrite)
 }
 
 const labText = `
@@ -297,6 +301,9 @@ watch = %q
 
 # What it signs for users may be good for less long. "0s": as elsewhere.
 certify = %q
+
+# It may remember, in memory, what became of which packet: the truth that no node should keep.
+trace = %t
 
 # It may kill itself right after, or right before, the write of this number that it makes
 # durable, counted from its start. 0: never.

@@ -71,6 +71,8 @@ func TestConfigFaults(t *testing.T) {
 		{"publishing all addresses", `links = ["a.test:4404"]`, `links = ["[::]:4404"]`, []string{`"[::]:4404", which is to be published`}},
 		{"no TOML", "[dns]", "[dns", []string{ConfigFile}},
 		{"loss outside a lab", "[dns]", "[lab]\nloss = 0.5\n[dns]", []string{"want lab.enabled = true"}},
+		{"traces outside a lab", "[dns]", "[lab]\ntrace = true\n[dns]", []string{"lab.trace is for a lab"}},
+		{"traces behind a public address", "[dns]", "[lab]\nenabled = true\ntrace = true\n[dns]", []string{"no publish.links but on loopback"}},
 		{"a lab on all addresses", "[dns]", "[lab]\nenabled = true\n[dns]", []string{"lab.enabled wants listen.link and listen.keyserver on a loopback address"}},
 		{"loss of two", "[dns]", "[lab]\nenabled = true\nloss = 2.0\ndelay = \"2m\"\n[dns]", []string{"lab.loss is 2, not 0 to 1", "lab.delay is not 0 to 1m", "loopback"}},
 		{"loss of nothing", "[dns]", "[lab]\nenabled = true\nloss = nan\n[dns]", []string{"lab.loss is NaN"}},

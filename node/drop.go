@@ -12,13 +12,14 @@ import (
 // Dropped says what the end of a federation left behind.
 type Dropped struct {
 	Domain pki.Domain `json:"dropped"`
-	// Known is until when the peer knows the keys of our contexts, and so which packets are for us: zero if they were
-	// replaced. Else p3dod rotate --key context replaces them from then on.
-	Known time.Time `json:"known,omitzero"`
+	// Later is when the keys of our contexts, which the peer knows, can be replaced: zero if they were. Until then, and until
+	// p3dod rotate --key context replaces them, it recognises what is for us.
+	Later time.Time `json:"later,omitzero"`
 }
 
 // DropPeer ends the federation with a domain, and gives our contexts other keys and hints: the domain has learnt those before,
-// and could go on telling which packets are for us. ErrInput: it is no peer.
+// and could go on telling which packets are for us. It learns the new ones if it is still a member of somebody who is told
+// of them: whoever is to be shut out altogether has to be dropped by all. ErrInput: it is no peer.
 func (n *Node) DropPeer(ctx context.Context, domain string) (Dropped, error) {
 	d, err := pki.ParseDomain(domain)
 	if err != nil {
@@ -27,6 +28,7 @@ func (n *Node) DropPeer(ctx context.Context, domain string) (Dropped, error) {
 	if err := n.peers.drop(ctx, d); err != nil {
 		return Dropped{}, err
 	}
+	ctx = context.WithoutCancel(ctx) // who goes away now must not leave half of it
 	n.office.busy.Lock()
 	defer n.office.busy.Unlock()
 	now := time.Now()
@@ -35,8 +37,8 @@ func (n *Node) DropPeer(ctx context.Context, domain string) (Dropped, error) {
 		return Dropped{}, err
 	}
 	if full := replaceable(own); !full.IsZero() {
-		n.note(ctx, n.cfg.Domain, EventRotated, fmt.Sprintf("the keys of its contexts, which %s knows, were replaced %d times within a day: not again before %s",
-			d, mor.MaxFormer, full.UTC().Format(time.RFC3339)))
+		n.note(ctx, d, EventPeer, fmt.Sprintf("it knows the keys of our contexts, which were replaced %d times within a day: not again before %s",
+			mor.MaxFormer, full.UTC().Format(time.RFC3339)))
 		return Dropped{d, full}, nil
 	}
 	return Dropped{Domain: d}, n.rekeyAll(ctx, own, now, "it dropped "+d.String())

@@ -303,14 +303,14 @@ func (n *Node) newLoop(ctx context.Context, now time.Time) (*loop, error) {
 		return nil, err
 	}
 	router, err := mor.NewRouter(n.cfg.router(mor.Config{
-		Rand: cryptorand.Reader, Sign: n.signStatement, Servers: servers, Contexts: own, Marks: marks, Trace: n.cfg.Lab.Enabled,
+		Rand: cryptorand.Reader, Sign: n.signStatement, Servers: servers, Contexts: own, Marks: marks, Trace: n.cfg.Lab.Trace,
 	}))
 	if err != nil {
 		return nil, err
 	}
 	return &loop{
 		router: router, names: names, entries: make(chan entry, maxEntries), spooled: n.spooled, log: n.log,
-		jobs: make(chan job, maxJobs), links: make(map[pki.Domain]*peerLink), tracer: newTracer(n.cfg.Lab.Enabled),
+		jobs: make(chan job, maxJobs), links: make(map[pki.Domain]*peerLink), tracer: newTracer(n.cfg.Lab.Trace),
 	}, nil
 }
 

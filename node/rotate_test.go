@@ -452,8 +452,8 @@ func TestRotateContext(t *testing.T) {
 	wantErr(t, err, ErrInput)
 	dropped, err := a.control.DropPeer(t.Context(), m.nodes["b.test"].domain) // which needs one more
 	must(t, err)
-	if known := dropped.Known; !known.Equal(contexts().Former[mor.MaxFormer-1].Until) {
-		t.Errorf("b.test is said to know keys until %v", known)
+	if later := dropped.Later; !later.Equal(contexts().Former[mor.MaxFormer-1].Until) {
+		t.Errorf("b.test 's keys can be replaced at %v", later)
 	}
 	kept, err := keyring{filepath.Join(a.dir, keysFolder)}.context(FirstContext, time.Now())
 	must(t, err)

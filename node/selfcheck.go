@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// checkedPeels is how many layers of each kind a goroutine takes off to find out how fast it can.
-	checkedPeels = 64
-	// fewPeels is how many layers of servers a second a node should be able to take off, or it falls behind its peers.
-	fewPeels = 200
+	// checkedPeels is how many layers of each kind a goroutine takes off to find out how fast it can, and checkedTimes how
+	// often it tries: the best counts, for whatever else runs can only make it slower.
+	checkedPeels = 24
+	checkedTimes = 3
 )
 
 // Peels is how many layers a second this machine can take off, as it found out when the node was started: one goroutine
@@ -64,8 +64,19 @@ func newPeelBench(now time.Time) (b peelBench, err error) {
 func (b peelBench) outer() error { _, err := onion.PeelOuter(b.context, b.hint, b.packet); return err }
 func (b peelBench) open() error  { _, err := onion.PeelInner(b.server, b.inner); return err }
 
-// rate is how often a second so many goroutines do f together.
-func rate(goroutines int, f func() error) (float64, error) {
+// rate is how often a second so many goroutines do f together, at best.
+func rate(goroutines int, f func() error) (best float64, err error) {
+	for range checkedTimes {
+		once, err := rateOnce(goroutines, f)
+		if err != nil {
+			return 0, err
+		}
+		best = max(best, once)
+	}
+	return best, nil
+}
+
+func rateOnce(goroutines int, f func() error) (float64, error) {
 	var working sync.WaitGroup
 	var failed atomic.Pointer[error]
 	began := time.Now()
@@ -115,8 +126,5 @@ func (n *Node) checkSelf() error {
 	}
 	n.peels.Store(&p)
 	n.log.Info("self-check", "peels", p)
-	if p.Inner < fewPeels {
-		n.log.Warn("this machine is slow: messages through it will be late", "server_layers_a_second", p.Inner, "wanted", fewPeels)
-	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 // maxTraced is how many events a node of a lab remembers, in memory only. Then it forgets the oldest.
 const maxTraced = 16_384
 
-// A TraceEvent is what a node of a lab saw of a packet, or made of it: the truth, for whoever looks at all
+// A TraceEvent is what a node of a lab (lab.trace) saw of a packet, or made of it: the truth, for whoever looks at all
 // nodes to see the whole way. Packets go by the first eight bytes of their hash, in hexadecimal.
 type TraceEvent struct {
 	At     time.Time  `json:"at"`
@@ -33,8 +33,8 @@ type tracer struct {
 	next   int // where the next one goes once there are maxTraced
 }
 
-func newTracer(lab bool) *tracer {
-	if !lab {
+func newTracer(asked bool) *tracer {
+	if !asked {
 		return nil
 	}
 	return new(tracer)
@@ -83,7 +83,7 @@ func (t *tracer) all() []TraceEvent {
 // is remembered.
 func (n *Node) Traced(ctx context.Context) ([]TraceEvent, error) {
 	if n.loop.tracer == nil {
-		return nil, fmt.Errorf("%w: this node is in no lab (lab.enabled)", ErrInput)
+		return nil, fmt.Errorf("%w: this node remembers nothing of packets (lab.trace)", ErrInput)
 	}
 	return ask(ctx, n.loop, func(l *loop, _ time.Time) []TraceEvent { return l.tracer.all() })
 }

@@ -38,7 +38,7 @@ type Config struct {
 	Lazy      bool          // of every router, as in mor.Config
 	Cover     time.Duration // of every router, as in mor.Config
 
-	Queue kernel.Queue // an empty one, to keep what is planned in; default a wheel
+	Queue func() kernel.Queue // makes what keeps all that is planned; default kernel.NewWheel
 
 	SeenShare func(node int) int           // of each router, as in mor.Config; default the default there
 	Skew      func(node int) time.Duration // how far the clock of each node, and of its users, is ahead; default not
@@ -58,7 +58,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Cells = 1
 	}
 	if c.Queue == nil {
-		c.Queue = kernel.NewWheel()
+		c.Queue = func() kernel.Queue { return kernel.NewWheel() }
 	}
 	switch {
 	case c.Cells < 1 || c.Nodes%c.Cells != 0 || c.Cells > 1 && c.Edges != nil:

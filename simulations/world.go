@@ -52,7 +52,7 @@ func NewWorld(cfg Config) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &World{cfg: cfg, now: cfg.Start, trace: sha256.New(), diary: diary{queue: cfg.Queue}}
+	w := &World{cfg: cfg, now: cfg.Start, trace: sha256.New(), diary: diary{queue: cfg.Queue()}}
 	w.random = rand.New(stream(cfg.Seed, "network", 0))
 	w.edges = cfg.links(w.random)
 	for i := range cfg.Nodes {

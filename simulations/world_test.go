@@ -65,7 +65,7 @@ func TestOrderOfEvents(t *testing.T) {
 // The same Config and the same calls give the same events, byte for byte, whichever queue they are kept in; another seed
 // gives others.
 func TestTraceIsReproduced(t *testing.T) {
-	play := func(seed uint64, queue kernel.Queue) ([32]byte, Counts) {
+	play := func(seed uint64, queue func() kernel.Queue) ([32]byte, Counts) {
 		w, err := NewWorld(Config{Seed: seed, Nodes: 12, Loss: 0.05, Jitter: 20 * time.Millisecond, Lazy: true, Queue: queue})
 		if err != nil {
 			t.Fatal(err)
@@ -86,11 +86,11 @@ func TestTraceIsReproduced(t *testing.T) {
 		w.Run(time.Minute)
 		return w.Trace(), w.Counts()
 	}
-	trace, counts := play(7, kernel.NewWheel())
+	trace, counts := play(7, func() kernel.Queue { return kernel.NewWheel() })
 	if counts.Shown != 4 {
 		t.Errorf("%+v", counts)
 	}
-	for name, queue := range map[string]kernel.Queue{"again": nil, "a heap": new(kernel.Heap)} {
+	for name, queue := range map[string]func() kernel.Queue{"again": nil, "a heap": func() kernel.Queue { return new(kernel.Heap) }} {
 		if other, same := play(7, queue); other != trace || same != counts {
 			t.Errorf("%s: another trace, %+v and %+v", name, same, counts)
 		}

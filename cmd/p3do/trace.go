@@ -18,9 +18,9 @@ const traceHelp = `Show how a message of yours is protected, and what is known o
 
   p3do trace ID
 
-It says which of the four layers protect what, which servers your program drew for each copy
-and what each of them can know, and which receipts came back. It asks nobody: nothing leaves
-this machine.`
+It says which of the four layers protect what, which servers your program drew for each copy,
+there and back, which receipts came, and what each server on the way of the last copy can know.
+It asks nobody: nothing leaves this machine.`
 
 func (c *command) traceCommand() *cobra.Command {
 	return c.subcommand("trace ID", traceHelp, cobra.ExactArgs(1), func(ctx context.Context, args []string) (err error) {
@@ -60,13 +60,15 @@ func traceText(t agent.Trace) string {
 	for _, s := range t.Servers {
 		fmt.Fprintf(&b, "  %-10s %s: %s\n             not: %s\n", s.Role, s.Domain, s.Knows, s.Not)
 	}
-	fmt.Fprintf(&b, "\nBetween two of them each packet floods a cell of the mesh: which servers said it, nobody can tell you, nor whom it was for there.")
+	fmt.Fprintf(&b, "\nThat is each of them alone. If the first relay and the mailbox server put together what they know, they link you to the mailbox; if all")
+	fmt.Fprintf(&b, "\nrelays of a way do, the servers at its ends. Between two of them each packet floods a cell of the mesh; who watches all links of it")
+	fmt.Fprintf(&b, "\nmay guess by times: docs/threat-model.md. An entry that is the mailbox server, too, may guess without anybody.")
 	return b.String()
 }
 
 func came(c agent.Copy) string {
 	if c.Receipt.IsZero() {
-		return "none yet"
+		return "none came"
 	}
 	return fmt.Sprintf("came after %.1f s", c.Receipt.Sub(c.At).Seconds())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +15,8 @@ import (
 
 const labTraceHelp = `Show the true way of a packet through the lab that runs in --dir: every flood, who heard
 it from whom and when, whose key opened it, to the mailbox. No node knows all of that;
-nodes of a lab remember their part of it, in memory, and no other node does.
+nodes of a lab remember their part of the last 16384 packets or so, in memory, and no
+other node does.
 
   p3dod lab trace --dir DIR             all ways, the oldest first
   p3dod lab trace ID --dir DIR          one; ID is what p3do trace calls the packet, or a
@@ -29,13 +31,17 @@ func labTraceCommand(f *flags) *cobra.Command {
 		if picture != "" && len(args) == 0 {
 			return cli.Fail(cli.Input, "p3dod lab trace --dir "+f.dir, "--svg wants the ID of one way.")
 		}
-		ways, err := lab.Ways(c.Context(), f.dir)
+		ways, silent, err := lab.Ways(c.Context(), f.dir)
 		switch {
 		case errors.Is(err, lab.ErrNoLab):
 			return cli.Fail(cli.Input, "p3dod lab --dir DIR", "there is no lab in %s: only those show the way of a packet.", f.dir)
 		case err != nil:
 			return cli.Fail(cli.Network, "p3dod lab --dir ANOTHER-FOLDER", "the lab in %s does not answer: %v", f.dir, err)
-		case len(args) == 0:
+		}
+		if len(silent) > 0 {
+			fmt.Fprintf(c.ErrOrStderr(), "p3dod: warning: no answer of %s: what they did is missing.\n", strings.Join(silent, ", "))
+		}
+		if len(args) == 0 {
 			return printWays(c, f, ways)
 		}
 		way, err := lab.FindWay(ways, args[0])

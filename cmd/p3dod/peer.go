@@ -113,9 +113,9 @@ func peerDrop(c *cobra.Command, f *flags, text string) error {
 		return failure(err, "")
 	}
 	say := text + " is no peer any more\n"
-	if !dropped.Known.IsZero() {
+	if !dropped.Later.IsZero() {
 		say += fmt.Sprintf("it still knows the keys of your contexts, which were replaced too often today: p3dod rotate --key context, after %s\n",
-			dropped.Known.Local().Format(time.DateTime))
+			dropped.Later.Local().Format(time.DateTime))
 	}
 	return f.print(c, dropped, say)
 }

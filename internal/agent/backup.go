@@ -59,7 +59,7 @@ var (
 func fleeting(key string) bool {
 	for _, prefix := range []string{
 		keyFetched, keyNext, keyScanned, prefixCard, prefixPlace, prefixServer, prefixHeld, prefixOutbox, prefixSealed, prefixSURB, prefixAsking, prefixAsked, prefixRelay,
-		prefixSent, prefixInbox, prefixUnread, prefixRequest, prefixTaken, prefixGot, prefixDisowned,
+		prefixSent, prefixCopies, prefixInbox, prefixUnread, prefixRequest, prefixTaken, prefixGot, prefixDisowned,
 	} {
 		if strings.HasPrefix(key, prefix) {
 			return true

@@ -171,7 +171,7 @@ func (a *Agent) copiesAgain(now time.Time) (again bool, err error) {
 }
 
 func (r outgoing) due(now time.Time) bool {
-	o := mor.Outgoing{State: r.State, Created: r.Created, Next: r.Next, Attempts: r.Attempts}
+	o := mor.Outgoing{State: r.State, Created: r.Created, Next: r.Next, Wait: r.Wait, Attempts: r.Attempts}
 	return o.Due(now)
 }
 

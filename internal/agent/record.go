@@ -111,6 +111,7 @@ const (
 	prefixAsked   = "asked/"
 	prefixRelay   = "relay/"
 	prefixSent    = "sent/"
+	prefixCopies  = "copies/"
 	prefixInbox   = "inbox/"
 	prefixUnread  = "unread/"
 	prefixRequest = "request/"
@@ -260,7 +261,7 @@ type outgoing struct {
 	Copies   int             `json:"copies"`
 	Last     mor.Route       `json:"last"`
 	Waiting  []waiting       `json:"waiting"`
-	Made     []Copy          `json:"made,omitempty"`
+	Made     []made          `json:"made,omitempty"`
 }
 
 type kind string
@@ -312,7 +313,10 @@ func record(k kind, to pki.Name, o mor.Outgoing) outgoing {
 	r := outgoing{
 		Kind: k, To: to, Mailbox: o.To.Mailbox[:], Secret: o.To.Secret[:], Identity: o.To.Identity, Spools: o.To.Spools, Once: o.To.Once,
 		Hops: o.Hops, Via: o.Via, Reply: o.Reply[:], State: o.State, Created: o.Created, Next: o.Next, Wait: o.Wait,
-		Attempts: o.Attempts, Copies: o.Copies, Last: o.Last, Made: copiesOf(o),
+		Attempts: o.Attempts, Copies: o.Copies, Last: o.Last,
+	}
+	if k == kindText { // nobody asks for the ways of others
+		r.Made = madeOf(o)
 	}
 	for _, w := range o.Waiting {
 		r.Waiting = append(r.Waiting, waiting{w.ID[:], w.Keys, w.Relays, w.Late})

@@ -19,8 +19,6 @@ type Status struct {
 	Attempts int       `json:"attempts"` // copies made
 	Created  time.Time `json:"created"`
 	Changed  time.Time `json:"changed"` // when it came into this state
-
-	Copies []Copy `json:"copies,omitempty"` // the newest ones, and what is known of their ways
 }
 
 // Reached tells whether the message is at least as far as want, or at its end.
@@ -40,9 +38,11 @@ func rank(s mor.State) int {
 
 // written begins the history of a text.
 func (a *Agent) written(tx *vault.Tx, to pki.Name, text string, o mor.Outgoing) error {
+	if err := save(tx, prefixCopies+o.ID.String(), copiesOf(o)); err != nil {
+		return err
+	}
 	return save(tx, prefixSent+o.ID.String(), Status{
 		ID: o.ID.String(), State: o.State, To: to, Text: text, Route: o.Last, Attempts: 1, Created: o.Created, Changed: o.Created,
-		Copies: copiesOf(o),
 	})
 }
 
@@ -57,8 +57,8 @@ func (a *Agent) progress(tx *vault.Tx, o mor.Outgoing) error {
 		s.State, s.Changed = o.State, a.now()
 	}
 	s.Route, s.Attempts = o.Last, o.Copies
-	if len(o.Made) > 0 {
-		s.Copies = copiesOf(o)
+	if err := save(tx, prefixCopies+o.ID.String(), copiesOf(o)); err != nil {
+		return err
 	}
 	return save(tx, key, s)
 }

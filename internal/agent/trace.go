@@ -3,9 +3,11 @@ package agent
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/p3do/p3do/internal/message"
+	"github.com/p3do/p3do/internal/vault"
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/pki"
@@ -18,26 +20,37 @@ type Copy struct {
 	Back    []pki.Domain `json:"back"`             // relays of the receipt
 	Packet  string       `json:"packet"`           // the first eight bytes of the inner packet's hash, in hexadecimal
 	Receipt time.Time    `json:"receipt,omitzero"` // when it came; zero: it has not
-	SURB    string       `json:"surb"`             // over which it is to come, in hexadecimal
 }
 
-func copiesOf(o mor.Outgoing) (copies []Copy) {
+// made is a Copy of a text that is still on its way, with the reply block by which its receipt is told.
+type made struct {
+	Copy
+	SURB []byte `json:"surb"`
+}
+
+func madeOf(o mor.Outgoing) (all []made) {
 	for _, c := range o.Made {
-		copies = append(copies, Copy{
-			At: c.At, There: c.There, Back: c.Back, Packet: hex.EncodeToString(c.Inner[:8]), Receipt: c.Receipt, SURB: hex.EncodeToString(c.SURB[:]),
-		})
+		copied := Copy{At: c.At, There: c.There, Back: c.Back, Packet: hex.EncodeToString(c.Inner[:8]), Receipt: c.Receipt}
+		all = append(all, made{copied, c.SURB[:]})
+	}
+	return all
+}
+
+// copiesOf is what is kept of the ways when the text has arrived.
+func copiesOf(o mor.Outgoing) []Copy {
+	copies := []Copy{}
+	for _, m := range madeOf(o) {
+		copies = append(copies, m.Copy)
 	}
 	return copies
 }
 
 // copy is as mor has it, but for the half of the packet's name that is not kept.
-func (c Copy) copy() mor.Copy {
-	packet, _ := hex.DecodeString(c.Packet) // what is not hexadecimal names nothing
-	surb, _ := hex.DecodeString(c.SURB)
-	made := mor.Copy{At: c.At, There: c.There, Back: c.Back, Receipt: c.Receipt}
-	copy(made.Inner[:], packet)
-	made.SURB = onion.SURBID(pad16(surb))
-	return made
+func (m made) copy() mor.Copy {
+	c := mor.Copy{At: m.At, There: m.There, Back: m.Back, Receipt: m.Receipt, SURB: onion.SURBID(pad16(m.SURB))}
+	packet, _ := hex.DecodeString(m.Packet) // what is not hexadecimal names nothing
+	copy(c.Inner[:], packet)
+	return c
 }
 
 // A Server is somebody on the way of a text of ours, and what she can know of it.
@@ -69,6 +82,7 @@ type Layer struct {
 // A Trace is all that this folder knows of how a text of ours is protected, and of its way. Nobody was asked.
 type Trace struct {
 	Status
+	Copies  []Copy   `json:"copies"` // the newest ones, at most 16
 	Layers  []Layer  `json:"layers"`
 	Servers []Server `json:"servers"` // of the newest copy
 }
@@ -79,7 +93,13 @@ func (a *Agent) Trace(id mor.MessageID) (Trace, error) {
 	if err != nil {
 		return Trace{}, err
 	}
-	return Trace{Status: s, Layers: layersOf(s), Servers: serversOf(s.Route)}, nil
+	t := Trace{Status: s, Layers: layersOf(s), Servers: serversOf(s.Route)}
+	err = a.vault.View(func(tx *vault.Tx) error {
+		t.Copies, _, err = load[[]Copy](tx, prefixCopies+id.String())
+		t.Copies = slices.Clip(append([]Copy{}, t.Copies...)) // not null
+		return err
+	})
+	return t, err
 }
 
 // serversOf says what each server of a route can know.
@@ -88,11 +108,11 @@ func serversOf(route mor.Route) (servers []Server) {
 		s := Server{Domain: domain}
 		switch i {
 		case 0:
-			s.Role, s.Knows = RoleEntry, "your address on the network, and that you are here; with cover, not even when you send"
+			s.Role, s.Knows = RoleEntry, "your address on the network, that you are here, and when you hand in each packet; cover hides that from who watches the link, and not from it"
 			s.Not = "to whom, what, which relays but the first"
 		case len(route) - 1:
-			s.Role, s.Knows = RoleMailbox, "which mailbox, when, and by its owner's logins where she is"
-			s.Not = "from whom, what, which relays but the last"
+			s.Role, s.Knows = RoleMailbox, "which mailbox, when, the last relay and the first one of the way back, and by its owner's logins where she is"
+			s.Not = "from whom, what, the other relays"
 		case 1:
 			s.Role, s.Knows = RoleFirst, "that a packet for it began at some server, and which relay is next"
 			s.Not = "who sent it, whom it is for, what"
@@ -118,7 +138,7 @@ func layersOf(s Status) []Layer {
 		},
 		{
 			Scope: "variables", Opens: "the devices of " + s.To.String(),
-			How: "your name, your certificate, the time, what it answers and the right to write back are inside that seal; outside of it are an id for this message and a day",
+			How: "your name, your certificate, the time, what it answers and the right to write back are inside that seal; outside of it are an id for this message, a day, a reply block and, to a stranger, proof of work",
 		},
 		{
 			Scope: "packet", Opens: "of each layer the one server that it is for",
@@ -126,7 +146,7 @@ func layersOf(s Status) []Layer {
 		},
 		{
 			Scope: "circuit", Opens: "the two ends of each link",
-			How: fmt.Sprintf("TLS 1.3 with X25519MLKEM768 to %s and between servers, in records of one size, used or not", circuit),
+			How: fmt.Sprintf("TLS 1.3 with X25519MLKEM768 to %s and between servers, in records of one size: whether anything is said at all shows where there is no cover", circuit),
 		},
 	}
 }

@@ -90,7 +90,7 @@ func (l *lab) nodeConfig(domain pki.Domain, i int) node.Config {
 		c.Routing.ExtraHops = 0 // or packets of others' ways would be peeled, and counted, at a home
 	}
 	c.Lab = node.Lab{
-		Enabled: true, Loss: l.cfg.Loss, Delay: node.Duration(l.cfg.Delay), Seed: uint64(l.cfg.Seed)*MaxNodes + uint64(i),
+		Enabled: true, Trace: true, Loss: l.cfg.Loss, Delay: node.Duration(l.cfg.Delay), Seed: uint64(l.cfg.Seed)*MaxNodes + uint64(i),
 		ViewPace: node.Duration(viewPace), Watch: node.Duration(watchEvery),
 	}
 	return c

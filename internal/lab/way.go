@@ -80,12 +80,12 @@ func ReadMap(dir string) (m Map, err error) {
 }
 
 // Ways asks the nodes of the lab that runs in a folder, and puts together the ways of all packets that they
-// remember, the oldest first. Cover is left out: it leads nowhere. Nodes that have ended remember nothing; an
-// error only if none answers.
-func Ways(ctx context.Context, dir string) ([]Way, error) {
+// remember, the oldest first. Cover is left out: it leads nowhere. Nodes that do not answer, for they have ended, are
+// named: ways may be without what they did. An error only if none answers.
+func Ways(ctx context.Context, dir string) (ways []Way, silent []string, err error) {
 	m, err := ReadMap(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var seen []sight
 	var failed error
@@ -96,17 +96,17 @@ func Ways(ctx context.Context, dir string) ([]Way, error) {
 			events, err = control.Traced(ctx)
 		}
 		if err != nil {
-			failed = fmt.Errorf("lab: %s: %w", placed.Domain, err)
+			failed, silent = fmt.Errorf("lab: %s: %w", placed.Domain, err), append(silent, placed.Domain)
 			continue
 		}
 		for _, e := range events {
 			seen = append(seen, sight{placed.Domain, e})
 		}
 	}
-	if len(seen) == 0 && failed != nil {
-		return nil, failed
+	if len(silent) == len(m.Nodes) {
+		return nil, silent, failed
 	}
-	return assemble(seen), nil
+	return assemble(seen), silent, nil
 }
 
 // FindWay is the one way whose name, or that of a packet of it, begins with prefix.

@@ -54,7 +54,7 @@ c.test takes its last layer off, and puts it into a mailbox
 	if got := ways[0].Text(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
-	if got := ways[1].outcome(); got != "1 flood; nobody has taken a layer off the last" || ways[1].ID != "i7" {
+	if got := ways[1].outcome(); got != "1 flood; of nobody who took a layer off the last, and said something for it, is anything remembered" || ways[1].ID != "i7" {
 		t.Error(got, ways[1].ID)
 	}
 	if text := WaysText(ways); strings.Count(text, "\n") != 2 || WaysText(nil) == "" {

@@ -32,7 +32,7 @@ func (w Way) outcome() string {
 	case len(w.Floods) == 0:
 		return "nothing came of it"
 	default:
-		return fmt.Sprintf("%s; nobody has taken a layer off the last", floods)
+		return fmt.Sprintf("%s; of nobody who took a layer off the last, and said something for it, is anything remembered", floods)
 	}
 }
 

@@ -1,17 +1,7 @@
 package kernel
 
-import "time"
-
 // A Time is an instant of a world, in nanoseconds since its beginning. It is not negative.
 type Time int64
-
-// After returns the instant that is d later; the last one there is if that is beyond it.
-func (t Time) After(d time.Duration) Time {
-	if later := t + Time(d); later >= t || d < 0 {
-		return later
-	}
-	return Forever
-}
 
 // Forever is the last instant.
 const Forever = Time(1<<63 - 1)

@@ -18,8 +18,9 @@ const (
 // sorted when its turn comes. The sort keeps the order of what is equal, so that of one instant is the order of planning,
 // and need not be written down. What is planned for later waits in a [Heap] until the ring has come so far.
 type Wheel struct {
-	hand   int64   // the number of the bucket whose turn it is: nothing planned is before it but what is in due
+	hand   int64   // the number of the bucket whose turn it is
 	due    []Event // of it, in order
+	early  Heap    // what was planned for buckets before it: time may stand between two of them for long
 	taken  int     // of due
 	ring   [][]Event
 	held   []uint64 // a bit for each bucket of the ring that has something in it
@@ -41,7 +42,9 @@ func bucketOf(t Time) int64 { return int64(t) >> widthBits }
 func (w *Wheel) Push(e Event) {
 	w.count++
 	switch b := bucketOf(e.At); {
-	case b <= w.hand:
+	case b < w.hand:
+		w.early.Push(e)
+	case b == w.hand:
 		w.insert(e)
 	case b < w.hand+ringSize:
 		w.put(b, e)
@@ -77,6 +80,9 @@ func (w *Wheel) put(bucket int64, e Event) {
 
 // Next implements [Queue].
 func (w *Wheel) Next() (Time, bool) {
+	if at, ok := w.early.Next(); ok {
+		return at, true
+	}
 	if w.taken == len(w.due) && !w.turn() {
 		return 0, false
 	}
@@ -85,6 +91,10 @@ func (w *Wheel) Next() (Time, bool) {
 
 // Pop implements [Queue].
 func (w *Wheel) Pop() (Event, bool) {
+	if e, ok := w.early.Pop(); ok {
+		w.count--
+		return e, true
+	}
 	if w.taken == len(w.due) && !w.turn() {
 		return Event{}, false
 	}
@@ -99,12 +109,12 @@ func (w *Wheel) Len() int { return w.count }
 
 // turn goes on to the next bucket that holds something; false if none does.
 func (w *Wheel) turn() bool {
-	if cap(w.due) > 0 {
-		w.spare = append(w.spare, w.due[:0])
-	}
-	w.due, w.taken = nil, 0
+	w.due, w.taken = w.due[:0], 0
 	if i, ok := w.nextHeld(); ok {
 		w.hand += (i - w.hand) & ringMask
+		if cap(w.due) > 0 && len(w.spare) < ringSize {
+			w.spare = append(w.spare, w.due)
+		}
 		w.due, w.ring[i] = w.ring[i], nil
 		w.held[i/64] &^= 1 << (i % 64)
 		w.sort()
