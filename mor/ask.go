@@ -87,7 +87,7 @@ type Learnt struct {
 // Depths and ways are the answerer's word. A record whose Depth is 1 should be the answerer's own,
 // which the caller sees to.
 func (r *Router) Learn(now time.Time, heard ContextID, answer []Answered, authorities Authorities) (Learnt, error) {
-	l := r.listeners[heard]
+	l := r.listeners.find(heard)
 	if l == nil {
 		return Learnt{}, fmt.Errorf("%w: told on a context that is not listened to", ErrRecord)
 	}
@@ -114,7 +114,7 @@ func (r *Router) Learn(now time.Time, heard ContextID, answer []Answered, author
 		}
 	}
 	r.routes.untell(func(t teller) bool { return t.heard == heard }, func(record Record) bool { return told[record.place()] })
-	r.routes.untell(func(t teller) bool { return t.peer == l.owner && r.listeners[t.heard] == nil }, func(Record) bool { return false })
+	r.routes.untell(func(t teller) bool { return t.peer == l.owner && r.listeners.find(t.heard) == nil }, func(Record) bool { return false })
 	learnt.News = !maps.Equal(before, r.routes.distances())
 	return learnt, failed
 }
@@ -208,9 +208,11 @@ type ContextStatus struct {
 func (r *Router) Status() (own []ContextStatus, known int) {
 	for _, c := range r.routes.own {
 		s := ContextStatus{ID: c.ID, Members: len(r.members[c.ID]), Counters: c.counters}
-		for _, l := range r.listeners { // order-free: counts
+		for l := range r.listeners.all() {
 			if l.speak == c {
 				s.Listeners++
+				s.Counters.Heard += uint64(l.packets)
+				s.Counters.Duplicates += uint64(l.duplicates)
 			}
 		}
 		own = append(own, s)

@@ -13,8 +13,8 @@ import (
 
 // A hearing is when a listener heard its last packet, and from how far.
 type hearing struct {
-	at     time.Time
-	epochs int // of the packet, after ours
+	at     int64 // Unix nanoseconds; zero: there was none
+	epochs int32 // of the packet, after ours
 }
 
 // far reports whether the packet was refused for its epoch.
@@ -22,14 +22,7 @@ func (h hearing) far() bool { return h.epochs < -1 || h.epochs > 1 }
 
 // fresh reports whether h tells of now: for two epochs, also if our clock was set meanwhile.
 func (h hearing) fresh(now time.Time) bool {
-	return !h.at.IsZero() && now.Sub(h.at).Abs() < 2*onion.EpochLength
-}
-
-// dated returns the epoch of a packet that l heard, and notes how far it is from ours.
-func (l *listener) dated(now time.Time, p onion.Packet) (onion.Epoch, error) {
-	e := onion.EpochAt(now)
-	l.last = hearing{now, int(int16(p.WireEpoch() - e.Wire()))}
-	return e.Near(p.WireEpoch())
+	return h.at != 0 && time.Duration(now.UnixNano()-h.at).Abs() < 2*onion.EpochLength
 }
 
 // A ClockStatus compares our clock with those of the neighbours that were heard in the last two
@@ -48,13 +41,13 @@ func (s ClockStatus) Wrong() bool { return 2*s.Far > s.Neighbours }
 // Clock returns how our clock compares with those of the neighbours. A neighbour counts as far only if all of its
 // contexts that we listen to are.
 func (r *Router) Clock(now time.Time) ClockStatus {
-	nearest := make(map[pki.Domain]int)
-	for _, l := range r.listeners { // order-free: takes the least distance, of two equal ones the later
+	nearest := make(map[pki.Domain]int32)
+	for l := range r.listeners.all() { // takes the least distance, of two equal ones the later
 		if old, known := nearest[l.owner]; l.last.fresh(now) && (!known || nearer(l.last.epochs, old)) {
 			nearest[l.owner] = l.last.epochs
 		}
 	}
-	var far []int
+	var far []int32
 	for _, epochs := range nearest { // order-free: sorted below
 		if (hearing{epochs: epochs}).far() {
 			far = append(far, epochs)
@@ -63,12 +56,12 @@ func (r *Router) Clock(now time.Time) ClockStatus {
 	slices.Sort(far)
 	s := ClockStatus{Neighbours: len(nearest), Far: len(far)}
 	if len(far) > 0 {
-		s.Epochs = far[len(far)/2]
+		s.Epochs = int(far[len(far)/2])
 	}
 	return s
 }
 
 // nearer reports whether a is nearer to 0 than b, or as near and later.
-func nearer(a, b int) bool {
+func nearer(a, b int32) bool {
 	return max(a, -a) < max(b, -b) || max(a, -a) == max(b, -b) && a > b
 }

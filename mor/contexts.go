@@ -8,7 +8,7 @@ const MaxOwn = 16
 // AddContext has us speak on another context. It reports whether it did: not if the ID is that of one of ours or
 // of one that we listen to, or if there are [MaxOwn].
 func (r *Router) AddContext(c OwnContext) bool {
-	if r.context(c.ID) != nil || r.listeners[c.ID] != nil || len(r.routes.own) >= MaxOwn {
+	if r.context(c.ID) != nil || r.listeners.find(c.ID) != nil || len(r.routes.own) >= MaxOwn {
 		return false
 	}
 	r.routes.own = append(r.routes.own, &ownContext{OwnContext: c})
@@ -27,11 +27,7 @@ func (r *Router) DropContext(id ContextID) bool {
 	r.routes.matchers = nil
 	r.untell(func(t teller) bool { return t.cell == c })
 	delete(r.members, id)
-	for heard, l := range r.listeners { // order-free: each is judged by itself
-		if l.speak == c {
-			delete(r.listeners, heard)
-		}
-	}
+	r.listeners.remove(func(l *listener) bool { return l.speak == c })
 	r.peels = slices.DeleteFunc(r.peels, func(p peel) bool { return p.context == c })
 	r.speak = slices.DeleteFunc(r.speak, func(s speaking) bool { return s.on == c })
 	return true

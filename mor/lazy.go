@@ -102,7 +102,7 @@ func newFloods() floods {
 // heard. If it does not come by itself it is fetched, from whoever has announced it.
 func (r *Router) Announced(now time.Time, heard ContextID, id onion.ID) Output {
 	r.begin(now)
-	if l := r.listeners[heard]; l != nil && r.cfg.Lazy {
+	if l := r.listeners.find(heard); l != nil && r.cfg.Lazy {
 		l.speak.counters.Noticed++
 		if !r.seen.knows(id) && !r.expect(now, heard, id) {
 			l.speak.counters.Dropped[DropUnwaited]++
@@ -159,13 +159,14 @@ func (r *Router) chase(now time.Time) {
 
 // fetch asks the owner of heard for a body, and has what is said there come by itself from now on.
 func (r *Router) fetch(heard ContextID, id onion.ID) {
-	l := r.listeners[heard]
+	l := r.listeners.find(heard)
 	if l == nil {
 		return // it is gone
 	}
 	delete(r.floods.edges, edge{l.speak.ID, l.owner})
 	l.speak.counters.Asked++
-	r.output.Fetch = append(r.output.Fetch, Notice{To: l.owner, On: heard, ID: id})
+	out := r.out()
+	out.Fetch = append(out.Fetch, Notice{To: l.owner, On: heard, ID: id})
 }
 
 func (f *floods) forgetWait(w *wait) {
@@ -183,7 +184,8 @@ func (r *Router) Fetched(now time.Time, on ContextID, member pki.Domain, id onio
 		delete(r.floods.edges, edge{on, member})
 		if b := r.floods.bodies[id]; b != nil && slices.Contains(b.on, c) {
 			c.counters.Given++
-			r.output.Broadcast = append(r.output.Broadcast, Speech{On: on, Packet: b.packet, Again: true, To: []pki.Domain{member}})
+			out := r.out()
+			out.Broadcast = append(out.Broadcast, Speech{On: on, Packet: b.packet, Again: true, To: []pki.Domain{member}})
 		}
 	}
 	return r.end(now)
@@ -248,9 +250,12 @@ func (f *floods) age(now time.Time) {
 // times in a row, the link with this one is made lazy in both directions. A copy that was forwarded to us, or that we asked for, says nothing of
 // which way is the faster one.
 func (r *Router) echoed(l *listener, id onion.ID, forwarded bool) {
+	if !r.cfg.Lazy || forwarded {
+		return
+	}
 	b := r.floods.bodies[id]
 	switch {
-	case !r.cfg.Lazy || forwarded || b == nil || b.from == l.owner:
+	case b == nil || b.from == l.owner:
 		return
 	case b.loose:
 		b.loose, b.from = false, l.owner
@@ -261,7 +266,8 @@ func (r *Router) echoed(l *listener, id onion.ID, forwarded bool) {
 	h.late++
 	if h.late >= LateCopies {
 		h = habit{lazy: true}
-		r.output.Prune = append(r.output.Prune, Notice{To: l.owner, On: l.heard})
+		out := r.out()
+		out.Prune = append(out.Prune, Notice{To: l.owner, On: l.heard})
 	}
 	r.floods.edges[e] = h
 }
@@ -274,7 +280,8 @@ func (r *Router) spread(s speaking) (to []pki.Domain) {
 		case member == b.from:
 		case r.floods.edges[edge{s.on.ID, member}].lazy:
 			s.on.counters.Announced++
-			r.output.Announce = append(r.output.Announce, Notice{To: member, On: s.on.ID, ID: s.packet.ID(), Again: s.again})
+			out := r.out()
+			out.Announce = append(out.Announce, Notice{To: member, On: s.on.ID, ID: s.packet.ID(), Again: s.again})
 		default:
 			to = append(to, member)
 		}

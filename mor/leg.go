@@ -43,7 +43,7 @@ func (r *Router) opened(now time.Time, p peel) (Drop, bool) {
 		return reason, false
 	}
 	p.context.counters.Peeled++
-	if l := r.listeners[p.from]; l != nil && l.speak != p.context {
+	if l := r.listeners.find(p.from); l != nil && l.speak != p.context {
 		p.context.counters.Crossed++
 	}
 	switch layer.Command {
@@ -115,9 +115,11 @@ func (r *Router) peelInner(now time.Time, p parcel, key *ServerKey) (Drop, bool)
 	case onion.Forward:
 		return r.pass(now, parcel{p.on, p.from, layer.Next, fullBudget, layer.Delay, layer.Inner})
 	case onion.Deliver:
-		r.output.Deliver = append(r.output.Deliver, Delivery{Mailbox: layer.Mailbox, Payload: layer.Payload, From: p.from})
+		out := r.out()
+		out.Deliver = append(out.Deliver, Delivery{Mailbox: layer.Mailbox, Payload: layer.Payload, From: p.from})
 	case onion.Reply:
-		r.output.Deliver = append(r.output.Deliver, Delivery{Mailbox: layer.Mailbox, Reply: true, SURB: layer.SURB, Payload: layer.Body, From: p.from})
+		out := r.out()
+		out.Deliver = append(out.Deliver, Delivery{Mailbox: layer.Mailbox, Reply: true, SURB: layer.SURB, Payload: layer.Body, From: p.from})
 	}
 	if layer.Command != onion.Forward {
 		r.inHand.Change = Delivered
@@ -222,7 +224,8 @@ func (r *Router) once(kind MarkKind, id [16]byte, until time.Time, from ContextI
 	case full:
 		return DropMarksFull, false
 	}
-	r.output.Remember = append(r.output.Remember, Mark{id, kind, until})
+	out := r.out()
+	out.Remember = append(out.Remember, Mark{id, kind, until})
 	return 0, true
 }
 

@@ -11,7 +11,7 @@ import (
 // for nothing: if they waited for Remember, everybody could tell by the delay who had peeled
 // something. What is of our own making is said only when everything is durable that this
 // Output and those before it wanted remembered. The slices are the Router's until the next
-// call.
+// call, but for Speech.To, which nobody may change and which does not change.
 type Output struct {
 	Remember  []Mark     // make durable before anything of our own making
 	Broadcast []Speech   // say on one of our contexts
@@ -22,6 +22,18 @@ type Output struct {
 	Deliver   []Delivery // for the mailboxes of this server
 	Trail     []Trace    // what became of which packet; only with Config.Trace
 	Wake      time.Time  // call Tick no later than this; zero: no timer is wanted
+}
+
+// empty keeps the room of the slices only.
+func (o *Output) empty() {
+	clear(o.Broadcast)
+	clear(o.Forward)
+	clear(o.Deliver)
+	*o = Output{
+		Remember: o.Remember[:0], Broadcast: o.Broadcast[:0],
+		Announce: o.Announce[:0], Fetch: o.Fetch[:0], Prune: o.Prune[:0],
+		Forward: o.Forward[:0], Deliver: o.Deliver[:0], Trail: o.Trail[:0],
+	}
 }
 
 // A Mark is something done once that must not be done again after a restart.

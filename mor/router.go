@@ -12,25 +12,28 @@ import (
 // A Router decides what one server does with packets. It is not safe for concurrent use:
 // one goroutine of the node owns it.
 type Router struct {
-	cfg    Config
-	seen   *seenSet
-	marks  *markSet
-	routes routes
-	floods floods
+	// All that a packet needs that was seen before, which most were.
+	swept     onion.Epoch
+	filled    bool // there is something in output
+	plain     bool // neither Config.Lazy nor Config.Cover: nothing belongs to them
+	grid      time.Duration
+	awake     time.Time  // the grid runs until then
+	peels     []peel     // recognised as ours, to be peeled at the next grid instant
+	speak     []speaking // to be spoken when due, in order of due
+	listeners listeners
+	seen      seenSet
 
-	listeners map[ContextID]*listener
-	members   map[ContextID][]pki.Domain // of our own contexts
-	lost      []loss                     // neighbours without a link
+	cfg     Config
+	floods  floods
+	marks   *markSet
+	routes  routes
+	members map[ContextID][]pki.Domain // of our own contexts; a list is never changed, but replaced
+	lost    []loss                     // neighbours without a link
 
 	covered time.Time // when the next cover packet is due; zero: not drawn yet
-
-	peels  []peel     // recognised as ours, to be peeled at the next grid instant
-	speak  []speaking // to be spoken when due, in order of due
-	awake  time.Time  // the grid runs until then
-	order  uint64     // breaks ties of speak
-	swept  onion.Epoch
-	output Output
-	inHand Trace // of the packet that is being opened or handed in; only with Config.Trace
+	order   uint64    // breaks ties of speak
+	output  Output
+	inHand  Trace // of the packet that is being opened or handed in; only with Config.Trace
 }
 
 // ownContext is an OwnContext at work.
@@ -43,14 +46,6 @@ type ownContext struct {
 
 func (c *ownContext) hintAt(e onion.Epoch) (onion.Hint, bool) {
 	return Record{Hint: c.Hint, Epoch: c.Epoch}.HintAt(e)
-}
-
-// A listener is a bot: what it hears on one context is rebroadcast on another.
-type listener struct {
-	heard ContextID
-	owner pki.Domain
-	speak *ownContext
-	last  hearing
 }
 
 // peel is a packet whose outer layer waits to be removed with a key of ours.
@@ -84,35 +79,15 @@ func NewRouter(cfg Config) (*Router, error) {
 		return nil, err
 	}
 	r := &Router{
+		plain: !cfg.Lazy && cfg.Cover == 0, grid: cfg.Grid,
 		cfg: cfg, seen: seen, marks: newMarkSet(cfg.MarkShare, cfg.Marks), floods: newFloods(),
-		listeners: make(map[ContextID]*listener),
-		members:   make(map[ContextID][]pki.Domain),
+		members: make(map[ContextID][]pki.Domain),
 	}
 	for _, c := range cfg.Contexts {
 		r.routes.own = append(r.routes.own, &ownContext{OwnContext: c})
 	}
 	return r, nil
 }
-
-// Listen makes a listener: what owner says on its context heard is rebroadcast on our
-// context speak. It reports whether it did: not if speak is none of ours, if heard is our
-// own or already another owner's, or if there are MaxListeners.
-func (r *Router) Listen(owner pki.Domain, heard, speak ContextID) bool {
-	c, old := r.context(speak), r.listeners[heard]
-	switch {
-	case c == nil || r.context(heard) != nil:
-		return false
-	case old == nil && len(r.listeners) >= MaxListeners:
-		return false
-	case old != nil && old.owner != owner:
-		return false
-	}
-	r.listeners[heard] = &listener{heard: heard, owner: owner, speak: c}
-	return true
-}
-
-// Unlisten ends a listener.
-func (r *Router) Unlisten(heard ContextID) { delete(r.listeners, heard) }
 
 // Admit makes domain a member of our context on: it hears what we say there and may Ask.
 // It reports whether on is ours and has room.
@@ -125,13 +100,13 @@ func (r *Router) Admit(on ContextID, domain pki.Domain) bool {
 	case len(r.members[on]) >= MaxMembers:
 		return false
 	}
-	r.members[on] = append(r.members[on], domain)
+	r.members[on] = append(slices.Clip(r.members[on]), domain)
 	return true
 }
 
 // Dismiss ends a membership that [Router.Admit] began.
 func (r *Router) Dismiss(on ContextID, domain pki.Domain) {
-	r.members[on] = slices.DeleteFunc(r.members[on], func(d pki.Domain) bool { return d == domain })
+	r.members[on] = slices.DeleteFunc(slices.Clone(r.members[on]), func(d pki.Domain) bool { return d == domain })
 	delete(r.floods.edges, edge{on, domain})
 }
 
@@ -151,23 +126,21 @@ func (r *Router) Handed(now time.Time, on ContextID, p onion.Packet) Output {
 
 func (r *Router) hear(now time.Time, on ContextID, p onion.Packet, forwarded bool) Output {
 	r.begin(now)
-	l := r.listeners[on]
+	l := r.listeners.find(on)
 	if l == nil {
 		return r.end(now) // not a member: it cannot have been said to us
 	}
-	count := &l.speak.counters
-	count.Heard++
-	epoch, err := l.dated(now, p)
+	epoch, err := l.hears(p, r.swept, now.UnixNano())
 	if err != nil {
-		count.Dropped[DropEpoch]++
+		l.speak.counters.Dropped[DropEpoch]++
 		return r.end(now)
 	}
 	switch r.seen.add(epoch, on, p.ID()) {
 	case repeated:
-		count.Duplicates++
+		l.duplicates++
 		r.echoed(l, p.ID(), forwarded)
 	case full:
-		count.Dropped[DropSeenFull]++
+		l.speak.counters.Dropped[DropSeenFull]++
 	case novel:
 		r.arrived(now, l, p.ID(), forwarded)
 		due := now.Add(r.draw(r.cfg.Delay))
@@ -275,36 +248,63 @@ func (r *Router) sweep(now time.Time) {
 
 // begin empties the output, and tidies up when the epoch has turned.
 func (r *Router) begin(now time.Time) {
-	clear(r.output.Broadcast)
-	clear(r.output.Forward)
-	clear(r.output.Deliver)
-	r.output = Output{
-		Remember: r.output.Remember[:0], Broadcast: r.output.Broadcast[:0],
-		Announce: r.output.Announce[:0], Fetch: r.output.Fetch[:0], Prune: r.output.Prune[:0],
-		Forward: r.output.Forward[:0], Deliver: r.output.Deliver[:0], Trail: r.output.Trail[:0],
+	if r.filled {
+		r.output.empty()
+		r.filled = false
 	}
-	r.floods.age(now)
+	if !r.plain {
+		r.floods.age(now)
+	}
 	r.sweep(now)
+}
+
+// out is the output, for something to be put into it.
+func (r *Router) out() *Output {
+	r.filled = true
+	return &r.output
 }
 
 // end says what is due, fetches what did not come, and says when to wake: at the next instant of the
 // grid as long as anything was heard or handed in lately, whatever it was. So when a server wakes tells
 // nothing of what it owns.
 func (r *Router) end(now time.Time) Output {
-	r.cover(now)
+	if !r.plain {
+		r.cover(now)
+	}
+	if len(r.speak) > 0 {
+		r.sayDue(now)
+	}
+	if !r.plain {
+		r.chase(now)
+	}
+	if !r.filled {
+		return Output{Wake: r.wake(now)}
+	}
+	r.output.Wake = r.wake(now)
+	return r.output
+}
+
+// wake is when the next Tick is due; zero: no timer is wanted.
+func (r *Router) wake(now time.Time) time.Time {
+	switch {
+	case now.Before(r.awake) || len(r.peels) > 0:
+		return r.next(now)
+	case r.plain:
+		return time.Time{}
+	case len(r.floods.waits) > 0:
+		return r.next(now)
+	}
+	return r.covered // zero if there is no cover
+}
+
+// sayDue says what has waited long enough.
+func (r *Router) sayDue(now time.Time) {
 	due := 0
 	for due < len(r.speak) && !r.speak[due].due.After(now) {
 		r.say(r.speak[due])
 		due++
 	}
 	r.speak = slices.Delete(r.speak, 0, due)
-	r.chase(now)
-	if now.Before(r.awake) || len(r.peels)+len(r.floods.waits) > 0 {
-		r.output.Wake = r.next(now)
-	} else if r.cfg.Cover > 0 {
-		r.output.Wake = r.covered
-	}
-	return r.output
 }
 
 // say puts s into the output.
@@ -315,10 +315,12 @@ func (r *Router) say(s speaking) {
 	} else {
 		count.Spoken++
 	}
-	r.output.Broadcast = append(r.output.Broadcast, Speech{s.on.ID, s.packet, s.again, r.whom(s)})
+	speech := Speech{s.on.ID, s.packet, s.again, r.whom(s)} // which may put news into the output
+	out := r.out()
+	out.Broadcast = append(out.Broadcast, speech)
 	if s.owner != (pki.Domain{}) {
 		count.Forwarded++
-		r.output.Forward = append(r.output.Forward, Forward{s.owner, s.on.ID, s.packet, s.again})
+		out.Forward = append(out.Forward, Forward{s.owner, s.on.ID, s.packet, s.again})
 	}
 }
 
@@ -327,7 +329,7 @@ func (r *Router) whom(s speaking) []pki.Domain {
 	if r.cfg.Lazy {
 		return r.spread(s)
 	}
-	return slices.Clone(r.members[s.on.ID])
+	return r.members[s.on.ID]
 }
 
 // enqueue keeps speak in order of due, first come first said.
@@ -349,7 +351,7 @@ func (r *Router) enqueue(s speaking) {
 
 // next is the first instant of the grid after now.
 func (r *Router) next(now time.Time) time.Time {
-	return now.Truncate(r.cfg.Grid).Add(r.cfg.Grid)
+	return now.Truncate(r.grid).Add(r.grid)
 }
 
 func (r *Router) context(id ContextID) *ownContext {

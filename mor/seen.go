@@ -1,11 +1,10 @@
 package mor
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math/bits"
 
 	"github.com/p3do/p3do/mor/onion"
 )
@@ -14,16 +13,22 @@ import (
 // keyed fingerprints (a wrong "seen" about once in 10^12 packets), and keyed anew in
 // each Router, so that no two nodes err on the same packet. A generation is dropped
 // whole when its epoch is no longer accepted.
+//
+// Each packet comes once over every link, so nearly all questions are for what is there
+// already: what they need lies together, and is small.
 type seenSet struct {
-	block       cipher.Block
+	key         sipKey
 	share       int // packets that one heard context may add to one epoch
-	generations []generation
-	in, out     [aes.BlockSize]byte // scratch of fingerprint
+	count       int // of generations
+	generations [maxGenerations]generation
 }
 
+// maxGenerations is how many epochs are remembered: the three that are accepted, and one to turn in.
+const maxGenerations = 4
+
 type generation struct {
-	epoch onion.Epoch
 	table fingerprints
+	epoch onion.Epoch
 	heard map[ContextID]int
 }
 
@@ -36,16 +41,12 @@ const (
 	full
 )
 
-func newSeenSet(rand io.Reader, share int) (*seenSet, error) {
-	key := make([]byte, 16)
-	if _, err := io.ReadFull(rand, key); err != nil {
-		return nil, fmt.Errorf("mor: reading the seen key: %w", err)
+func newSeenSet(rand io.Reader, share int) (s seenSet, err error) {
+	var key [16]byte
+	if _, err := io.ReadFull(rand, key[:]); err != nil {
+		return s, fmt.Errorf("mor: reading the seen key: %w", err)
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("mor: making the seen key: %w", err)
-	}
-	return &seenSet{block: block, share: share}, nil
+	return seenSet{key: sipKey{binary.LittleEndian.Uint64(key[:8]), binary.LittleEndian.Uint64(key[8:])}, share: share}, nil
 }
 
 // add puts id into the generation of e on the account of the context it was heard on.
@@ -67,7 +68,7 @@ func (s *seenSet) add(e onion.Epoch, on ContextID, id onion.ID) verdict {
 // knows reports whether id was seen, in whichever epoch.
 func (s *seenSet) knows(id onion.ID) bool {
 	fp := s.fingerprint(id)
-	for i := range s.generations {
+	for i := range s.generations[:s.count] {
 		if s.generations[i].table.has(fp) {
 			return true
 		}
@@ -75,38 +76,89 @@ func (s *seenSet) knows(id onion.ID) bool {
 	return false
 }
 
+// generation is that of an epoch. If there is none it is begun, in place of the one that is farthest away if need be.
 func (s *seenSet) generation(e onion.Epoch) *generation {
-	for i := range s.generations {
+	for i := range s.generations[:s.count] {
 		if s.generations[i].epoch == e {
 			return &s.generations[i]
 		}
 	}
-	s.generations = append(s.generations, generation{epoch: e, heard: make(map[ContextID]int)})
-	return &s.generations[len(s.generations)-1]
+	fresh := generation{epoch: e, heard: make(map[ContextID]int)}
+	if s.count < maxGenerations {
+		s.generations[s.count] = fresh
+		s.count++
+		return &s.generations[s.count-1]
+	}
+	farthest := &s.generations[0]
+	for i := range s.generations {
+		if g := &s.generations[i]; apart(g.epoch, e) > apart(farthest.epoch, e) {
+			farthest = g
+		}
+	}
+	*farthest = fresh
+	return farthest
 }
+
+func apart(a, b onion.Epoch) onion.Epoch { return max(a, b) - min(a, b) }
 
 // forget drops the generations before e.
 func (s *seenSet) forget(e onion.Epoch) {
-	kept := s.generations[:0]
-	for _, g := range s.generations {
+	kept := 0
+	for _, g := range s.generations[:s.count] {
 		if g.epoch >= e {
-			kept = append(kept, g)
+			s.generations[kept] = g
+			kept++
 		}
 	}
-	clear(s.generations[len(kept):])
-	s.generations = kept
+	clear(s.generations[kept:])
+	s.count = kept
 }
 
-// fingerprint is a two-block CBC-MAC over the first half of the core and the tag:
-// fixed length, so a pseudo-random function of both. Never zero.
+// fingerprint is a pseudo-random function of the first half of the core and of the tag. Never zero.
 func (s *seenSet) fingerprint(id onion.ID) uint64 {
-	copy(s.in[:], id.Core[:aes.BlockSize])
-	s.block.Encrypt(s.out[:], s.in[:])
-	for i, b := range id.Tag {
-		s.in[i] = s.out[i] ^ b
+	return s.key.hash(
+		binary.LittleEndian.Uint64(id.Core[:8]), binary.LittleEndian.Uint64(id.Core[8:16]),
+		binary.LittleEndian.Uint64(id.Tag[:8]), binary.LittleEndian.Uint64(id.Tag[8:]),
+	) | 1<<63
+}
+
+// A sipKey keys SipHash-2-4 (J.-P. Aumasson, D. J. Bernstein: SipHash: a fast short-input PRF, INDOCRYPT 2012).
+type sipKey [2]uint64
+
+// hash is SipHash-2-4 of 32 bytes, as four words in little-endian order.
+func (k sipKey) hash(words ...uint64) uint64 {
+	s := sipState{k[0] ^ 0x736f6d6570736575, k[1] ^ 0x646f72616e646f6d, k[0] ^ 0x6c7967656e657261, k[1] ^ 0x7465646279746573}
+	for _, w := range words {
+		s = s.absorb(w)
 	}
-	s.block.Encrypt(s.out[:], s.in[:])
-	return binary.LittleEndian.Uint64(s.out[:]) | 1<<63
+	s = s.absorb(uint64(len(words)) * 8 << 56) // a last word of what is left over, here nothing, and the length
+	s.v2 ^= 0xff
+	s = s.round().round().round().round()
+	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3
+}
+
+type sipState struct{ v0, v1, v2, v3 uint64 }
+
+func (s sipState) absorb(word uint64) sipState {
+	s.v3 ^= word
+	s = s.round().round()
+	s.v0 ^= word
+	return s
+}
+
+// round is SipRound (section 2.4 there).
+func (s sipState) round() sipState {
+	s.v0 += s.v1
+	s.v2 += s.v3
+	s.v1 = bits.RotateLeft64(s.v1, 13) ^ s.v0
+	s.v3 = bits.RotateLeft64(s.v3, 16) ^ s.v2
+	s.v0 = bits.RotateLeft64(s.v0, 32)
+	s.v2 += s.v1
+	s.v0 += s.v3
+	s.v1 = bits.RotateLeft64(s.v1, 17) ^ s.v2
+	s.v3 = bits.RotateLeft64(s.v3, 21) ^ s.v0
+	s.v2 = bits.RotateLeft64(s.v2, 32)
+	return s
 }
 
 // fingerprints is a growing open-addressing table; zero marks a free place.
@@ -115,7 +167,7 @@ type fingerprints struct {
 	used   int
 }
 
-const smallestTable = 1 << 8
+const smallestTable = 1 << 6
 
 func (t *fingerprints) has(fp uint64) bool {
 	return len(t.places) > 0 && t.places[t.find(fp)] == fp

@@ -54,7 +54,7 @@ func TestSeenForgetsByEpoch(t *testing.T) {
 		s.add(e, ContextID{}, id(1))
 	}
 	s.forget(3)
-	if len(s.generations) != 2 || s.add(3, ContextID{}, id(1)) != repeated || s.add(2, ContextID{}, id(1)) != novel {
+	if s.count != 2 || s.add(3, ContextID{}, id(1)) != repeated || s.add(2, ContextID{}, id(1)) != novel {
 		t.Error("forgot the wrong epochs")
 	}
 }
@@ -108,4 +108,23 @@ func BenchmarkSeen(b *testing.B) {
 			s.add(1, ContextID{}, key)
 		}
 	})
+}
+
+// The last vector of appendix A of the paper, and of its reference code, is of 15 bytes; these are of 32 bytes under the same key,
+// from the reference code's list.
+func TestSipHash(t *testing.T) {
+	var key, in [32]byte
+	for i := range key {
+		key[i], in[i] = byte(i), byte(i)
+	}
+	k := sipKey{binary.LittleEndian.Uint64(key[:8]), binary.LittleEndian.Uint64(key[8:16])}
+	for words, want := range map[int]uint64{0: 0x726fdb47dd0e0e31, 1: 0x93f5f5799a932462, 4: 0x7127512f72f27cce} {
+		var message []uint64
+		for i := range words {
+			message = append(message, binary.LittleEndian.Uint64(in[8*i:]))
+		}
+		if got := k.hash(message...); got != want {
+			t.Errorf("%d words: %x, want %x", words, got, want)
+		}
+	}
 }

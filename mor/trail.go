@@ -41,5 +41,6 @@ func (r *Router) trace(packet onion.ID) {
 	}
 	t := r.inHand
 	t.Packet = packet
-	r.output.Trail = append(r.output.Trail, t)
+	out := r.out()
+	out.Trail = append(out.Trail, t)
 }
