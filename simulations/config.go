@@ -28,9 +28,11 @@ type Config struct {
 	Cells int
 	Start time.Time // virtual; default Beginning
 
-	Latency time.Duration // of every link, one way; default 10 ms
-	Jitter  time.Duration // at most this is added, uniformly
-	Loss    float64       // of packets on links between nodes: 0 to 1
+	Latency time.Duration // of every link, one way, and between users and their homes; default 10 ms
+	// Distance, if not nil, is the latency of the link from one node to another instead.
+	Distance func(from, to int) time.Duration
+	Jitter   time.Duration // at most this is added, uniformly
+	Loss     float64       // of packets on links between nodes: 0 to 1
 
 	ExtraHops int           // of every router, as in mor.Config
 	Delay     time.Duration // of every router, as in mor.Config
@@ -152,6 +154,13 @@ func (w *World) Diameter() int {
 		}
 	}
 	return diameter
+}
+
+func (c Config) distance(from, to int) time.Duration {
+	if c.Distance == nil {
+		return c.Latency
+	}
+	return max(c.Distance(from, to), 0)
 }
 
 func (c Config) seenShare(node int) int {

@@ -8,6 +8,7 @@ import (
 	"github.com/p3do/p3do/mor"
 	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/pki"
+	"github.com/p3do/p3do/simulations/kernel"
 )
 
 // A Node is a server of a World: a production router, mailboxes, and what a disk would
@@ -31,14 +32,16 @@ type Node struct {
 	marks []mor.Mark // durable, as are the keys and the spool
 	spool []stored
 	down  bool
-	wake  time.Time // when the next Tick is planned for; zero: none
+	wake  kernel.Time // when the next Tick is planned for; 0: none
 }
 
 // A neighbour is a node at the other end of a link.
 type neighbour struct {
 	*Node
+	domain pki.Domain
 	spoken mor.ContextID // ours, that it hears
 	heard  mor.ContextID // its own, that we hear
+	link   uint32        // the number of the way to it
 }
 
 // stored is a letter that waits for its reader.
@@ -48,7 +51,7 @@ type stored struct {
 }
 
 func newNode(w *World, index int) (*Node, error) {
-	n := &Node{world: w, index: index, random: stream(w.cfg.Seed, "node", index), skew: w.cfg.skew(index), behave: Honest}
+	n := &Node{world: w, index: index, random: stream(w.cfg.Seed, "node", index), skew: w.cfg.skew(index)}
 	n.later = stream(w.cfg.Seed, "server key", index)
 	domain, err := domainOf(index)
 	if err != nil {
@@ -100,7 +103,7 @@ func (n *Node) Context() mor.ContextID { return n.contexts[0] }
 // Marks returns what the node has remembered.
 func (n *Node) Marks() []mor.Mark { return n.marks }
 
-// Behave has the node treat what it says from now on in another way.
+// Behave has the node treat what it says from now on in another way; nil is [Honest].
 func (n *Node) Behave(b Behaviour) { n.behave = b }
 
 // Stop takes the node down. It hears and says nothing, and loses what is not durable. Its
@@ -120,7 +123,7 @@ func (n *Node) Restart() error {
 	if err := n.boot(n.Router.Contexts()); err != nil {
 		return err
 	}
-	n.down, n.wake = false, time.Time{}
+	n.down, n.wake = false, 0
 	for _, to := range n.neighbours {
 		n.Router.Admit(to.spoken, to.Domain())
 		n.Router.Listen(to.Domain(), to.heard, to.spoken)
@@ -142,7 +145,8 @@ func (n *Node) hear(from *Node, on mor.ContextID, p onion.Packet, forwarded bool
 		n.watcher.Heard(on, from.Domain(), p, forwarded)
 	}
 	id := p.ID()
-	n.world.note('h', n.index, append(id.Core[:], id.Tag[:]...))
+	n.world.note('h', n.index, id.Core[:])
+	n.world.record = append(n.world.record, id.Tag[:]...)
 	take := n.Router.Hear
 	if forwarded {
 		take = n.Router.Handed
@@ -150,10 +154,24 @@ func (n *Node) hear(from *Node, on mor.ContextID, p onion.Packet, forwarded bool
 	n.carryOut(take(n.now(), on, p))
 }
 
+// due is the instant for which a Tick was planned, unless another has been planned since.
+func (n *Node) due(at kernel.Time) {
+	if n.wake == at {
+		n.tick()
+	}
+}
+
 func (n *Node) tick() {
-	n.wake = time.Time{}
+	n.wake = 0
 	if !n.down {
 		n.carryOut(n.Router.Tick(n.now()))
+	}
+}
+
+// notice has the router take a notice.
+func (n *Node) notice(take func(*mor.Router) mor.Output) {
+	if !n.down {
+		n.carryOut(take(n.Router))
 	}
 }
 
@@ -162,18 +180,21 @@ func (n *Node) carryOut(out mor.Output) {
 	n.marks = append(n.marks, out.Remember...)
 	n.made(out.Broadcast)
 	for _, s := range out.Broadcast {
-		for _, to := range n.neighbours {
-			if to.spoken == s.On && slices.Contains(s.To, to.Domain()) {
-				n.say(to.Node, s.On, s.Packet, false)
-			}
-		}
+		n.broadcast(s)
 	}
-	n.tell(out)
+	for _, a := range out.Announce {
+		n.tell(announced, a)
+	}
+	for _, f := range out.Fetch {
+		n.tell(wanted, f)
+	}
+	for _, p := range out.Prune {
+		n.tell(pruned, p)
+	}
 	for _, f := range out.Forward {
-		i := slices.IndexFunc(n.neighbours, func(to neighbour) bool { return to.Domain() == f.To && to.spoken == f.On })
-		if i >= 0 {
+		if i := n.neighbour(0, f.To, func(to *neighbour) bool { return to.spoken == f.On }); i >= 0 {
 			n.world.counts.Forwarded++
-			n.say(n.neighbours[i].Node, f.On, f.Packet, true)
+			n.say(&n.neighbours[i], forwarded, f.Packet)
 		}
 	}
 	n.plan(out.Wake)
@@ -182,60 +203,85 @@ func (n *Node) carryOut(out mor.Output) {
 	}
 }
 
-// say puts a packet on a link; forwarded says that it is for its owner.
-func (n *Node) say(to *Node, on mor.ContextID, p onion.Packet, forwarded bool) {
-	for _, q := range n.behave(n, to, p) {
-		n.world.counts.Said++
-		n.world.carry(func() { to.hear(n, on, q, forwarded) })
+// broadcast says a packet to those members who are sent it. They come in the order in which they were admitted, as neighbours
+// do: each is looked for where the last was found.
+func (n *Node) broadcast(s mor.Speech) {
+	i := 0
+	for _, member := range s.To {
+		if at := n.neighbour(i, member, func(to *neighbour) bool { return to.spoken == s.On }); at >= 0 {
+			n.say(&n.neighbours[at], said, s.Packet)
+			i = at + 1
+		}
 	}
 }
 
-// tell puts notices on links.
-func (n *Node) tell(out mor.Output) {
-	for _, a := range out.Announce {
-		n.notify(a, func(to *Node) mor.Output {
-			if to.watcher != nil {
-				to.watcher.Noticed(a.On, n.Domain(), a.ID)
-			}
-			return to.Router.Announced(to.now(), a.On, a.ID)
-		})
+// neighbour finds a domain among the neighbours for which is is true, beginning at one of them; -1 if it is none.
+func (n *Node) neighbour(from int, domain pki.Domain, is func(*neighbour) bool) int {
+	for i := range n.neighbours {
+		at := from + i
+		if at >= len(n.neighbours) {
+			at -= len(n.neighbours)
+		}
+		if to := &n.neighbours[at]; to.domain == domain && is(to) {
+			return at
+		}
 	}
-	for _, f := range out.Fetch {
-		n.notify(f, func(to *Node) mor.Output { return to.Router.Fetched(to.now(), f.On, n.Domain(), f.ID) })
+	return -1
+}
+
+// say puts a packet on a link, or what the node's behaviour makes of it.
+func (n *Node) say(to *neighbour, k kind, p onion.Packet) {
+	if n.behave == nil {
+		n.load(to, k, p)
+		return
 	}
-	for _, p := range out.Prune {
-		n.notify(p, func(to *Node) mor.Output { return to.Router.Pruned(to.now(), p.On, n.Domain()) })
+	for _, q := range n.behave(n, to.Node, p) {
+		n.load(to, k, q)
 	}
 }
 
-// notify brings one notice to its neighbour.
-func (n *Node) notify(notice mor.Notice, take func(*Node) mor.Output) {
-	i := slices.IndexFunc(n.neighbours, func(to neighbour) bool {
-		return to.Domain() == notice.To && (to.spoken == notice.On || to.heard == notice.On)
-	})
+func (n *Node) load(to *neighbour, k kind, p onion.Packet) {
+	w := n.world
+	w.counts.Said++
+	number := w.depot.number(p.ID())
+	w.depot.cargoes[number].packet = p
+	w.depot.load(number, 1)
+	if !w.carry(to.link, what(k, number)) {
+		w.depot.load(number, -1)
+	}
+}
+
+// tell puts a notice on the link to its neighbour.
+func (n *Node) tell(k kind, notice mor.Notice) {
+	i := n.neighbour(0, notice.To, func(to *neighbour) bool { return to.spoken == notice.On || to.heard == notice.On })
 	if i < 0 {
 		return
 	}
-	to := n.neighbours[i].Node
-	n.world.counts.Notices++
-	n.world.carry(func() {
-		if !to.down {
-			to.carryOut(take(to))
-		}
-	})
+	w, link := n.world, n.neighbours[i].link
+	w.counts.Notices++
+	if k == pruned {
+		w.carry(link, what(k, 0))
+		return
+	}
+	number := w.depot.number(notice.ID)
+	w.depot.load(number, 1)
+	if !w.carry(link, what(k, number)) {
+		w.depot.load(number, -1)
+	}
 }
 
 // plan has the router ticked at wake, if nothing is planned sooner.
 func (n *Node) plan(wake time.Time) {
-	if wake.IsZero() || !n.wake.IsZero() && !wake.Before(n.wake) {
+	if wake.IsZero() {
 		return
 	}
-	n.wake = wake
-	n.world.at(wake.Add(-n.skew), func() {
-		if n.wake.Equal(wake) {
-			n.tick()
-		}
-	})
+	w := n.world
+	at := max(w.since(wake.Add(-n.skew)), w.since(w.now), 1)
+	if n.wake != 0 && at >= n.wake {
+		return
+	}
+	n.wake = at
+	w.diary.queue.Push(kernel.Event{At: at, To: uint32(n.index), What: what(tick, 0)})
 }
 
 // submit takes a packet from a user.

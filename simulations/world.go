@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/p3do/p3do/mor"
+	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/pki"
 )
 
@@ -20,15 +21,28 @@ type World struct {
 	cfg   Config
 	now   time.Time
 	diary diary
+	depot depot
 
 	random *rand.Rand // the network's
 	nodes  []*Node
 	users  []*User
-	edges  [][2]end
+	links  []way
 
 	counts Counts
 	trace  hash.Hash
+	record []byte // what is not in the trace yet
 }
+
+// A way is a link in one direction.
+type way struct {
+	from, to *Node
+	spoken   mor.ContextID // of from, that to hears
+	heard    mor.ContextID // of to, that from hears
+	latency  time.Duration
+}
+
+// recordSize is how much is recorded before it is hashed.
+const recordSize = 1 << 13
 
 // Counts is what happened in a World so far.
 type Counts struct {
@@ -52,9 +66,9 @@ func NewWorld(cfg Config) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &World{cfg: cfg, now: cfg.Start, trace: sha256.New(), diary: diary{queue: cfg.Queue()}}
+	w := &World{cfg: cfg, now: cfg.Start, trace: sha256.New(), diary: diary{queue: cfg.Queue()}, depot: depot{numbers: make(map[onion.ID]uint32)}}
 	w.random = rand.New(stream(cfg.Seed, "network", 0))
-	w.edges = cfg.links(w.random)
+	edges := cfg.links(w.random)
 	for i := range cfg.Nodes {
 		n, err := newNode(w, i)
 		if err != nil {
@@ -62,7 +76,7 @@ func NewWorld(cfg Config) (*World, error) {
 		}
 		w.nodes = append(w.nodes, n)
 	}
-	for _, e := range w.edges {
+	for _, e := range edges {
 		w.join(e[0], e[1])
 		w.join(e[1], e[0])
 	}
@@ -80,7 +94,9 @@ func NewWorld(cfg Config) (*World, error) {
 // join makes listener a member of the context of speaker.
 func (w *World) join(speaker, listener end) {
 	s, l := w.nodes[speaker.node], w.nodes[listener.node]
-	s.neighbours = append(s.neighbours, neighbour{l, s.contexts[speaker.context], l.contexts[listener.context]})
+	to := neighbour{l, l.Domain(), s.contexts[speaker.context], l.contexts[listener.context], uint32(len(w.links))}
+	s.neighbours = append(s.neighbours, to)
+	w.links = append(w.links, way{s, l, to.spoken, to.heard, w.cfg.distance(s.index, l.index)})
 	s.Router.Admit(s.contexts[speaker.context], l.Domain())
 	s.Router.Listen(l.Domain(), l.contexts[listener.context], s.contexts[speaker.context])
 }
@@ -156,29 +172,22 @@ func (w *World) Node(i int) *Node { return w.nodes[i] }
 func (w *World) Counts() Counts { return w.counts }
 
 // Trace returns a hash of everything that happened so far: instants, places and packets.
-func (w *World) Trace() [sha256.Size]byte { return [sha256.Size]byte(w.trace.Sum(nil)) }
+func (w *World) Trace() [sha256.Size]byte {
+	w.trace.Write(w.record)
+	w.record = w.record[:0]
+	return [sha256.Size]byte(w.trace.Sum(nil))
+}
 
 // note adds something that happened to the trace: when 8 | what 1 | where 4 | fact.
 func (w *World) note(what byte, where int, fact []byte) {
-	var b [13]byte
-	binary.BigEndian.PutUint64(b[:], uint64(w.now.UnixNano()))
-	b[8] = what
-	binary.BigEndian.PutUint32(b[9:], uint32(where))
-	w.trace.Write(b[:])
-	w.trace.Write(fact)
-}
-
-// carry brings what a node puts on a link to the other end, or loses it.
-func (w *World) carry(take func()) {
-	if w.random.Float64() < w.cfg.Loss {
-		w.counts.Lost++
-		return
+	if len(w.record) >= recordSize {
+		w.trace.Write(w.record)
+		w.record = w.record[:0]
 	}
-	delay := w.cfg.Latency
-	if w.cfg.Jitter > 0 {
-		delay += time.Duration(w.random.Int64N(int64(w.cfg.Jitter)))
-	}
-	w.After(delay, take)
+	w.record = binary.BigEndian.AppendUint64(w.record, uint64(w.now.UnixNano()))
+	w.record = append(w.record, what)
+	w.record = binary.BigEndian.AppendUint32(w.record, uint32(where))
+	w.record = append(w.record, fact...)
 }
 
 func domainOf(i int) (pki.Domain, error) {
