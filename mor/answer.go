@@ -60,7 +60,11 @@ func MarshalAnswer(records []Answered) ([]byte, error) {
 	if err := checkAnswer(records); err != nil {
 		return nil, err
 	}
-	var b cryptobyte.Builder
+	size := 1
+	for _, r := range records {
+		size += 5 + len(r.Way) + len(r.Raw)
+	}
+	b := cryptobyte.NewBuilder(make([]byte, 0, size))
 	b.AddUint8(uint8(len(records)))
 	for _, r := range records {
 		b.AddUint8(r.Depth)

@@ -96,7 +96,7 @@ func (r *Router) Learn(now time.Time, heard ContextID, answer []Answered, author
 	before, told := r.routes.distances(), make(map[place]bool)
 	at := make([]place, len(answer)) // where each record of the answer is; of what is not kept the zero place
 	for i, a := range answer {
-		record, err := r.judge(now, a, authorities)
+		record, raw, err := r.judge(now, a, authorities)
 		if err != nil {
 			failed = err
 			continue
@@ -105,7 +105,7 @@ func (r *Router) Learn(now time.Time, heard ContextID, answer []Answered, author
 		if record.Owner == r.cfg.Domain || !ok {
 			continue // our own record, come back to us, or what is reached over one that was not kept
 		}
-		is, kept := r.routes.learn(teller{heard: heard, peer: l.owner, depth: a.Depth, cell: l.speak, way: way, beyond: a.Beyond}, record, a.Raw)
+		is, kept := r.routes.learn(teller{heard: heard, peer: l.owner, depth: a.Depth, cell: l.speak, way: way, beyond: a.Beyond}, record, raw)
 		if is {
 			at[i], told[record.place()] = record.place(), true
 		}
@@ -131,15 +131,22 @@ func over(at []place, way []uint8) (places []place, ok bool) {
 }
 
 // judge reads a record and verifies it, unless these very bytes were judged before: then it
-// expires as it did.
-func (r *Router) judge(now time.Time, a Answered, authorities Authorities) (Record, error) {
+// expires as it did. It returns the bytes as they are to be kept.
+func (r *Router) judge(now time.Time, a Answered, authorities Authorities) (record Record, raw []byte, err error) {
 	if !a.fits() {
-		return Record{}, fmt.Errorf("%w: %d bytes, travelled %d Asks, over %d gateways", ErrRecord, len(a.Raw), a.Depth, len(a.Way))
+		return Record{}, nil, fmt.Errorf("%w: %d bytes, travelled %d Asks, over %d gateways", ErrRecord, len(a.Raw), a.Depth, len(a.Way))
 	}
-	if record, known := r.routes.has(a); known {
-		return record, nil
+	if record, raw, known := r.routes.has(a); known {
+		return record, raw, nil
 	}
-	return ParseRecord(a.Raw, authorities, now)
+	if r.cfg.Judged != nil {
+		if record, raw, err = r.cfg.Judged.read(a.Raw, authorities); err == nil {
+			err = record.valid(now)
+		}
+		return record, raw, err
+	}
+	record, err = ParseRecord(a.Raw, authorities, now)
+	return record, slices.Clone(a.Raw), err
 }
 
 // Forget takes back all that from has told: it is gone, and what nobody else tells of is

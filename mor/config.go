@@ -53,6 +53,8 @@ type Config struct {
 	Lazy       bool          // packets go over some links only, and news of them over the others; else all over all
 	FetchAfter time.Duration // the least that an announced body is waited for before it is asked for; default 250 ms
 
+	Judged *Judged // shared with other routers of a simulation; nil: each verifies what it learns itself
+
 	Trace bool // tell the truth about each packet in Output.Trail: for labs and simulations only
 
 	MarkShare int // marks that one heard context may cause, some for up to 8 days; default 250 000

@@ -116,6 +116,18 @@ type Authorities func(pki.Domain) (pki.CACert, bool)
 // ParseRecord reads a signed record and verifies it under its owner's domain key. An
 // owner that authorities does not know is refused, and so is what is not valid at now.
 func ParseRecord(raw []byte, authorities Authorities, now time.Time) (Record, error) {
+	r, err := verifyRecord(raw, authorities)
+	if err != nil {
+		return Record{}, err
+	}
+	if err := r.valid(now); err != nil {
+		return Record{}, err
+	}
+	return r, nil
+}
+
+// verifyRecord reads a record that its owner has signed, whenever it is valid.
+func verifyRecord(raw []byte, authorities Authorities) (Record, error) {
 	r, signature, err := readRecord(raw)
 	if err != nil {
 		return Record{}, err
@@ -126,12 +138,26 @@ func ParseRecord(raw []byte, authorities Authorities, now time.Time) (Record, er
 		return Record{}, fmt.Errorf("%w: %s is not known here", ErrRecord, r.Owner)
 	case !ca.Key().Verify(RecordLabel, raw[:len(raw)-len(signature)], signature):
 		return Record{}, fmt.Errorf("%w: not signed by %s", ErrRecord, r.Owner)
-	case now.Before(r.NotBefore) || !now.Before(r.NotAfter) || !r.Covers(onion.EpochAt(now)):
-		return Record{}, fmt.Errorf("%w: %s's record is not valid now", ErrRecord, r.Owner)
-	case r.NotAfter.Sub(r.NotBefore) > 2*RecordLifetime:
-		return Record{}, fmt.Errorf("%w: %s's record holds for too long", ErrRecord, r.Owner)
 	}
 	return r, nil
+}
+
+func (r Record) valid(now time.Time) error {
+	switch {
+	case now.Before(r.NotBefore) || !now.Before(r.NotAfter) || !r.Covers(onion.EpochAt(now)):
+		return fmt.Errorf("%w: %s's record is not valid now", ErrRecord, r.Owner)
+	case r.NotAfter.Sub(r.NotBefore) > 2*RecordLifetime:
+		return fmt.Errorf("%w: %s's record holds for too long", ErrRecord, r.Owner)
+	}
+	return nil
+}
+
+// placeIn reads whose record of which context raw is, as far as that goes. The owner is as it stands there.
+func placeIn(raw []byte) (id ContextID, owner []byte, ok bool) {
+	s := cryptobyte.String(raw)
+	var version uint8
+	ok = s.ReadUint8(&version) && s.CopyBytes(id[:]) && s.ReadUint8LengthPrefixed((*cryptobyte.String)(&owner))
+	return id, owner, ok
 }
 
 func readRecord(raw []byte) (r Record, signature []byte, err error) {

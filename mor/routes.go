@@ -3,6 +3,7 @@ package mor
 import (
 	"bytes"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -41,18 +42,21 @@ type owner struct {
 	foreign *known
 }
 
-// has returns the record in a if these very bytes are known already.
-func (t *routes) has(a Answered) (Record, bool) {
-	r, _, err := readRecord(a.Raw)
-	if err != nil {
-		return r, false
+// has returns the record in a if these very bytes are known already, and those.
+func (t *routes) has(a Answered) (r Record, raw []byte, known bool) {
+	id, owner, ok := placeIn(a.Raw)
+	if !ok {
+		return r, nil, false
 	}
-	i, found := t.find(r.place())
-	return r, found && bytes.Equal(t.foreign[i].raw, a.Raw)
+	i, found := t.search(id, string(owner))
+	if !found || !bytes.Equal(t.foreign[i].raw, a.Raw) {
+		return r, nil, false
+	}
+	return t.foreign[i].Record, t.foreign[i].raw, true
 }
 
 // learn notes that by tells of r, and keeps r if it is new or newer than what is known of
-// its context. It reports whether r is known now, and whether it was kept.
+// its context; raw is kept as well, and not changed. It reports whether r is known now, and whether it was kept.
 func (t *routes) learn(by teller, r Record, raw []byte) (is, kept bool) {
 	i, found := t.find(r.place())
 	switch {
@@ -67,7 +71,7 @@ func (t *routes) learn(by teller, r Record, raw []byte) (is, kept bool) {
 	k := &t.foreign[i]
 	k.tell(by)
 	if kept {
-		k.Record, k.raw, t.matchers = r, slices.Clone(raw), nil
+		k.Record, k.raw, t.matchers = r, raw, nil
 	}
 	return true, kept
 }
@@ -119,12 +123,15 @@ func (r Record) place() place { return place{r.ID, r.Owner} }
 
 // find looks for the context at p. Its owner is part of its name here: nobody can
 // take the place of another's context by using the same ID.
-func (t *routes) find(p place) (int, bool) {
-	return slices.BinarySearchFunc(t.foreign, p, func(k known, p place) int {
-		if c := slices.Compare(k.ID[:], p.id[:]); c != 0 {
+func (t *routes) find(p place) (int, bool) { return t.search(p.id, p.owner.String()) }
+
+func (t *routes) search(id ContextID, owner string) (int, bool) {
+	return sort.Find(len(t.foreign), func(i int) int {
+		k := &t.foreign[i]
+		if c := bytes.Compare(id[:], k.ID[:]); c != 0 {
 			return c
 		}
-		return strings.Compare(k.Owner.String(), p.owner.String())
+		return strings.Compare(owner, k.Owner.String())
 	})
 }
 

@@ -44,6 +44,11 @@ type neighbour struct {
 	link   uint32        // the number of the way to it
 }
 
+// back is the neighbour as it has it: the node whose neighbour it is.
+func (to neighbour) back(n *Node) neighbour {
+	return neighbour{n, n.Domain(), to.heard, to.spoken, 0}
+}
+
 // stored is a letter that waits for its reader.
 type stored struct {
 	to     *User
@@ -89,7 +94,7 @@ func (n *Node) boot(own []mor.OwnContext) (err error) {
 		Domain: n.authority.Domain(), Rand: n.random, Sign: n.authority.Sign,
 		Servers: n.servers, Contexts: own, Marks: n.marks,
 		ExtraHops: cfg.ExtraHops, Delay: cfg.Delay, PeelDelay: cfg.PeelDelay, Lazy: cfg.Lazy, Cover: cfg.Cover,
-		SeenShare: cfg.seenShare(n.index),
+		SeenShare: cfg.seenShare(n.index), Judged: &n.world.judged,
 	})
 	return err
 }

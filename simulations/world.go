@@ -24,6 +24,8 @@ type World struct {
 	depot depot
 
 	random *rand.Rand // the network's
+	judged mor.Judged // by all
+	byName map[pki.Domain]*Node
 	nodes  []*Node
 	users  []*User
 	links  []way
@@ -67,6 +69,7 @@ func NewWorld(cfg Config) (*World, error) {
 		return nil, err
 	}
 	w := &World{cfg: cfg, now: cfg.Start, trace: sha256.New(), diary: diary{queue: cfg.Queue()}, depot: depot{numbers: make(map[onion.ID]uint32)}}
+	w.byName = make(map[pki.Domain]*Node, cfg.Nodes)
 	w.random = rand.New(stream(cfg.Seed, "network", 0))
 	edges := cfg.links(w.random)
 	for i := range cfg.Nodes {
@@ -74,7 +77,7 @@ func NewWorld(cfg Config) (*World, error) {
 		if err != nil {
 			return nil, err
 		}
-		w.nodes = append(w.nodes, n)
+		w.nodes, w.byName[n.Domain()] = append(w.nodes, n), n
 	}
 	for _, e := range edges {
 		w.join(e[0], e[1])
@@ -101,18 +104,24 @@ func (w *World) join(speaker, listener end) {
 	s.Router.Listen(l.Domain(), l.contexts[listener.context], s.contexts[speaker.context])
 }
 
-// askAll has all neighbours ask each other until nobody learns anything new. The error is
-// that of the last record that was refused.
+// askAll has all neighbours ask each other, and who has learnt something be asked again, until nobody learns anything
+// new. The error is that of the last record that was refused.
 func (w *World) askAll() (err error) {
-	for news := true; news; {
-		news = false
-		for _, n := range w.nodes {
-			for _, to := range n.neighbours {
-				learnt, bad := w.ask(n, to)
+	for tell := w.nodes; len(tell) > 0; {
+		learnt := make([]bool, len(w.nodes))
+		for _, told := range tell {
+			for _, by := range told.neighbours {
+				news, bad := w.ask(by.Node, by.back(told))
 				if bad != nil {
 					err = bad
 				}
-				news = news || learnt.News || learnt.Kept > 0
+				learnt[by.index] = learnt[by.index] || news.News || news.Kept > 0
+			}
+		}
+		tell = nil
+		for i, n := range w.nodes {
+			if learnt[i] {
+				tell = append(tell, n)
 			}
 		}
 	}
@@ -154,10 +163,8 @@ func (w *World) askAgain() {
 
 // authority finds the certificate of a domain, as nodes do in their directory.
 func (w *World) authority(domain pki.Domain) (pki.CACert, bool) {
-	for _, n := range w.nodes {
-		if n.Domain() == domain {
-			return n.authority.CA(), true
-		}
+	if n := w.byName[domain]; n != nil {
+		return n.authority.CA(), true
 	}
 	return pki.CACert{}, false
 }
