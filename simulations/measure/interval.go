@@ -43,15 +43,42 @@ func (i Interval) Holds(x float64) bool { return i.Low <= x && x <= i.High }
 
 // Proportion is the share of hits among n independent trials.
 func Proportion(hits, n int) Interval {
+	return wilson(float64(hits), float64(n), float64(n), n)
+}
+
+// wilson is the interval of a share of n trials that are worth as much as so many independent ones.
+func wilson(hits, n, worth float64, count int) Interval {
 	if n <= 0 {
 		return Interval{math.NaN(), math.NaN(), math.NaN(), 0, Wilson}
 	}
 	const z = normal95
-	trials := float64(n)
-	p := float64(hits) / trials
-	middle := (p + z*z/(2*trials)) / (1 + z*z/trials)
-	half := z / (1 + z*z/trials) * math.Sqrt(p*(1-p)/trials+z*z/(4*trials*trials))
-	return Interval{p, max(0, middle-half), min(1, middle+half), n, Wilson}
+	p := hits / n
+	middle := (p + z*z/(2*worth)) / (1 + z*z/worth)
+	half := z / (1 + z*z/worth) * math.Sqrt(p*(1-p)/worth+z*z/(4*worth*worth))
+	return Interval{p, max(0, middle-half), min(1, middle+half), count, Wilson}
+}
+
+// A Share is how many of the trials of one seed were hits.
+type Share struct{ Hits, N int }
+
+// Shares is the share of hits among the trials of several seeds. Those of one seed depend on each other, so they are worth fewer
+// independent ones: as many fewer as the variance between the seeds is greater than that of independent trials (the
+// design effect of L. Kish, Survey sampling, 1965). N is the number of trials.
+func Shares(ofSeeds []Share) Interval {
+	var hits, n, spread float64
+	for _, s := range ofSeeds {
+		hits, n = hits+float64(s.Hits), n+float64(s.N)
+	}
+	p, k := hits/n, float64(len(ofSeeds))
+	for _, s := range ofSeeds {
+		off := float64(s.Hits) - p*float64(s.N)
+		spread += off * off
+	}
+	effect := 1.0
+	if k > 1 && p > 0 && p < 1 {
+		effect = max(1, k/(k-1)*spread/(n*p*(1-p)))
+	}
+	return wilson(hits, n, n/effect, int(n))
 }
 
 // Mean is that of one number for each seed.

@@ -170,3 +170,21 @@ func TestCurve(t *testing.T) {
 		t.Error("a curve of nothing")
 	}
 }
+
+// Seeds that agree are as good as independent trials; seeds that differ by more than chance are worth less.
+func TestShares(t *testing.T) {
+	alike := measure.Shares([]measure.Share{{50, 100}, {52, 100}, {48, 100}, {50, 100}})
+	if alike != measure.Proportion(200, 400) {
+		t.Errorf("%v, not %v", alike, measure.Proportion(200, 400))
+	}
+	apart := measure.Shares([]measure.Share{{100, 100}, {0, 100}, {100, 100}, {0, 100}})
+	if apart.Estimate != 0.5 || apart.High-apart.Low < 5*(alike.High-alike.Low) {
+		t.Errorf("%v is too sure", apart)
+	}
+	if all := measure.Shares([]measure.Share{{7, 7}, {9, 9}}); all.Estimate != 1 || all.High < 0.9999 || all.Low > 0.82 {
+		t.Errorf("%v", all)
+	}
+	if none := measure.Shares(nil); none.N != 0 || none.Estimate == none.Estimate {
+		t.Errorf("%v", none)
+	}
+}
