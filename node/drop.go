@@ -12,8 +12,8 @@ import (
 // Dropped says what the end of a federation left behind.
 type Dropped struct {
 	Domain pki.Domain `json:"dropped"`
-	// Later is when the keys of our contexts, which the peer knows, can be replaced: zero if they were. Until then, and until
-	// p3dod rotate --key context replaces them, it recognises what is for us.
+	// Later is when the keys of our contexts, which the peer knows, will be replaced: zero if they were. Until then it recognises
+	// what is for us.
 	Later time.Time `json:"later,omitzero"`
 }
 
@@ -31,17 +31,32 @@ func (n *Node) DropPeer(ctx context.Context, domain string) (Dropped, error) {
 	ctx = context.WithoutCancel(ctx) // who goes away now must not leave half of it
 	n.office.busy.Lock()
 	defer n.office.busy.Unlock()
-	now := time.Now()
+	later, err := n.answerDrops(ctx, time.Now())
+	if !later.IsZero() {
+		n.note(ctx, d, EventPeer, fmt.Sprintf("it knows the keys of our contexts, which were replaced %d times within a day: not again before %s",
+			mor.MaxFormer, later.UTC().Format(time.RFC3339)))
+	}
+	return Dropped{d, later}, err
+}
+
+// answerDrops gives our contexts other keys if that has not been done since a peer was dropped, or says when it can be done.
+// What is owed is in the store, from the drop itself on: whatever ends this node in between, it is made up for.
+func (n *Node) answerDrops(ctx context.Context, now time.Time) (later time.Time, err error) {
+	drops, answered, err := n.store.Drops(ctx)
+	if err != nil || drops == answered {
+		return time.Time{}, err
+	}
 	own, err := n.ownContexts(ctx, now)
 	if err != nil {
-		return Dropped{}, err
+		return time.Time{}, err
 	}
-	if full := replaceable(own); !full.IsZero() {
-		n.note(ctx, d, EventPeer, fmt.Sprintf("it knows the keys of our contexts, which were replaced %d times within a day: not again before %s",
-			mor.MaxFormer, full.UTC().Format(time.RFC3339)))
-		return Dropped{d, full}, nil
+	if full := replaceable(own); full.After(now) {
+		return full, nil
 	}
-	return Dropped{Domain: d}, n.rekeyAll(ctx, own, now, "it dropped "+d.String())
+	if err := n.rekeyAll(ctx, own, now, "a peer was dropped"); err != nil {
+		return time.Time{}, err
+	}
+	return time.Time{}, n.store.AnswerDrops(ctx, drops)
 }
 
 // ownContexts are our contexts by name, as the router has them.

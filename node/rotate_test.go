@@ -462,7 +462,21 @@ func TestRotateContext(t *testing.T) {
 	}
 	must(t, a.end())
 	a.start()
-	if len(contexts().Former) != mor.MaxFormer {
+	last := contexts()
+	if len(last.Former) != mor.MaxFormer {
 		t.Error("the former keys are gone with a restart")
+	}
+	must(t, a.node.tendOnce(t.Context(), time.Now(), nil))
+	if contexts().Key.Public() != last.Key.Public() {
+		t.Error("a key that is needed was forgotten for another")
+	}
+	must(t, a.node.tendOnce(t.Context(), dropped.Later.Add(time.Second), nil)) // then the restarted node makes up for the drop
+	if made := contexts(); made.Key.Public() == last.Key.Public() || made.Former[0].Key.Public() != last.Key.Public() {
+		t.Error("who was dropped knows the keys still")
+	}
+	before := contexts()
+	must(t, a.node.tendOnce(t.Context(), dropped.Later.Add(time.Minute), nil))
+	if contexts().Key.Public() != before.Key.Public() {
+		t.Error("a drop is answered twice")
 	}
 }

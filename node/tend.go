@@ -42,7 +42,14 @@ func (n *Node) tendOnce(ctx context.Context, now time.Time, listener *link.Liste
 		n.stateView(ctx, now),
 		n.sweepChallenges(ctx),
 		dropped,
+		n.makeUp(ctx, now),
 	)
+}
+
+// makeUp replaces the keys that a dropped peer knows, if that could not be done at once.
+func (n *Node) makeUp(ctx context.Context, now time.Time) error {
+	_, err := n.answerDrops(ctx, now)
+	return err
 }
 
 // turn gives the router the server keys of now, and writes down its contexts with the hints

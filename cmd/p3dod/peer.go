@@ -114,7 +114,7 @@ func peerDrop(c *cobra.Command, f *flags, text string) error {
 	}
 	say := text + " is no peer any more\n"
 	if !dropped.Later.IsZero() {
-		say += fmt.Sprintf("it still knows the keys of your contexts, which were replaced too often today: p3dod rotate --key context, after %s\n",
+		say += fmt.Sprintf("it still knows the keys of your contexts, which were replaced too often today; they will be again at %s\n",
 			dropped.Later.Local().Format(time.DateTime))
 	}
 	return f.print(c, dropped, say)

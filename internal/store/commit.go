@@ -172,6 +172,8 @@ const (
 	countStatements  = "statements"
 	countEvents      = "events"
 	countListNumbers = "device list numbers"
+	countDrops       = "drops"
+	countAnswered    = "drops answered"
 )
 
 // count adds to a table's count and refuses to go over its cap.

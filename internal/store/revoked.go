@@ -113,7 +113,30 @@ func (s *Store) DropPeer(ctx context.Context, domain string) error {
 		if _, err := q.DropCertificates(ctx, db.DropCertificatesParams{Kind: string(KeyCross), Subject: domain}); err != nil {
 			return err
 		}
-		_, err = q.DropRing(ctx, db.DropRingParams{Kind: string(KeyCross), Subject: domain})
+		if _, err = q.DropRing(ctx, db.DropRingParams{Kind: string(KeyCross), Subject: domain}); err != nil {
+			return err
+		}
+		_, err = q.NextNumber(ctx, countDrops)
+		return err
+	})
+}
+
+// Drops returns how many peers were dropped, and up to which drop the keys that they knew have been replaced.
+func (s *Store) Drops(ctx context.Context) (all, answered int64, err error) {
+	if answered, err = s.read.Number(ctx, countAnswered); err != nil {
+		return 0, 0, err
+	}
+	all, err = s.read.Number(ctx, countDrops) // after the other: one more than there were then is no harm
+	return all, answered, err
+}
+
+// AnswerDrops says that the keys have been replaced that those knew who were dropped so far, as [Store.Drops] had it then.
+func (s *Store) AnswerDrops(ctx context.Context, all int64) error {
+	return s.write(ctx, func(ctx context.Context, q *db.Queries) error {
+		answered, err := q.Number(ctx, countAnswered)
+		for ; err == nil && answered < all; answered++ {
+			_, err = q.NextNumber(ctx, countAnswered)
+		}
 		return err
 	})
 }
