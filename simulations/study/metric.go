@@ -41,7 +41,7 @@ func Metrics() []Metric {
 			value: func(o *Outcome) float64 { return float64(o.Duplicates) / float64(o.Heard) }},
 		{Name: "busiest", Definition: "packets that the busiest node says, over the mean of all nodes",
 			value: func(o *Outcome) float64 { return o.Busiest }},
-		{Name: "copies", Unit: "copies", Definition: "copies that a sender hands in for each message",
+		{Name: "copies", Unit: "copies", Definition: "copies that users hand in for each message that was shown, those of its acknowledgement included: two if none is lost",
 			value: func(o *Outcome) float64 { return o.per(o.Copies) }},
 	}
 }

@@ -161,7 +161,7 @@ func (s *Study) complete(h head) error {
 		s.Series = []Series{{Name: "all"}}
 	}
 	if s.Vary.Key == "" {
-		s.Vary.Values = []any{int64(0)}
+		s.Vary.Values, s.Vary.Label = []any{"-"}, "-"
 	}
 	or(&s.Vary.Label, s.Vary.Key)
 	or(&s.Vary.Scale, 1)
