@@ -51,17 +51,21 @@ func (w *World) tend() {
 		}
 		n.Router.SetServers(n.servers)
 	}
-	servers := w.servers()
+	all := w.servers(w.nodes)
 	for _, u := range w.users {
-		u.sender.SetServers(servers)
+		if u.near == nil {
+			u.sender.SetServers(all)
+		} else {
+			u.sender.SetServers(w.servers(u.near))
+		}
 	}
 	w.After(tendEvery, w.tend)
 }
 
-// servers are what users draw routes from: each node with its key of this period, by the
+// servers are what users draw routes from: each of the nodes with its key of this period, by the
 // world's clock. A node whose clock is so wrong that it has none is not among them.
-func (w *World) servers() (all []mor.Server) {
-	for _, n := range w.nodes {
+func (w *World) servers(nodes []*Node) (all []mor.Server) {
+	for _, n := range nodes {
 		for _, key := range n.servers {
 			if key.Period == pki.PeriodAt(w.now) {
 				all = append(all, mor.Server{Domain: n.Domain(), Key: key.Private.Public()})

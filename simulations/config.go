@@ -26,6 +26,9 @@ type Config struct {
 	// Cells are how many parts the nodes are split into evenly, each a mesh of its own. The first node of each is the
 	// gateway to the next one: there it speaks on a second context, to its first Degree nodes. Default 1.
 	Cells int
+	// Reach is how many links a server may be away from a user's home for her program to know it and draw routes over it; 0: however
+	// many. Two servers that are within two links of the same one are within four of each other, so that there is a way.
+	Reach int
 	Start time.Time // virtual; default Beginning
 
 	Latency time.Duration // of every link, one way, and between users and their homes; default 10 ms

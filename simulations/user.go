@@ -30,6 +30,7 @@ type User struct {
 	inbox  []Message      // durable
 	wake   time.Time
 	watch  func(mor.Submission) // or nil
+	near   []*Node              // whose servers she knows; nil: all
 }
 
 // A Message is what a reader saw.
@@ -42,7 +43,7 @@ type Message struct {
 
 // AddUser makes a user whose home is a node.
 func (w *World) AddUser(home int) (*User, error) {
-	u := &User{world: w, index: len(w.users), home: w.nodes[home]}
+	u := &User{world: w, index: len(w.users), home: w.nodes[home], near: w.Near(home)}
 	u.random = stream(w.cfg.Seed, "user", u.index)
 	for _, b := range [...][]byte{u.identity[:], u.secret[:], u.reply[:]} {
 		if _, err := io.ReadFull(u.random, b); err != nil {
@@ -59,7 +60,11 @@ func (w *World) AddUser(home int) (*User, error) {
 func (u *User) start() {
 	domain := u.home.Domain()
 	u.sender = mor.NewSender(mor.SenderConfig{Rand: u.random, Entry: domain, Home: domain, Outbox: u.outbox, Doubts: u.doubts})
-	u.sender.SetServers(u.world.servers())
+	nodes := u.near
+	if nodes == nil {
+		nodes = u.world.nodes
+	}
+	u.sender.SetServers(u.world.servers(nodes))
 }
 
 // Crash loses what is not durable and starts the user's program again.

@@ -175,6 +175,26 @@ func (w *World) Now() time.Time { return w.now }
 // Node returns the node of an index below Config.Nodes.
 func (w *World) Node(i int) *Node { return w.nodes[i] }
 
+// Near returns the nodes within Config.Reach links of one, itself included, the nearest first; nil if there is no such bound.
+func (w *World) Near(index int) []*Node {
+	if w.cfg.Reach == 0 {
+		return nil
+	}
+	near, far := []*Node{w.nodes[index]}, map[*Node]int{w.nodes[index]: 0}
+	for i := 0; i < len(near) && far[near[i]] < w.cfg.Reach; i++ {
+		for _, to := range near[i].neighbours {
+			if _, seen := far[to.Node]; !seen {
+				far[to.Node] = far[near[i]] + 1
+				near = append(near, to.Node)
+			}
+		}
+	}
+	return near
+}
+
+// Index returns the place of a node.
+func (n *Node) Index() int { return n.index }
+
 // Counts returns what happened so far.
 func (w *World) Counts() Counts { return w.counts }
 

@@ -3,6 +3,7 @@ package study
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -64,6 +65,8 @@ type stage struct {
 	random   *rand.Rand
 	users    []*simulations.User
 	homes    []int
+	at       map[int][]int // the users of a node
+	dying    map[int]bool  // nodes
 	letters  []*letter
 	links    map[[2]int]time.Duration
 }
@@ -78,11 +81,14 @@ type letter struct {
 
 // Play plays a scenario with one seed: the production router and sender, under a virtual clock.
 func Play(s Scenario, seed uint64) (*Outcome, error) {
-	st := &stage{scenario: s, random: rand.New(stream(seed, "traffic")), links: make(map[[2]int]time.Duration)}
+	st := &stage{scenario: s, random: rand.New(stream(seed, "traffic")), at: make(map[int][]int), links: make(map[[2]int]time.Duration)}
 	if err := st.build(seed); err != nil {
 		return nil, err
 	}
-	end := st.plan()
+	end, err := st.plan()
+	if err != nil {
+		return nil, err
+	}
 	st.world.RunUntil(end, st.done)
 	return st.outcome(seed), nil
 }
@@ -97,7 +103,7 @@ func (st *stage) build(seed uint64) (err error) {
 	w, r := st.scenario.World, st.scenario.Router
 	st.world, err = simulations.NewWorld(simulations.Config{
 		Seed: seed, Nodes: w.Nodes, Degree: w.Degree, Cells: w.Cells,
-		Latency: time.Duration(w.Latency), Distance: st.distances(seed), Jitter: time.Duration(w.Jitter), Loss: w.Loss,
+		Latency: time.Duration(w.Latency), Distance: st.distances(seed), Jitter: time.Duration(w.Jitter), Loss: w.Loss, Reach: st.scenario.Traffic.Reach,
 		ExtraHops: r.ExtraHops, Delay: time.Duration(r.Delay), PeelDelay: time.Duration(r.PeelDelay), Lazy: r.Lazy, Cover: time.Duration(r.Cover),
 	})
 	if err != nil {
@@ -109,6 +115,7 @@ func (st *stage) build(seed uint64) (err error) {
 		if err != nil {
 			return fmt.Errorf("study: making the users of seed %d: %w", seed, err)
 		}
+		st.at[home] = append(st.at[home], len(st.users))
 		st.users, st.homes = append(st.users, u), append(st.homes, home)
 	}
 	return nil
@@ -136,16 +143,17 @@ func (st *stage) distances(seed uint64) func(from, to int) time.Duration {
 }
 
 // plan has the messages sent and the nodes fail, and returns when the world ends.
-func (st *stage) plan() time.Duration {
+func (st *stage) plan() (time.Duration, error) {
 	t := st.scenario.Traffic
-	dying := st.dying()
+	dying := st.drawDying()
 	at := time.Duration(0)
 	for range t.Messages {
 		at += time.Duration(st.random.ExpFloat64() * float64(t.Pause))
-		l := &letter{sent: at, from: st.living(dying), to: st.living(dying)}
-		for l.to == l.from {
-			l.to = st.living(dying)
+		from, to, err := st.pair()
+		if err != nil {
+			return 0, err
 		}
+		l := &letter{sent: at, from: from, to: to}
 		st.letters = append(st.letters, l)
 		st.world.After(at, func() { st.send(l) })
 	}
@@ -154,35 +162,54 @@ func (st *stage) plan() time.Duration {
 		pause := max(at-after, 0) / time.Duration(len(dying))
 		st.world.After(after+time.Duration(i)*pause, st.world.Node(node).Stop)
 	}
-	return at + time.Duration(t.Patience)
+	return at + time.Duration(t.Patience), nil
 }
 
-// dying draws the nodes that fail. At least two users live elsewhere.
-func (st *stage) dying() []int {
+// drawDying draws the nodes that fail. At least two users live elsewhere.
+func (st *stage) drawDying() []int {
 	all := st.random.Perm(st.scenario.World.Nodes)
 	all = all[:int(st.scenario.Faults.Dead*float64(len(all)))]
-	for len(all) > 0 {
-		safe := 0
-		for _, home := range st.homes {
-			if !slices.Contains(all, home) {
-				safe++
-			}
-		}
-		if safe >= 2 {
-			break
-		}
+	st.dying = make(map[int]bool, len(all))
+	for _, node := range all {
+		st.dying[node] = true
+	}
+	for len(all) > 0 && st.safe() < 2 {
+		delete(st.dying, all[len(all)-1])
 		all = all[:len(all)-1]
 	}
 	return all
 }
 
-// living draws a user whose home lasts.
-func (st *stage) living(dying []int) int {
-	for {
-		if u := st.random.IntN(len(st.users)); !slices.Contains(dying, st.homes[u]) {
-			return u
+// safe counts the users whose homes last.
+func (st *stage) safe() (n int) {
+	for _, home := range st.homes {
+		if !st.dying[home] {
+			n++
 		}
 	}
+	return n
+}
+
+// tries is how often two users are drawn before there are taken to be none.
+const tries = 10_000
+
+// pair draws two users whose homes last, the second within reach of the first.
+func (st *stage) pair() (from, to int, err error) {
+	for range tries {
+		from = st.random.IntN(len(st.users))
+		near := st.world.Near(st.homes[from])
+		if near == nil {
+			to = st.random.IntN(len(st.users))
+		} else if users := st.at[near[st.random.IntN(len(near))].Index()]; len(users) > 0 {
+			to = users[st.random.IntN(len(users))]
+		} else {
+			continue
+		}
+		if from != to && !st.dying[st.homes[from]] && !st.dying[st.homes[to]] {
+			return from, to, nil
+		}
+	}
+	return 0, 0, errors.New("study: no two users are within traffic.reach of each other: give it more, or more users")
 }
 
 func (st *stage) send(l *letter) {

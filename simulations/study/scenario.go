@@ -29,6 +29,7 @@ type World struct {
 type Traffic struct {
 	Users    int      `toml:"users"`    // at nodes that are drawn; default as many as nodes, at most MaxUsers
 	Messages int      `toml:"messages"` // each between two users who are drawn; at most MaxMessages
+	Reach    int      `toml:"reach"`    // users know only servers, and write only to users, within so many links of their home; 0: all; at most 4
 	Pause    Duration `toml:"pause"`    // the mean of the exponential time between two messages; default 1 s
 	Patience Duration `toml:"patience"` // how long after the last one the world goes on; default 2 min
 }
@@ -113,6 +114,7 @@ func (s Scenario) validate() error {
 	demand(w.Spread >= 0 && w.Spread <= 2, "world.spread is %g: give 0 to 2", w.Spread)
 	demand(t.Users >= 2 && t.Users <= MaxUsers, "traffic.users is %d: give 2 to %d", t.Users, MaxUsers)
 	demand(t.Messages >= 1 && t.Messages <= MaxMessages, "traffic.messages is %d: give 1 to %d", t.Messages, MaxMessages)
+	demand(t.Reach >= 0 && t.Reach <= 4, "traffic.reach is %d: give 0 to 4", t.Reach)
 	demand(r.Hops == 2 || r.Hops == 3, "router.hops is %d: give 2 or 3", r.Hops)
 	demand(r.ExtraHops >= 0 && r.ExtraHops <= 3, "router.extra_hops is %d: give 0 to 3", r.ExtraHops)
 	demand(f.Dead >= 0 && f.Dead <= 0.5, "faults.dead is %g: give 0 to 0.5", f.Dead)
