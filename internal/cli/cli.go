@@ -56,12 +56,15 @@ type Streams struct {
 // what it expects.
 func Main(ctx context.Context, root *cobra.Command, args []string, s Streams) int {
 	began := false
-	root.SetArgs(args)
+	root.SetArgs(shielded(args))
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
+	root.PersistentPreRunE = func(c *cobra.Command, args []string) error {
+		began = true
+		return unshield(c, args)
+	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return Fail(Input, helpOn(c), "%s.", flagFault(err)) })
 	c, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -75,7 +78,7 @@ func Main(ctx context.Context, root *cobra.Command, args []string, s Streams) in
 	default:
 		failure = misuse(c)
 	}
-	fmt.Fprintf(s.Err, "%s: error: %s\n", root.Name(), oneLine(failure.Text))
+	fmt.Fprintf(s.Err, "%s: error: %s\n", root.Name(), oneLine(strings.ReplaceAll(failure.Text, shield, "")))
 	if failure.Hint != "" {
 		fmt.Fprintf(s.Err, "%s: hint: %s\n", root.Name(), Pasteable(failure.Hint))
 	}
