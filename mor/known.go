@@ -64,6 +64,9 @@ func (k *known) depth() uint8 { return k.nearest(pki.Domain{}).depth }
 // tell notes what t tells of k, in place of what it told before.
 func (k *known) tell(t teller) {
 	k.untell(func(old teller) bool { return old.heard == t.heard })
+	if len(k.tellers) == cap(k.tellers) { // they are few, and there are many such lists
+		k.tellers = append(make([]teller, 0, len(k.tellers)+1), k.tellers...)
+	}
 	k.tellers = append(k.tellers, t)
 	if len(k.tellers) > MaxTellers {
 		slices.SortStableFunc(k.tellers, func(a, b teller) int { return int(a.depth) - int(b.depth) })

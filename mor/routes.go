@@ -63,7 +63,7 @@ func (t *routes) learn(by teller, r Record, raw []byte) (is, kept bool) {
 	case !found && (len(t.foreign) >= MaxKnown || t.owned(r.Owner) >= MaxOwned):
 		return false, false
 	case !found:
-		t.foreign = slices.Insert(t.foreign, i, known{})
+		t.foreign = slices.Insert(roomy(t.foreign), i, known{})
 		kept = true
 	default:
 		kept = r.NotAfter.After(t.foreign[i].NotAfter)
@@ -74,6 +74,15 @@ func (t *routes) learn(by teller, r Record, raw []byte) (is, kept bool) {
 		k.Record, k.raw, t.matchers = r, raw, nil
 	}
 	return true, kept
+}
+
+// roomy returns all with room for one more. It grows by an eighth at a time: a server keeps what it knows for long, and learns
+// it once.
+func roomy(all []known) []known {
+	if len(all) < cap(all) {
+		return all
+	}
+	return append(make([]known, 0, len(all)+len(all)/8+4), all...)
 }
 
 // untell forgets that the tellers for which who is true tell of a context, but of those for which but
