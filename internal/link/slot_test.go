@@ -131,6 +131,7 @@ func FuzzSlot(f *testing.F) {
 	f.Add([]byte{0x30, 1, 0, 2, 'h', 'i'})
 	f.Add([]byte{0x31})
 	f.Add([]byte{0x40})
+	f.Add([]byte{0x40, 0, 1, 9, 9})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		slot := new([SlotSize]byte)
 		copy(slot[:], data)
@@ -149,6 +150,10 @@ func FuzzSlot(f *testing.F) {
 			if again := fragments(m.Control); len(again) != 1 || *again[0] != before {
 				t.Fatal("not canonical")
 			}
+		case m.Kind == KindNotice:
+			if again := noticeSlot(m.Notices); *again != before {
+				t.Fatal("not canonical")
+			}
 		default:
 			m.Packet[0] = h.byte()
 			if *m.Packet != before || m.Channel > MaxChannel {
@@ -156,6 +161,17 @@ func FuzzSlot(f *testing.F) {
 			}
 		}
 	})
+}
+
+// noticeSlot returns the slot that carries notices.
+func noticeSlot(notices []Notice) *[SlotSize]byte {
+	waiting := make([]outgoing, len(notices))
+	for i, n := range notices {
+		waiting[i].notice = n
+	}
+	slot := new([SlotSize]byte)
+	putNotices(slot, waiting)
+	return slot
 }
 
 // FuzzControl: any sequence of control slots gives messages of at most MaxControl or a named error, and holds no more
