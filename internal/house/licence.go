@@ -30,6 +30,10 @@ func Licence(text string) (name string, err error) {
 		{"MPL-2.0", []string{"mozilla public license version 2.0", "secondary license"}},
 		{"GPL-3.0", []string{"gnu general public license version 3, 29 june 2007"}},
 		{"SQLite", []string{"has been dedicated to the public domain by the authors"}},
+		{"OFL-1.1", []string{"sil open font license version 1.1", "can be bundled, embedded, redistributed and/or sold with any software"}}, // of fonts
+		{"CC-BY-4.0", []string{"creative commons attribution 4.0 international public license"}},
+		{"CC-BY-4.0", []string{"licensed under the creative commons attribution 4.0 international license"}},
+		{"GPL-2.0-or-later", []string{"your choice of exactly one of", "the gnu general public license (gpl), version 2 or later"}},
 		{"CC0-1.0", []string{"cc0 1.0 universal"}},
 		{"Unlicense", []string{"this is free and unencumbered software released into the public domain"}},
 		{"MIT", []string{"permission is hereby granted, free of charge, to any person obtaining a copy", "the above copyright notice and this permission notice"}},

@@ -40,10 +40,18 @@ func Metrics() []Metric {
 		{Name: "duplicates", Definition: "packets that a node had heard before, among those that it hears",
 			value: func(o *Outcome) float64 { return float64(o.Duplicates) / float64(o.Heard) }},
 		{Name: "busiest", Definition: "packets that the busiest node says, over the mean of all nodes",
-			value: func(o *Outcome) float64 { return o.Busiest }},
+			value: func(o *Outcome) float64 { return positive(o.Busiest) }},
 		{Name: "copies", Unit: "copies", Definition: "copies that users hand in for each message that was shown, those of its acknowledgement included: two if none is lost",
 			value: func(o *Outcome) float64 { return o.per(o.Copies) }},
 	}
+}
+
+// Label is the name with the unit, for an axis.
+func (m Metric) Label() string {
+	if m.Unit == "" {
+		return m.Name
+	}
+	return m.Name + " (" + m.Unit + ")"
 }
 
 // MetricNamed finds one.
@@ -54,6 +62,14 @@ func MetricNamed(name string) (Metric, bool) {
 		}
 	}
 	return Metric{}, false
+}
+
+// positive is x, or NaN if that is zero.
+func positive(x float64) float64 {
+	if x == 0 {
+		return math.NaN()
+	}
+	return x
 }
 
 func metricNames() (names []string) {

@@ -3,6 +3,7 @@ package study
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -20,7 +21,7 @@ import (
 // An Outcome is what happened in one world.
 type Outcome struct {
 	Seed  uint64
-	Trace [sha256.Size]byte // of all that happened, in its order
+	Trace Trace // of all that happened, in its order
 
 	Nodes         int
 	Messages      []Message
@@ -33,8 +34,24 @@ type Outcome struct {
 	Copies        uint64
 	Heard         uint64
 	Duplicates    uint64
-	Busiest       float64
+	Busiest       float64 // 0: nobody said anything
 	Events        uint64
+}
+
+// A Trace is SHA-256 of all that happened in a world. It is written in hexadecimal.
+type Trace [sha256.Size]byte
+
+// MarshalText writes the 64 digits.
+func (t Trace) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, t[:]), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (t *Trace) UnmarshalText(text []byte) error {
+	raw, err := hex.DecodeString(string(text))
+	if err != nil || len(raw) != len(t) {
+		return fmt.Errorf("study: %q is no trace", text)
+	}
+	copy(t[:], raw)
+	return nil
 }
 
 // A Message is one that was sent.
@@ -289,7 +306,9 @@ func (st *stage) loads(o *Outcome) {
 		}
 		most, all = max(most, said), all+said
 	}
-	o.Busiest = float64(most) * float64(o.Nodes) / float64(all)
+	if all > 0 {
+		o.Busiest = float64(most) * float64(o.Nodes) / float64(all)
+	}
 }
 
 // shortest returns how long the shortest way over links takes from one node to another.

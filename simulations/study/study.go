@@ -64,6 +64,12 @@ type Point struct {
 // Hash names a point: SHA-256 of its whole scenario.
 func (p Point) Hash() [sha256.Size]byte { return sha256.Sum256(p.Scenario.marshal()) }
 
+// Name is that of a unit, for files: 12 digits of the hash of its point, and its seed.
+func (s *Study) Name(u Unit) string {
+	hash := s.Points[u.Point].Hash()
+	return fmt.Sprintf("%x-%d", hash[:6], u.Seed)
+}
+
 // marshal is the one way to write a scenario.
 func (s Scenario) marshal() []byte {
 	var b bytes.Buffer

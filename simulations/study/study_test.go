@@ -96,7 +96,7 @@ func TestRun(t *testing.T) {
 		return outcomes
 	}
 	one, two := play(), play()
-	traces := make(map[[32]byte]int)
+	traces := make(map[Trace]int)
 	for i := range one {
 		if len(one[i]) != 2 {
 			t.Fatalf("point %d: %d outcomes", i, len(one[i]))
