@@ -16,37 +16,37 @@ type Scenario struct {
 
 // A World is who is whose neighbour, and how far away.
 type World struct {
-	Nodes   int      `toml:"nodes" json:"nodes"`   // at most MaxNodes
-	Degree  int      `toml:"degree" json:"degree"`  // how many neighbours a node has, about; default 4
-	Cells   int      `toml:"cells" json:"cells"`   // each a mesh of its own, with a gateway to the next; default 1
+	Nodes   int      `toml:"nodes" json:"nodes"`     // at most MaxNodes
+	Degree  int      `toml:"degree" json:"degree"`   // how many neighbours a node has, about; default 4
+	Cells   int      `toml:"cells" json:"cells"`     // each a mesh of its own, with a gateway to the next; default 1
 	Latency Duration `toml:"latency" json:"latency"` // of a link, one way; with a spread the median; default 50 ms
-	Spread  float64  `toml:"spread" json:"spread"`  // sigma of the logarithm of the latencies of links; 0: all are alike; at most 2
-	Jitter  Duration `toml:"jitter" json:"jitter"`  // each delivery is later by up to as much, uniformly; default 5 ms
-	Loss    float64  `toml:"loss" json:"loss"`    // of what is on links between nodes: 0 to 1
+	Spread  float64  `toml:"spread" json:"spread"`   // sigma of the logarithm of the latencies of links; 0: all are alike; at most 2
+	Jitter  Duration `toml:"jitter" json:"jitter"`   // each delivery is later by up to as much, uniformly; default 5 ms
+	Loss    float64  `toml:"loss" json:"loss"`       // of what is on links between nodes: 0 to 1
 }
 
 // Traffic is who writes to whom.
 type Traffic struct {
-	Users    int      `toml:"users" json:"users"`    // at nodes that are drawn; default as many as nodes, at most MaxUsers
+	Users    int      `toml:"users" json:"users"`       // at nodes that are drawn; default as many as nodes, at most MaxUsers
 	Messages int      `toml:"messages" json:"messages"` // each between two users who are drawn; at most MaxMessages
-	Reach    int      `toml:"reach" json:"reach"`    // users know only servers, and write only to users, within so many links of their home; 0: all; at most 4
-	Pause    Duration `toml:"pause" json:"pause"`    // the mean of the exponential time between two messages; default 1 s
+	Reach    int      `toml:"reach" json:"reach"`       // users know only servers, and write only to users, within so many links of their home; 0: all; at most 4
+	Pause    Duration `toml:"pause" json:"pause"`       // the mean of the exponential time between two messages; default 1 s
 	Patience Duration `toml:"patience" json:"patience"` // how long after the last one the world goes on; default 2 min
 }
 
 // Router is the settings of all routers, and of those who draw routes.
 type Router struct {
-	Hops      int      `toml:"hops" json:"hops"`       // relays that a message has, beside the home and the mailbox: 2 or 3; default 2
+	Hops      int      `toml:"hops" json:"hops"`             // relays that a message has, beside the home and the mailbox: 2 or 3; default 2
 	ExtraHops int      `toml:"extra_hops" json:"extra_hops"` // context layers added on each leg: 0 to 3
-	Delay     Duration `toml:"delay" json:"delay"`      // mean of the exponential delay before a rebroadcast
+	Delay     Duration `toml:"delay" json:"delay"`           // mean of the exponential delay before a rebroadcast
 	PeelDelay Duration `toml:"peel_delay" json:"peel_delay"` // mean of the delay that each hop is asked for that peels
-	Lazy      bool     `toml:"lazy" json:"lazy"`       // announce, then fetch
-	Cover     Duration `toml:"cover" json:"cover"`      // mean time between two packets of cover of a node; 0: none
+	Lazy      bool     `toml:"lazy" json:"lazy"`             // announce, then fetch
+	Cover     Duration `toml:"cover" json:"cover"`           // mean time between two packets of cover of a node; 0: none
 }
 
 // Faults is what goes wrong on purpose.
 type Faults struct {
-	Dead  float64  `toml:"dead" json:"dead"`  // share of the nodes that fail, and whose users do not write or read: 0 to 0.5
+	Dead  float64  `toml:"dead" json:"dead"`   // share of the nodes that fail, and whose users do not write or read: 0 to 0.5
 	After Duration `toml:"after" json:"after"` // when the first of them does; the others follow evenly until the last message is sent
 }
 
