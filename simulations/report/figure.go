@@ -96,8 +96,10 @@ func (f Figure) frame(p *plot.Plot) {
 	p.Legend.XOffs = 2 * vg.Millimeter
 }
 
-// room makes some above the data, for the legend.
+// room makes some above the data, for the legend, and around data that fill none.
 func (f Figure) room(p *plot.Plot) {
+	widen(&p.X, f.logX())
+	widen(&p.Y, f.logY())
 	lines := float64(len(f.Lines))
 	if f.logY() {
 		p.Y.Max *= math.Pow(p.Y.Max/p.Y.Min, 0.06+0.1*lines)
@@ -105,8 +107,19 @@ func (f Figure) room(p *plot.Plot) {
 		p.Y.Min = min(p.Y.Min, 0)
 		p.Y.Max += (p.Y.Max - p.Y.Min) * (0.06 + 0.1*lines)
 	}
-	if p.X.Min == p.X.Max {
-		p.X.Min, p.X.Max = p.X.Min-1, p.X.Max+1
+}
+
+// widen gives an axis a length: around the one value on it, or any if there is none.
+func widen(a *plot.Axis, log bool) {
+	if a.Min > a.Max {
+		a.Min, a.Max = 1, 1
+	}
+	switch {
+	case a.Min < a.Max:
+	case log:
+		a.Min, a.Max = a.Min/2, a.Max*2
+	default:
+		a.Min, a.Max = a.Min-1, a.Max+1
 	}
 }
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,12 +42,8 @@ func Create(dir string, study []byte, resume bool) (*Folder, error) {
 		return nil, err
 	case len(there) > 0 && !resume:
 		return nil, ErrUsed
-	case len(there) > 0:
-		old, err := os.ReadFile(f.path(StudyFile))
-		if err != nil || string(old) != string(study) {
-			return nil, ErrOther
-		}
-		return f, nil
+	case len(there) > 0 && !f.isOf(study):
+		return nil, ErrOther
 	}
 	for _, sub := range []string{partsFolder, figuresFolder} {
 		if err := os.MkdirAll(f.path(sub), 0o755); err != nil {
@@ -54,6 +51,11 @@ func Create(dir string, study []byte, resume bool) (*Folder, error) {
 		}
 	}
 	return f, f.Write(StudyFile, study)
+}
+
+func (f *Folder) isOf(study []byte) bool {
+	old, err := os.ReadFile(f.path(StudyFile))
+	return err == nil && bytes.Equal(old, study)
 }
 
 func (f *Folder) path(name string) string { return filepath.Join(f.dir, name) }
