@@ -53,6 +53,8 @@ type Config struct {
 	Lazy       bool          // packets go over some links only, and news of them over the others; else all over all
 	FetchAfter time.Duration // the least that an announced body is waited for before it is asked for; default 250 ms
 
+	Scheme onion.Scheme // of packets; the zero value is that of docs/spec/onion.md, and all others are for simulations
+
 	Judged *Judged // shared with other routers of a simulation; nil: each verifies what it learns itself
 
 	Trace bool // tell the truth about each packet in Output.Trail: for labs and simulations only

@@ -68,7 +68,7 @@ func (s *Sender) inner(now time.Time, relays []Server, last pki.Domain, to onion
 	if err != nil {
 		return onion.Inner{}, onion.ServerID{}, err
 	}
-	in, err := onion.BuildInner(s.cfg.Rand, hops, to, now.Add(LetterLifetime), payload)
+	in, err := s.cfg.Scheme.BuildInner(s.cfg.Rand, hops, to, now.Add(LetterLifetime), payload)
 	return in, hops[0].Key.ID(), err
 }
 
@@ -101,7 +101,7 @@ func (s *Sender) back(now time.Time, from pki.Domain, hops int, to onion.Mailbox
 	if _, err := io.ReadFull(s.cfg.Rand, id[:]); err != nil {
 		return onion.SURB{}, Waiting{}, fmt.Errorf("mor: naming a SURB: %w", err)
 	}
-	surb, keys, err := onion.BuildSURB(s.cfg.Rand, layers, to, id, now.Add(LetterLifetime))
+	surb, keys, err := s.cfg.Scheme.BuildSURB(s.cfg.Rand, layers, to, id, now.Add(LetterLifetime))
 	if err != nil {
 		return onion.SURB{}, Waiting{}, err
 	}

@@ -53,7 +53,7 @@ func (r *Router) makeCover(now time.Time) {
 	if len(hops) == 0 {
 		return
 	}
-	packet, err := onion.Wrap(r.cfg.Rand, epoch, hops, onion.OuterEnd{Drop: true}, onion.Inner{})
+	packet, err := r.cfg.Scheme.Wrap(r.cfg.Rand, epoch, hops, onion.OuterEnd{Drop: true}, onion.Inner{})
 	if err != nil {
 		cell.counters.Dropped[DropAuth]++
 		return

@@ -35,7 +35,7 @@ func (r *Router) peelOuter(now time.Time, p peel) {
 
 func (r *Router) opened(now time.Time, p peel) (Drop, bool) {
 	r.hold(Trace{Change: Relayed, Of: p.packet.ID()})
-	layer, err := onion.PeelOuter(p.key, p.hint, p.packet)
+	layer, err := r.cfg.Scheme.PeelOuter(p.key, p.hint, p.packet)
 	if err != nil {
 		return DropAuth, false
 	}
@@ -98,7 +98,7 @@ func (r *Router) pass(now time.Time, p parcel) (Drop, bool) {
 // peelInner removes a layer that the user chose us for. The next leg begins here: this is
 // where a server adds hops (row M6).
 func (r *Router) peelInner(now time.Time, p parcel, key *ServerKey) (Drop, bool) {
-	layer, err := onion.PeelInner(key.Private, p.inner)
+	layer, err := r.cfg.Scheme.PeelInner(key.Private, p.inner)
 	switch {
 	case err != nil:
 		return DropAuth, false
@@ -142,7 +142,7 @@ func (r *Router) leg(now time.Time, p parcel) (Drop, bool) {
 		hops[i] = r.hop(k, epoch)
 	}
 	end := onion.OuterEnd{Server: p.server, Budget: uint8(p.budget - 1)}
-	packet, err := onion.Wrap(r.cfg.Rand, epoch, hops, end, p.inner)
+	packet, err := r.cfg.Scheme.Wrap(r.cfg.Rand, epoch, hops, end, p.inner)
 	if err != nil {
 		return DropAuth, false
 	}

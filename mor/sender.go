@@ -135,6 +135,8 @@ type SenderConfig struct {
 	Outbox []Outgoing // as saved before
 	Doubts []Doubt    // as saved before
 
+	Scheme onion.Scheme // as in Config
+
 	// Patience is the least mean time to each next copy, at most 10 min: more than a message and its receipt take where
 	// servers with cover let packets wait. 0: 5 s to the first one.
 	Patience time.Duration

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/p3do/p3do/mor/onion"
 	"github.com/p3do/p3do/simulations/kernel"
 )
 
@@ -42,6 +43,8 @@ type Config struct {
 	PeelDelay time.Duration // of every router, as in mor.Config
 	Lazy      bool          // of every router, as in mor.Config
 	Cover     time.Duration // of every router, as in mor.Config
+
+	Scheme onion.Scheme // of packets, for all; default the real one
 
 	Queue func() kernel.Queue // makes what keeps all that is planned; default kernel.NewWheel
 

@@ -94,7 +94,7 @@ func (n *Node) boot(own []mor.OwnContext) (err error) {
 		Domain: n.authority.Domain(), Rand: n.random, Sign: n.authority.Sign,
 		Servers: n.servers, Contexts: own, Marks: n.marks,
 		ExtraHops: cfg.ExtraHops, Delay: cfg.Delay, PeelDelay: cfg.PeelDelay, Lazy: cfg.Lazy, Cover: cfg.Cover,
-		SeenShare: cfg.seenShare(n.index), Judged: &n.world.judged,
+		SeenShare: cfg.seenShare(n.index), Judged: &n.world.judged, Scheme: cfg.Scheme,
 	})
 	return err
 }

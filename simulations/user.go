@@ -59,7 +59,7 @@ func (w *World) AddUser(home int) (*User, error) {
 // start makes a sender from what is durable.
 func (u *User) start() {
 	domain := u.home.Domain()
-	u.sender = mor.NewSender(mor.SenderConfig{Rand: u.random, Entry: domain, Home: domain, Outbox: u.outbox, Doubts: u.doubts})
+	u.sender = mor.NewSender(mor.SenderConfig{Rand: u.random, Entry: domain, Home: domain, Outbox: u.outbox, Doubts: u.doubts, Scheme: u.world.cfg.Scheme})
 	nodes := u.near
 	if nodes == nil {
 		nodes = u.world.nodes

@@ -32,7 +32,8 @@ type World struct {
 
 	counts Counts
 	trace  hash.Hash
-	record []byte // what is not in the trace yet
+	record []byte                                  // what is not in the trace yet
+	listen func(what byte, where int, fact []byte) // to what is noted; nil but in tests
 }
 
 // A way is a link in one direction.
@@ -215,6 +216,9 @@ func (w *World) note(what byte, where int, fact []byte) {
 	w.record = append(w.record, what)
 	w.record = binary.BigEndian.AppendUint32(w.record, uint32(where))
 	w.record = append(w.record, fact...)
+	if w.listen != nil {
+		w.listen(what, where, fact)
+	}
 }
 
 func domainOf(i int) (pki.Domain, error) {

@@ -55,11 +55,16 @@ type InnerHop struct {
 //
 // It refuses with ErrRoute (number of hops, delay, expiry), ErrKey (the zero key) and ErrLength (payload).
 func BuildInner(rand io.Reader, hops []InnerHop, to Mailbox, expiry time.Time, payload []byte) (Inner, error) {
+	return Scheme{}.BuildInner(rand, hops, to, expiry, payload)
+}
+
+// BuildInner is the function of that name, in s.
+func (s Scheme) BuildInner(rand io.Reader, hops []InnerHop, to Mailbox, expiry time.Time, payload []byte) (Inner, error) {
 	if len(payload) != PayloadSize {
 		return Inner{}, ErrLength
 	}
 	raw := new([InnerSize]byte)
-	keys, err := buildHeader(rand, hops, innerCommand{kind: Deliver, to: to}, expiry, raw[:innerHeaderSize])
+	keys, err := s.buildHeader(rand, hops, innerCommand{kind: Deliver, to: to}, expiry, raw[:innerHeaderSize])
 	if err != nil {
 		return Inner{}, err
 	}
@@ -72,14 +77,14 @@ func BuildInner(rand io.Reader, hops []InnerHop, to Mailbox, expiry time.Time, p
 }
 
 // buildHeader writes the 4800 bytes of a header whose last hop gets the command end, and returns the hops' body keys.
-func buildHeader(rand io.Reader, hops []InnerHop, end innerCommand, expiry time.Time, header []byte) ([]bodyKey, error) {
+func (s Scheme) buildHeader(rand io.Reader, hops []InnerHop, end innerCommand, expiry time.Time, header []byte) ([]bodyKey, error) {
 	commands, err := innerCommands(hops, end, expiry)
 	if err != nil {
 		return nil, err
 	}
 	layers, keys := make([]layer, len(hops)), make([]bodyKey, len(hops))
 	for i, hop := range hops {
-		enc, export, err := hop.Key.encapsulate(rand)
+		enc, export, err := s.kem().Inner(rand, hop.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -135,12 +140,15 @@ type InnerPeel struct {
 // ErrAuth (not for this key, or the header was changed), ErrCommand, and ErrPayload (a Deliver whose body was changed on
 // the way). Servers before the last cannot tell whether the body was changed: if a header vouched for the body, nobody
 // could make the header of a reply before the reply is written.
-func PeelInner(key *ServerPrivateKey, in Inner) (InnerPeel, error) {
+func PeelInner(key *ServerPrivateKey, in Inner) (InnerPeel, error) { return Scheme{}.PeelInner(key, in) }
+
+// PeelInner is the function of that name, in s.
+func (s Scheme) PeelInner(key *ServerPrivateKey, in Inner) (InnerPeel, error) {
 	if in.IsZero() {
 		return InnerPeel{}, ErrLength
 	}
 	header, body := in.raw[:innerHeaderSize], in.raw[innerHeaderSize:]
-	export, err := key.decapsulate(header[:xwingSize])
+	export, err := s.kem().OpenInner(key, header[:xwingSize])
 	if err != nil {
 		return InnerPeel{}, err
 	}

@@ -27,6 +27,11 @@ type OuterEnd struct {
 // It refuses with ErrRoute (number of hops, delay, budget), ErrLowOrder or ErrKey (a zero or impossible key) and
 // ErrLength (the zero Inner).
 func Wrap(rand io.Reader, e Epoch, hops []OuterHop, end OuterEnd, in Inner) (Packet, error) {
+	return Scheme{}.Wrap(rand, e, hops, end, in)
+}
+
+// Wrap is the function of that name, in s.
+func (s Scheme) Wrap(rand io.Reader, e Epoch, hops []OuterHop, end OuterEnd, in Inner) (Packet, error) {
 	commands, err := outerCommands(hops, end)
 	if err != nil {
 		return Packet{}, err
@@ -35,7 +40,7 @@ func Wrap(rand io.Reader, e Epoch, hops []OuterHop, end OuterEnd, in Inner) (Pac
 	if err != nil {
 		return Packet{}, err
 	}
-	layers, err := outerLayers(rand, hops)
+	layers, err := s.outerLayers(rand, hops)
 	if err != nil {
 		return Packet{}, err
 	}
@@ -94,10 +99,10 @@ func outerContent(rand io.Reader, end OuterEnd, in Inner) ([]byte, error) {
 }
 
 // outerLayers encapsulates to each hop.
-func outerLayers(rand io.Reader, hops []OuterHop) ([]layer, error) {
+func (s Scheme) outerLayers(rand io.Reader, hops []OuterHop) ([]layer, error) {
 	layers := make([]layer, len(hops))
 	for i, hop := range hops {
-		enc, export, err := hop.Key.encapsulate(rand)
+		enc, export, err := s.kem().Outer(rand, hop.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -121,6 +126,11 @@ type OuterPeel struct {
 // (the zero Packet), ErrAuth (not for this key, hint and epoch, or changed anywhere), ErrLowOrder and ErrCommand.
 // Every bit of a packet is checked: the tag covers the core, the AEAD covers the rest.
 func PeelOuter(key *ContextPrivateKey, h Hint, p Packet) (OuterPeel, error) {
+	return Scheme{}.PeelOuter(key, h, p)
+}
+
+// PeelOuter is the function of that name, in s.
+func (s Scheme) PeelOuter(key *ContextPrivateKey, h Hint, p Packet) (OuterPeel, error) {
 	switch {
 	case p.IsZero():
 		return OuterPeel{}, ErrLength
@@ -128,7 +138,7 @@ func PeelOuter(key *ContextPrivateKey, h Hint, p Packet) (OuterPeel, error) {
 		return OuterPeel{}, ErrAuth
 	}
 	stack := p.raw[prefixSize:]
-	export, err := key.decapsulate(stack[:x25519Size])
+	export, err := s.kem().OpenOuter(key, stack[:x25519Size])
 	if err != nil {
 		return OuterPeel{}, err
 	}

@@ -227,7 +227,7 @@ func TestMalformedCommandsAreRefused(t *testing.T) {
 func TestMalformedCommandsAreRefusedInAPeel(t *testing.T) {
 	random := seeded("commands")
 	leg := newOuterLeg(t, random, 1)
-	layers, err := outerLayers(random, leg.hops)
+	layers, err := Scheme{}.outerLayers(random, leg.hops)
 	noError(t, err)
 	raw := &[Size]byte{0: Version, 1: Suite}
 	bad := func(int, []byte) []byte { return (outerCommand{kind: 9}).marshal() }
@@ -240,7 +240,7 @@ func TestMalformedCommandsAreRefusedInAPeel(t *testing.T) {
 
 	route := newInnerRoute(t, random, 1)
 	header := new([InnerSize]byte)
-	_, err = buildHeader(random, route.hops, innerCommand{kind: 9}, time.Unix(1e9, 0), header[:innerHeaderSize])
+	_, err = Scheme{}.buildHeader(random, route.hops, innerCommand{kind: 9}, time.Unix(1e9, 0), header[:innerHeaderSize])
 	noError(t, err)
 	if _, err := PeelInner(route.keys[0], newInner(header)); !errors.Is(err, ErrCommand) {
 		t.Errorf("inner: %v", err)

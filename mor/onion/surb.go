@@ -19,9 +19,14 @@ type SURB struct{ raw *[SURBSize]byte }
 // BuildSURB makes a reply block over one to four servers, the last of which delivers the reply to the mailbox under
 // the given id, and the keys that open the reply. Arguments and refusals are as for BuildInner.
 func BuildSURB(rand io.Reader, hops []InnerHop, to Mailbox, id SURBID, expiry time.Time) (SURB, SURBKeys, error) {
+	return Scheme{}.BuildSURB(rand, hops, to, id, expiry)
+}
+
+// BuildSURB is the function of that name, in s.
+func (s Scheme) BuildSURB(rand io.Reader, hops []InnerHop, to Mailbox, id SURBID, expiry time.Time) (SURB, SURBKeys, error) {
 	raw := new([SURBSize]byte)
 	header, rest := raw[:innerHeaderSize], raw[innerHeaderSize:]
-	keys, err := buildHeader(rand, hops, innerCommand{kind: Reply, to: to, surb: id}, expiry, header)
+	keys, err := s.buildHeader(rand, hops, innerCommand{kind: Reply, to: to, surb: id}, expiry, header)
 	if err != nil {
 		return SURB{}, SURBKeys{}, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/p3do/p3do/simulations"
 	"github.com/p3do/p3do/simulations/kernel"
 	"github.com/p3do/p3do/simulations/measure"
+	"github.com/p3do/p3do/simulations/standin"
 )
 
 // An Outcome is what happened in one world.
@@ -121,7 +122,7 @@ func (st *stage) build(seed uint64) (err error) {
 	st.world, err = simulations.NewWorld(simulations.Config{
 		Seed: seed, Nodes: w.Nodes, Degree: w.Degree, Cells: w.Cells,
 		Latency: time.Duration(w.Latency), Distance: st.distances(seed), Jitter: time.Duration(w.Jitter), Loss: w.Loss, Reach: st.scenario.Traffic.Reach,
-		ExtraHops: r.ExtraHops, Delay: time.Duration(r.Delay), PeelDelay: time.Duration(r.PeelDelay), Lazy: r.Lazy, Cover: time.Duration(r.Cover),
+		Scheme: w.scheme(), ExtraHops: r.ExtraHops, Delay: time.Duration(r.Delay), PeelDelay: time.Duration(r.PeelDelay), Lazy: r.Lazy, Cover: time.Duration(r.Cover),
 	})
 	if err != nil {
 		return fmt.Errorf("study: making the world of seed %d: %w", seed, err)
@@ -136,6 +137,14 @@ func (st *stage) build(seed uint64) (err error) {
 		st.users, st.homes = append(st.users, u), append(st.homes, home)
 	}
 	return nil
+}
+
+// scheme is that of packets.
+func (w World) scheme() onion.Scheme {
+	if w.Crypto == CryptoStandIn {
+		return standin.Scheme()
+	}
+	return onion.Scheme{}
 }
 
 // spreads is how many latencies of links are told apart.

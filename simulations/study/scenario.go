@@ -23,6 +23,7 @@ type World struct {
 	Spread  float64  `toml:"spread" json:"spread"`   // sigma of the logarithm of the latencies of links; 0: all are alike; at most 2
 	Jitter  Duration `toml:"jitter" json:"jitter"`   // each delivery is later by up to as much, uniformly; default 5 ms
 	Loss    float64  `toml:"loss" json:"loss"`       // of what is on links between nodes: 0 to 1
+	Crypto  string   `toml:"crypto" json:"crypto"`   // "real", or "stand-in": fast, without secrets, and with the same story; default real
 }
 
 // Traffic is who writes to whom.
@@ -49,6 +50,12 @@ type Faults struct {
 	Dead  float64  `toml:"dead" json:"dead"`   // share of the nodes that fail, and whose users do not write or read: 0 to 0.5
 	After Duration `toml:"after" json:"after"` // when the first of them does; the others follow evenly until the last message is sent
 }
+
+// The cryptography of a world.
+const (
+	CryptoReal    = "real"     // as nodes have it
+	CryptoStandIn = "stand-in" // see package standin
+)
 
 // What a scenario may be at most. Memory and time grow with them.
 const (
@@ -83,6 +90,7 @@ func (d Duration) Seconds() float64 { return time.Duration(d).Seconds() }
 func (s Scenario) withDefaults() Scenario {
 	or(&s.World.Degree, 4)
 	or(&s.World.Cells, 1)
+	or(&s.World.Crypto, CryptoReal)
 	or(&s.World.Latency, Duration(50*time.Millisecond))
 	or(&s.World.Jitter, Duration(5*time.Millisecond))
 	or(&s.Traffic.Users, min(s.World.Nodes, MaxUsers))
@@ -110,6 +118,7 @@ func (s Scenario) validate() error {
 	demand(w.Nodes >= 1 && w.Nodes <= MaxNodes, "world.nodes is %d: give 1 to %d", w.Nodes, MaxNodes)
 	demand(w.Cells >= 1 && w.Nodes%max(w.Cells, 1) == 0, "world.cells is %d: give a number that divides the %d nodes", w.Cells, w.Nodes)
 	demand(w.Degree >= 2 && w.Degree <= 64, "world.degree is %d: give 2 to 64", w.Degree)
+	demand(w.Crypto == CryptoReal || w.Crypto == CryptoStandIn, "world.crypto is %q: give %q or %q", w.Crypto, CryptoReal, CryptoStandIn)
 	demand(w.Loss >= 0 && w.Loss < 1, "world.loss is %g: give a share from 0 to less than 1", w.Loss)
 	demand(w.Spread >= 0 && w.Spread <= 2, "world.spread is %g: give 0 to 2", w.Spread)
 	demand(t.Users >= 2 && t.Users <= MaxUsers, "traffic.users is %d: give 2 to %d", t.Users, MaxUsers)
