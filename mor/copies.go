@@ -42,7 +42,7 @@ func (s *Sender) copy(now time.Time, o *Outgoing) (Submission, error) {
 		return Submission{}, err
 	}
 	route := routeOf(there, relays)
-	letter, waiting, err := s.letter(now, o, spool, preference{route, doubts})
+	letter, waiting, err := s.letter(now, o, turn{route, relays, doubts})
 	if err != nil {
 		return Submission{}, err
 	}
@@ -52,7 +52,7 @@ func (s *Sender) copy(now time.Time, o *Outgoing) (Submission, error) {
 	}
 	made := Copy{At: now, There: route, Back: slices.Clone(waiting.Relays), Inner: inner.ID(), SURB: waiting.ID}
 	o.Made = append(slices.Clone(o.Made[max(0, len(o.Made)-maxMade+1):]), made)
-	waiting.Relays = append(waiting.Relays, route[1:len(route)-1]...)
+	waiting.over(relays)
 	o.Waiting = append(o.Waiting[max(0, len(o.Waiting)-maxWaiting+1):], waiting)
 	o.Last = route
 	o.Attempts++
@@ -72,14 +72,13 @@ func (s *Sender) inner(now time.Time, relays []Server, last pki.Domain, to onion
 	return in, hops[0].Key.ID(), err
 }
 
-// letter makes the payload, with a SURB back to our own mailbox, over other relays than
-// those of the way there, if there are any that nothing speaks against.
-func (s *Sender) letter(now time.Time, o *Outgoing, spool pki.Domain, p preference) (Letter, Waiting, error) {
+// letter makes the payload, with a SURB back to our own mailbox.
+func (s *Sender) letter(now time.Time, o *Outgoing, t turn) (Letter, Waiting, error) {
 	l := Letter{ID: o.ID, Day: DayAt(now), Sealed: [SealedSize]byte(o.Sealed)}
 	if o.To.stranger() {
 		l.Work(o.To.Mailbox)
 	}
-	surb, w, err := s.back(now, spool, o.Hops, o.Reply, p)
+	surb, w, err := s.back(now, t, o.Reply)
 	if err != nil {
 		return Letter{}, Waiting{}, err
 	}
@@ -87,9 +86,29 @@ func (s *Sender) letter(now time.Time, o *Outgoing, spool pki.Domain, p preferen
 	return l, w, nil
 }
 
-// back makes a SURB from a server to a mailbox of our own.
-func (s *Sender) back(now time.Time, from pki.Domain, hops int, to onion.Mailbox, p preference) (onion.SURB, Waiting, error) {
-	relays, err := choose(s.cfg.Rand, s.servers, ends{from, s.cfg.Home}, hops, nil, p)
+// A turn is where the way back of a copy begins, and what it follows from.
+type turn struct {
+	route  Route    // there
+	relays []Server // of it
+	doubts map[pki.Domain]int
+}
+
+// back are the relays of the way there, the last first. So nobody stands next to the sender who did not before, and whoever
+// would follow a receipt to her needs the first relay, as with the message itself. Only where her home, to which it goes, was
+// itself a relay, others are drawn: for she writes from elsewhere.
+func (t turn) back(rand io.Reader, servers []Server, home pki.Domain) ([]Server, error) {
+	if slices.ContainsFunc(t.relays, func(r Server) bool { return r.Domain == home }) {
+		from := t.route[len(t.route)-1]
+		return choose(rand, servers, ends{from, home}, len(t.relays), nil, preference{t.route, t.doubts})
+	}
+	back := slices.Clone(t.relays)
+	slices.Reverse(back)
+	return back, nil
+}
+
+// back makes a SURB from the server at the end of a way to a mailbox of our own.
+func (s *Sender) back(now time.Time, t turn, to onion.Mailbox) (onion.SURB, Waiting, error) {
+	relays, err := t.back(s.cfg.Rand, s.servers, s.cfg.Home)
 	if err != nil {
 		return onion.SURB{}, Waiting{}, fmt.Errorf("mor: way back: %w", err)
 	}
@@ -106,10 +125,17 @@ func (s *Sender) back(now time.Time, from pki.Domain, hops int, to onion.Mailbox
 		return onion.SURB{}, Waiting{}, err
 	}
 	w := Waiting{ID: id, Keys: keys.Bytes()}
-	for _, r := range relays {
-		w.Relays = append(w.Relays, r.Domain)
-	}
+	w.over(relays)
 	return surb, w, nil
+}
+
+// over adds relays that the copy goes over, each once.
+func (w *Waiting) over(relays []Server) {
+	for _, r := range relays {
+		if !slices.Contains(w.Relays, r.Domain) {
+			w.Relays = append(w.Relays, r.Domain)
+		}
+	}
 }
 
 // hops are the layers of an inner packet: relays, then the server of last.

@@ -8,7 +8,7 @@ import (
 )
 
 // This file is how a Sender finds out which relays to leave alone. A copy that is answered
-// speaks for all relays that it went over, there and back; a copy that is not speaks against
+// speaks for all relays that it went over; a copy that is not speaks against
 // all of them, dead or not. So what is counted is what went wrong since something went right:
 // a relay that lives is cleared by every answer, and one that is dead never is.
 

@@ -69,7 +69,7 @@ func (s *Sender) ask(now time.Time, q *Question) (SenderOutput, error) {
 		return SenderOutput{}, err
 	}
 	route := routeOf(there, relays)
-	surb, waiting, err := s.back(now, at, q.Hops, q.Reply, preference{route, doubts})
+	surb, waiting, err := s.back(now, turn{route, relays, doubts}, q.Reply)
 	if err != nil {
 		return SenderOutput{}, err
 	}
@@ -77,7 +77,7 @@ func (s *Sender) ask(now time.Time, q *Question) (SenderOutput, error) {
 	if err != nil {
 		return SenderOutput{}, err
 	}
-	waiting.Relays = append(waiting.Relays, route[1:len(route)-1]...)
+	waiting.over(relays)
 	q.copied(waiting, at, route)
 	if q.Next = (time.Time{}); q.Copies < MaxAsked {
 		q.Next = now.Add(s.jitter(q.again(others)))

@@ -99,7 +99,7 @@ type Copy struct {
 type Waiting struct {
 	ID     onion.SURBID
 	Keys   []byte       // onion.SURBKeys
-	Relays []pki.Domain // of the copy that it went with, there and back
+	Relays []pki.Domain // of the copy that it went with
 	Late   bool         // its relays are not to be doubted for it, or not again
 }
 

@@ -351,24 +351,6 @@ func TestAnotherOrderOfTheSameRelays(t *testing.T) {
 	}
 }
 
-// The reply comes by other relays than the letter went, if there are any.
-func TestWayBackIsAnother(t *testing.T) {
-	p := newPost("a", "b", "c", "d", "e", "f")
-	for i := range 20 {
-		o := letterTo(p.bob("b"))
-		o.ID[1] = byte(i)
-		out, _, _ := p.Send(start, o)
-		end, there := p.walk(t, out.Submit[0].Entry.First, out.Submit[0].Entry.Inner)
-		l := must(mor.ParseLetter(end.Payload))
-		_, back := p.walk(t, l.SURB.First(), must(l.SURB.Use(mor.Receipt{ID: l.ID, Status: mor.Stored}.Marshal())))
-		for _, relay := range back[:2] {
-			if slices.Contains(there[:2], relay) {
-				t.Errorf("there by %s, back by %s", there, back)
-			}
-		}
-	}
-}
-
 // Stored, but not acknowledged: copies become rare, and go to the second spool first.
 func TestSecondSpool(t *testing.T) {
 	p := newPost("a", "b", "c", "d", "e")

@@ -100,7 +100,7 @@ func (f *flooded) recovers(each int) {
 // Where all shares are as small, what was passed on of a flood counts on the shares of those who passed it on, the victim's
 // first of all. So some letters wait for the next epoch; then they arrive, and none is lost.
 func TestFullSharesOfAll(t *testing.T) {
-	const share, each = 500, 40
+	const share, each = 500, 36 // a letter and its acknowledgement take a dozen packets, and more if a copy is lost
 	f := newFlooded(t, share, true)
 	f.around(f.world.Now().Add(time.Minute), time.Minute, each)
 	f.world.Run(10 * time.Minute)

@@ -111,14 +111,14 @@ func serversOf(route mor.Route) (servers []Server) {
 			s.Role, s.Knows = RoleEntry, "your address on the network, that you are here, and when you hand in each packet; cover hides that from who watches the link, and not from it"
 			s.Not = "to whom, what, which relays but the first"
 		case len(route) - 1:
-			s.Role, s.Knows = RoleMailbox, "which mailbox, when, the last relay and the first one of the way back, and by its owner's logins where she is"
+			s.Role, s.Knows = RoleMailbox, "which mailbox, when, the last relay, over which the receipt goes back, and by its owner's logins where she is"
 			s.Not = "from whom, what, the other relays"
 		case 1:
-			s.Role, s.Knows = RoleFirst, "that a packet for it began at some server, and which relay is next"
-			s.Not = "who sent it, whom it is for, what"
+			s.Role, s.Knows = RoleFirst, "which relay is next, and which server is your home, for the receipt goes there last"
+			s.Not = "which of its users sent it, whom it is for, what"
 		default:
-			s.Role, s.Knows = RoleRelay, "which server is next"
-			s.Not = "who sent it, whom it is for, what, the relays before"
+			s.Role, s.Knows = RoleRelay, "which server is next and, by the receipt, which relay is before"
+			s.Not = "from where it comes, whom it is for, what"
 		}
 		servers = append(servers, s)
 	}

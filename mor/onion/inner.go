@@ -140,7 +140,9 @@ type InnerPeel struct {
 // ErrAuth (not for this key, or the header was changed), ErrCommand, and ErrPayload (a Deliver whose body was changed on
 // the way). Servers before the last cannot tell whether the body was changed: if a header vouched for the body, nobody
 // could make the header of a reply before the reply is written.
-func PeelInner(key *ServerPrivateKey, in Inner) (InnerPeel, error) { return Scheme{}.PeelInner(key, in) }
+func PeelInner(key *ServerPrivateKey, in Inner) (InnerPeel, error) {
+	return Scheme{}.PeelInner(key, in)
+}
 
 // PeelInner is the function of that name, in s.
 func (s Scheme) PeelInner(key *ServerPrivateKey, in Inner) (InnerPeel, error) {
