@@ -96,7 +96,8 @@ func TestComments(t *testing.T) { report(t, house.Comments(tree(t))) }
 
 // The core has no clock, no goroutines, no randomness of its own, and no I/O.
 func TestPurity(t *testing.T) {
-	report(t, house.Purity(tree(t), []string{"mor", "mor/onion", "pki", "keyserver/keylog", "simulations/kernel", "simulations/graph", "simulations/rivals", "simulations/measure", "simulations/attack"}))
+	report(t, house.Purity(tree(t), []string{"mor", "mor/onion", "pki", "keyserver/keylog", "simulations/kernel", "simulations/graph", "simulations/rivals", "simulations/measure", "simulations/attack",
+		"simulations/chance", "simulations/validate"}))
 }
 
 // Only internal/dial opens connections. The lab starts servers as programs of their

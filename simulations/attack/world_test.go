@@ -53,34 +53,13 @@ func network(t *testing.T, n int, edges []graph.Edge) *graph.Graph {
 
 func line(t *testing.T, n int) *graph.Graph {
 	t.Helper()
-	var edges []graph.Edge
-	for v := range n - 1 {
-		edges = append(edges, graph.Edge{v, v + 1})
-	}
-	return network(t, n, edges)
+	return network(t, n, graph.Line(n))
 }
 
 // regularTree has its root at 0, and all nodes but the leaves have the same degree.
 func regularTree(t *testing.T, degree, depth int) *graph.Graph {
 	t.Helper()
-	n := 1
-	var edges []graph.Edge
-	layer := []int{0}
-	for range depth {
-		var next []int
-		for _, v := range layer {
-			children := degree - 1
-			if v == 0 {
-				children = degree
-			}
-			for range children {
-				edges = append(edges, graph.Edge{v, n})
-				next = append(next, n)
-				n++
-			}
-		}
-		layer = next
-	}
+	n, edges := graph.RegularTree(degree, depth)
 	return network(t, n, edges)
 }
 
